@@ -1,1 +1,108 @@
-fn main() {}
+//! Development tasks: `cargo xtask setup | serve | test | tasks`.
+//!
+//! Everything that a fresh machine needs beyond Rust, Python and pip is fetched by [`provision`] into one
+//! git-ignored folder, `.local/`. Every task that needs it runs it first.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+mod provision;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Provisioning and development tasks")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Put libtorch (CPU) and the default model into .local/ (640 MB to download, 580 MB on disk)
+    Setup,
+    /// Build the host and serve adapters/ with the default model on 127.0.0.1:8077
+    Serve {
+        /// Passed on to `transducer-host serve`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Build everything and run every test
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let root = workspace_root()?;
+    match args.task {
+        Task::Setup => provision::ensure(&root).map(drop),
+        Task::Serve { args } => serve(&root, &args),
+        Task::Test { args } => test(&root, &args),
+    }
+}
+
+fn serve(root: &Path, args: &[String]) -> Result<()> {
+    let provided = provision::ensure(root)?;
+    cargo(
+        root,
+        &provided,
+        &[
+            "build",
+            "--package",
+            "transducer-host",
+            "--package",
+            "transducer-frontend-java",
+        ],
+    )?;
+    let mut host = Command::new(target_dir(root).join("debug").join("transducer-host"));
+    host.current_dir(root)
+        .env("TRANSDUCER_MODEL", &provided.model)
+        .args(["serve", "--adapters", "adapters"])
+        .args(args);
+    run(host)
+}
+
+fn test(root: &Path, args: &[String]) -> Result<()> {
+    let provided = provision::ensure(root)?;
+    let mut arguments = vec!["test", "--workspace"];
+    arguments.extend(args.iter().map(String::as_str));
+    cargo(root, &provided, &arguments)
+}
+
+fn cargo(root: &Path, provided: &provision::Provided, args: &[&str]) -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(root)
+        .args(args)
+        .env("LIBTORCH", &provided.libtorch)
+        .env("TRANSDUCER_MODEL", &provided.model);
+    run(cargo)
+}
+
+/// Runs to the end; the child has the terminal, so Ctrl-C reaches it.
+fn run(mut command: Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    if !status.success() {
+        bail!("{} ended with {status}", command.get_program().display());
+    }
+    Ok(())
+}
+
+fn target_dir(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
+}
+
+fn workspace_root() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors()
+        .nth(2)
+        .map(Path::to_path_buf)
+        .context("host/xtask stands two folders below the workspace root")
+}
