@@ -1,0 +1,1 @@
+//! Algorithms over bare integer graphs.

@@ -1,0 +1,58 @@
+//! The graph as text: [`table`] for people, [`json`] for programs, [`dot`] for Graphviz, [`graphml`] for graph tools.
+//!
+//! Each takes the source that the graph was made of and the edge kinds to show ([`EdgeKind::ALL`] for every one).
+
+mod dot;
+mod graphml;
+mod json;
+mod table;
+
+pub use dot::dot;
+pub use graphml::graphml;
+pub use json::json;
+pub use table::table;
+
+use crate::{Cpg, Edge, EdgeKind, NodeId};
+
+/// Characters of a node's code that a picture or a table shows: about what fits beside the other columns on one line.
+const CODE_SHOWN: usize = 60;
+
+/// Bytes of a node's code in JSON and GraphML. Ancestors repeat the code of what they contain: without a limit, deep nesting
+/// makes the output quadratic in the source.
+const CODE_BYTES: usize = 2000;
+
+/// A node's code on one line, cut after [`CODE_SHOWN`] characters.
+fn short_code(cpg: &Cpg, source: &str, node: NodeId) -> String {
+    let code = cpg
+        .node(node)
+        .and_then(|node| node.span.text(source))
+        .unwrap_or_default();
+    // No line of words needs more than its characters and the blanks between them: look no further.
+    let mut words = code.split_whitespace();
+    let mut line = String::new();
+    for word in words.by_ref() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if let Some((end, _)) = line.char_indices().nth(CODE_SHOWN) {
+            line.truncate(end);
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+/// A node's code for programs, cut after [`CODE_BYTES`] bytes at most; its span tells the whole.
+fn code<'a>(cpg: &Cpg, source: &'a str, node: NodeId) -> &'a str {
+    let code = cpg
+        .node(node)
+        .and_then(|node| node.span.text(source))
+        .unwrap_or_default();
+    &code[..code.floor_char_boundary(CODE_BYTES)]
+}
+
+fn shown<'a>(cpg: &'a Cpg, kinds: &'a [EdgeKind]) -> impl Iterator<Item = &'a Edge> {
+    cpg.edges().iter().filter(|edge| kinds.contains(&edge.kind))
+}

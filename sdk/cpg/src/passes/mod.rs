@@ -1,0 +1,1 @@
+//! From a syntax tree to the edges that need no knowledge of the language.
