@@ -1,0 +1,70 @@
+//! What can be wrong with a bundle.
+
+use std::path::PathBuf;
+
+/// A bundle that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file of the bundle cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A link, a device, a folder: bundles hold plain files only.
+    #[error("{path} is not a plain file: a bundle holds plain files only, no links")]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is larger than any real one of its kind.
+    #[error("{path} has {found} bytes, the limit is {limit}")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The manifest is not TOML, or not of the manifest's form.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// The manifest.
+        path: PathBuf,
+        /// What the reader says, with line and column.
+        message: String,
+    },
+    /// A value of the manifest is out of range.
+    #[error("{path}: {source}")]
+    Invalid {
+        /// The manifest.
+        path: PathBuf,
+        /// Which value and why.
+        source: Invalid,
+    },
+}
+
+/// A value that the manifest may not have.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` is {found}, expected {expected}")]
+pub struct Invalid {
+    /// The key, as in `adapter.name`.
+    pub key: &'static str,
+    /// The value found.
+    pub found: String,
+    /// What was expected.
+    pub expected: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(key: &'static str, found: impl ToString, expected: impl Into<String>) -> Self {
+        Self {
+            key,
+            found: found.to_string(),
+            expected: expected.into(),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The manifest as the host uses it: every value in range, every name of the right form.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::manifest::{BaseModel, Limits, Manifest, TaskSection, TransducerSection};
+use crate::{BUNDLE_SCHEMA, Invalid};
+
+/// Longest name of an adapter: it is a folder, a URL segment and a column in tables.
+const MAX_NAME: usize = 64;
+/// Longest text of any other field: more is a mistake or an attack, since nothing would print it.
+const MAX_TEXT: usize = 512;
+/// Most entries of any list.
+const MAX_LIST: usize = 32;
+
+/// Name of an adapter: lower-case letters, digits and single hyphens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct AdapterName(String);
+
+impl AdapterName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for AdapterName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl std::str::FromStr for AdapterName {
+    type Err = Invalid;
+
+    fn from_str(name: &str) -> Result<Self, Invalid> {
+        let word = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        if name.len() <= MAX_NAME && name.split('-').all(word) {
+            return Ok(Self(name.to_owned()));
+        }
+        let expected = format!("lower-case letters, digits and single hyphens, at most {MAX_NAME} characters");
+        Err(Invalid::new("adapter.name", quoted(name), expected))
+    }
+}
+
+/// The frozen LLM that a bundle was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseModelPin {
+    /// Its name, for people.
+    pub id: String,
+    /// Its family.
+    pub family: String,
+    /// Width of its input embeddings.
+    pub hidden_size: usize,
+    /// SHA-256 of its table of input embeddings.
+    pub embedding_sha256: [u8; 32],
+    /// SHA-256 of its tokenizer.
+    pub tokenizer_sha256: [u8; 32],
+}
+
+/// The transducer's shape, in numbers that are in range. Edge kinds are names: their meaning is not known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransducerShape {
+    /// Width of a node vector.
+    pub width: usize,
+    /// Rounds of message passing.
+    pub layers: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Instruction tokens that may be rewritten.
+    pub task_tokens: usize,
+    /// The edges that are read.
+    pub edge_kinds: Vec<String>,
+    /// Version of the CPG schema.
+    pub cpg_schema: u32,
+}
+
+/// A manifest whose every value is in range.
+#[derive(Clone, Debug)]
+pub struct ValidatedManifest {
+    /// The adapter's name.
+    pub name: AdapterName,
+    /// The bundle's version.
+    pub version: semver::Version,
+    /// One line on what it does.
+    pub summary: String,
+    /// SPDX expression.
+    pub license: String,
+    /// File name of the component, a plain name.
+    pub component: String,
+    /// The world that the component says it implements.
+    pub world: String,
+    /// Languages.
+    pub languages: Vec<String>,
+    /// The frozen LLM.
+    pub base_model: BaseModelPin,
+    /// File name of the weights, a plain name; none for an untrained transducer.
+    pub weights: Option<String>,
+    /// The transducer's shape.
+    pub transducer: TransducerShape,
+    /// Memory that a call asks for, in bytes.
+    pub memory: Option<usize>,
+    /// Time that a call asks for.
+    pub deadline: Option<Duration>,
+}
+
+impl TryFrom<Manifest> for ValidatedManifest {
+    type Error = Invalid;
+
+    fn try_from(manifest: Manifest) -> Result<Self, Invalid> {
+        if manifest.schema != BUNDLE_SCHEMA {
+            let expected = format!("{BUNDLE_SCHEMA}: this bundle needs another version of the host");
+            return Err(Invalid::new("schema", manifest.schema, expected));
+        }
+        let adapter = manifest.adapter;
+        let name = adapter.name.parse()?;
+        let version = semver::Version::parse(&adapter.version).map_err(|error| {
+            Invalid::new(
+                "adapter.version",
+                quoted(&adapter.version),
+                format!("MAJOR.MINOR.PATCH ({error})"),
+            )
+        })?;
+        spdx::Expression::parse(&adapter.license).map_err(|error| {
+            Invalid::new(
+                "adapter.license",
+                quoted(&adapter.license),
+                format!("an SPDX expression ({})", error.reason),
+            )
+        })?;
+        list("adapter.authors", &adapter.authors)?;
+        if let Some(homepage) = &adapter.homepage {
+            text("adapter.homepage", homepage)?;
+        }
+        let TaskSection {
+            component,
+            world,
+            languages,
+        } = manifest.task;
+        list("task.languages", &languages)?;
+        if languages.is_empty() {
+            return Err(Invalid::new("task.languages", "empty", "at least one language"));
+        }
+        let memory = manifest.limits.memory()?;
+        let deadline = manifest.limits.deadline()?;
+        let (weights, transducer) = shape(manifest.transducer)?;
+        Ok(Self {
+            name,
+            version,
+            summary: text("adapter.summary", &adapter.summary)?,
+            license: adapter.license,
+            component: file("task.component", &component)?,
+            world: text("task.world", &world)?,
+            languages,
+            base_model: pin(manifest.base_model)?,
+            weights,
+            transducer,
+            memory,
+            deadline,
+        })
+    }
+}
+
+impl Limits {
+    /// A wasm32 memory ends at 4 GiB; policy of the host caps it far lower.
+    fn memory(&self) -> Result<Option<usize>, Invalid> {
+        let range = |mib| within("limits.memory-mib", mib, 1, 4096).map(|mib| mib << 20);
+        self.memory_mib.map(range).transpose()
+    }
+
+    /// A task that needs more than a minute before or after generation is no pre- or post-processing.
+    fn deadline(&self) -> Result<Option<Duration>, Invalid> {
+        let range = |ms| within("limits.deadline-ms", ms, 1, 60_000).map(|ms| Duration::from_millis(ms as u64));
+        self.deadline_ms.map(range).transpose()
+    }
+}
+
+fn pin(base: BaseModel) -> Result<BaseModelPin, Invalid> {
+    Ok(BaseModelPin {
+        id: text("base-model.id", &base.id)?,
+        family: text("base-model.family", &base.family)?,
+        hidden_size: within("base-model.hidden-size", base.hidden_size, 1, 65_536)?,
+        embedding_sha256: digest("base-model.embedding-sha256", &base.embedding_sha256)?,
+        tokenizer_sha256: digest("base-model.tokenizer-sha256", &base.tokenizer_sha256)?,
+    })
+}
+
+fn shape(section: TransducerSection) -> Result<(Option<String>, TransducerShape), Invalid> {
+    let weights = section
+        .weights
+        .as_deref()
+        .map(|name| file("transducer.weights", name))
+        .transpose()?;
+    let width = within("transducer.width", section.width, 4, 64)?;
+    let heads = within("transducer.heads", section.heads, 1, section.width)?;
+    if width % heads != 0 {
+        return Err(Invalid::new(
+            "transducer.heads",
+            heads,
+            format!("a divisor of the width {width}"),
+        ));
+    }
+    list("transducer.edge-kinds", &section.edge_kinds)?;
+    let different: BTreeSet<_> = section.edge_kinds.iter().collect();
+    if different.len() != section.edge_kinds.len() {
+        return Err(Invalid::new(
+            "transducer.edge-kinds",
+            format!("{:?}", section.edge_kinds),
+            "no kind twice",
+        ));
+    }
+    let shape = TransducerShape {
+        width,
+        layers: within("transducer.layers", section.layers, 1, 4)?,
+        heads,
+        task_tokens: within("transducer.task-tokens", section.task_tokens, 0, 64)?,
+        edge_kinds: section.edge_kinds,
+        cpg_schema: section.cpg_schema,
+    };
+    Ok((weights, shape))
+}
+
+fn within(key: &'static str, value: u32, least: u32, most: u32) -> Result<usize, Invalid> {
+    if (least..=most).contains(&value) {
+        return Ok(value as usize);
+    }
+    Err(Invalid::new(key, value, format!("{least} to {most}")))
+}
+
+fn text(key: &'static str, value: &str) -> Result<String, Invalid> {
+    if value.is_empty() || value.len() > MAX_TEXT || value.chars().any(char::is_control) {
+        return Err(Invalid::new(
+            key,
+            quoted(value),
+            format!("one line of 1 to {MAX_TEXT} bytes"),
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+fn list(key: &'static str, values: &[String]) -> Result<(), Invalid> {
+    if values.len() > MAX_LIST {
+        return Err(Invalid::new(
+            key,
+            format!("a list of {}", values.len()),
+            format!("at most {MAX_LIST} entries"),
+        ));
+    }
+    values.iter().try_for_each(|value| text(key, value).map(drop))
+}
+
+/// A name that stays inside the bundle's folder, whatever the operating system.
+fn file(key: &'static str, name: &str) -> Result<String, Invalid> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if !name.is_empty() && name.len() <= MAX_NAME && !name.starts_with('.') && name.bytes().all(allowed) {
+        return Ok(name.to_owned());
+    }
+    Err(Invalid::new(
+        key,
+        quoted(name),
+        "a plain file name of letters, digits, `.`, `_` and `-`",
+    ))
+}
+
+fn digest(key: &'static str, value: &str) -> Result<[u8; 32], Invalid> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(value, &mut bytes).map_err(|_| Invalid::new(key, quoted(value), "64 hexadecimal digits"))?;
+    Ok(bytes)
+}
+
+/// The value in an error message, cut where it would fill the screen.
+fn quoted(value: &str) -> String {
+    const SHOWN: usize = 80;
+    match value.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}… ({} bytes)", &value[..end], value.len()),
+        None => format!("{value:?}"),
+    }
+}
