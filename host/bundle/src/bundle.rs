@@ -15,6 +15,15 @@ pub const MAX_COMPONENT_BYTES: u64 = 32 << 20;
 /// A hundred thousand parameters are 400 KB; a transducer for a very wide model stays far below this.
 pub const MAX_WEIGHTS_BYTES: u64 = 64 << 20;
 
+/// A folder that holds a bundle, good or bad.
+#[derive(Debug)]
+pub struct Found {
+    /// The folder's name, which is what requests ask for.
+    pub name: String,
+    /// The bundle, or what is wrong with it.
+    pub bundle: Result<Bundle, BundleError>,
+}
+
 /// A bundle that was read completely and whose manifest is valid.
 #[derive(Clone, Debug)]
 pub struct Bundle {
@@ -65,8 +74,8 @@ impl Bundle {
     }
 
     /// The bundles below an adapters directory: every folder with a manifest, by name. What cannot be opened is
-    /// returned with its error, under the name of its folder.
-    pub fn open_all(adapters: &Path) -> Result<Vec<(String, Result<Self, BundleError>)>, BundleError> {
+    /// returned with its error.
+    pub fn open_all(adapters: &Path) -> Result<Vec<Found>, BundleError> {
         let context = |source| BundleError::Read {
             path: adapters.to_owned(),
             source,
@@ -80,10 +89,11 @@ impl Bundle {
                 .unwrap_or_default();
             // Hidden folders are somebody's staging area.
             if !name.starts_with('.') && dir.join(MANIFEST_FILE).exists() {
-                found.push((name, Self::open(&dir)));
+                let bundle = Self::open(&dir);
+                found.push(Found { name, bundle });
             }
         }
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 

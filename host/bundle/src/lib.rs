@@ -12,7 +12,7 @@ mod generation;
 mod manifest;
 mod validated;
 
-pub use bundle::{Bundle, MANIFEST_FILE, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES};
+pub use bundle::{Bundle, Found, MANIFEST_FILE, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES};
 pub use error::{BundleError, Invalid};
 pub use generation::Generation;
 pub use manifest::{Adapter, BaseModel, Limits, Manifest, TaskSection, TransducerSection, schema};

@@ -300,7 +300,7 @@ fn a_folder_of_bundles_tells_good_from_bad() {
     let found = Bundle::open_all(root.path()).unwrap();
     let names: Vec<_> = found
         .iter()
-        .map(|(name, bundle)| (name.as_str(), bundle.is_ok()))
+        .map(|found| (found.name.as_str(), found.bundle.is_ok()))
         .collect();
     assert_eq!(names, [("broken", false), ("hello", true)]);
     assert!(Bundle::open_all(&root.path().join("nowhere")).is_err());
