@@ -2,4 +2,6 @@
 //!
 //! Knows nothing of adapters, graphs or HTTP: it turns token ids into embeddings and embeddings into logits.
 
+pub mod chat;
 pub mod gguf;
+pub mod tokenizer;

@@ -1,0 +1,491 @@
+//! Chat templates: how a model wants a conversation written.
+//!
+//! A template is a Jinja program inside the model's own file, written for Hugging Face's `apply_chat_template`; the
+//! environment here offers what that one does. What differs is safety: a prompt is made of [`PromptPiece`]s, so that
+//! what a user wrote never becomes a special token, however much it looks like one.
+
+use std::path::Path;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, context};
+use serde::Serialize;
+
+use crate::gguf::{Gguf, GgufError, Optional};
+use crate::tokenizer::{Tokenizer, TokenizerError, read_json, token_name};
+
+/// The largest template accepted. The longest published ones, with tool calling, come to some 20 KB.
+pub const MAX_TEMPLATE_BYTES: usize = 256 << 10;
+
+/// Jinja instructions that one rendering may take. A long conversation takes some thousands; the bound ends a template
+/// that loops without end.
+pub const MAX_TEMPLATE_STEPS: u64 = 2_000_000;
+
+/// For a model without a template: the contents in order, with an empty line between them, and nothing else. That is
+/// how a base model, which has never seen turns, is prompted.
+const PLAIN: &str =
+    "{% for message in messages %}{{ message.content }}{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endfor %}";
+
+/// Why a conversation cannot be written for a model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChatError {
+    /// The GGUF file holds a template that is no string.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+
+    /// A file of the folder cannot be read, or text not encoded.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+
+    #[error("the chat template has {bytes} bytes, at most {limit} are accepted")]
+    TemplateTooLarge { bytes: usize, limit: usize },
+
+    #[error("the model's chat template is not valid Jinja, line {line}: {reason}")]
+    Syntax { line: usize, reason: String },
+
+    /// The template called `raise_exception`.
+    #[error("the model's chat template refuses this conversation: {message}")]
+    Refused { message: String },
+
+    #[error("the model's chat template failed in line {line}: {reason}")]
+    Render { line: usize, reason: String },
+
+    #[error(
+        "the model's chat template writes the content of the {role} message {found} times instead of once: the \
+         prompt cannot be split around it"
+    )]
+    ContentNotOnce { role: Role, found: usize },
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        })
+    }
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub role: Role,
+    pub content: String,
+}
+
+impl Message {
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+        }
+    }
+}
+
+/// A run of a prompt, by where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PromptPiece {
+    /// Written by the template; names of special tokens in it are those tokens ([`Tokenizer::encode_template`]).
+    Template(String),
+    /// Written by a person or a task; everything in it is text ([`Tokenizer::encode`]).
+    Content(String),
+}
+
+/// What a model wants around the content of one user message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Before the content: the system message, and the opening of the user's turn.
+    pub before: Vec<PromptPiece>,
+    /// After the content: the end of the user's turn, and the opening of the assistant's.
+    pub after: Vec<PromptPiece>,
+}
+
+/// A model's chat template, compiled.
+#[derive(Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    source: String,
+    special: SpecialNames,
+    plain: bool,
+}
+
+/// The names of special tokens that a template may refer to, as `bos_token` and so on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpecialNames {
+    pub bos: Option<String>,
+    pub eos: Option<String>,
+    pub unknown: Option<String>,
+    pub padding: Option<String>,
+}
+
+/// The name under which the one template of an environment is kept.
+const NAME: &str = "chat";
+
+impl ChatTemplate {
+    /// Compiles a template.
+    ///
+    /// # Errors
+    /// [`ChatError::Syntax`] and [`ChatError::TemplateTooLarge`].
+    pub fn new(source: &str, special: SpecialNames) -> Result<Self, ChatError> {
+        if source.len() > MAX_TEMPLATE_BYTES {
+            return Err(ChatError::TemplateTooLarge {
+                bytes: source.len(),
+                limit: MAX_TEMPLATE_BYTES,
+            });
+        }
+        let unusable = |error: minijinja::Error| ChatError::Syntax {
+            line: error.line().unwrap_or(0),
+            reason: describe(&error),
+        };
+        let mut environment = Environment::new();
+        // As Hugging Face sets up Jinja.
+        environment.set_syntax(
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .build()
+                .map_err(unusable)?,
+        );
+        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_fuel(Some(MAX_TEMPLATE_STEPS));
+        environment.add_filter("tojson", to_json);
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_function("strftime_now", strftime_now);
+        environment
+            .add_template_owned(NAME, source.to_owned())
+            .map_err(unusable)?;
+        Ok(Self {
+            environment,
+            source: source.to_owned(),
+            special,
+            plain: false,
+        })
+    }
+
+    /// For a model that has no template: the contents of the messages, in order, separated by an empty line; no
+    /// special tokens.
+    pub fn plain() -> Self {
+        let template = Self::new(PLAIN, SpecialNames::default()).expect("the plain template is valid Jinja");
+        Self {
+            plain: true,
+            ..template
+        }
+    }
+
+    /// The template inside a GGUF file, or the plain one when there is none.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::new`], and when an entry has the wrong type.
+    pub fn from_gguf(gguf: &Gguf) -> Result<Self, ChatError> {
+        let Some(source) = gguf.str("tokenizer.chat_template").optional()? else {
+            return Ok(Self::plain());
+        };
+        let tokens = gguf.strings("tokenizer.ggml.tokens")?;
+        let name = |key: &str| -> Result<Option<String>, GgufError> {
+            Ok(gguf
+                .u32(key)
+                .optional()?
+                .and_then(|id| tokens.get(id as usize))
+                .cloned())
+        };
+        let special = SpecialNames {
+            bos: name("tokenizer.ggml.bos_token_id")?,
+            eos: name("tokenizer.ggml.eos_token_id")?,
+            unknown: name("tokenizer.ggml.unknown_token_id")?,
+            padding: name("tokenizer.ggml.padding_token_id")?,
+        };
+        Self::new(source, special)
+    }
+
+    /// The template of a Hugging Face folder (`chat_template.jinja`, else `chat_template` of
+    /// `tokenizer_config.json`), or the plain one when there is none.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::new`], and when a file cannot be read.
+    pub fn from_folder(folder: &Path) -> Result<Self, ChatError> {
+        let config = read_json(folder.join("tokenizer_config.json"))?;
+        let path = folder.join("chat_template.jinja");
+        let source = match std::fs::read_to_string(&path) {
+            Ok(source) => Some(source),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => in_config(&config["chat_template"]),
+            Err(source) => return Err(TokenizerError::Read { path, source }.into()),
+        };
+        let name = |key: &str| token_name(&config[key]).map(str::to_owned);
+        match source {
+            None => Ok(Self::plain()),
+            Some(source) => Self::new(
+                &source,
+                SpecialNames {
+                    bos: name("bos_token"),
+                    eos: name("eos_token"),
+                    unknown: name("unk_token"),
+                    padding: name("pad_token"),
+                },
+            ),
+        }
+    }
+
+    /// Whether this is the fall-back for a model without a template.
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// The template's source.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The whole prompt as text, exactly as Hugging Face's `apply_chat_template(tokenize=False)` writes it. For
+    /// reading and for parity: a prompt for the model is made of [`ChatTemplate::pieces`].
+    ///
+    /// # Errors
+    /// [`ChatError::Refused`] when the template rejects the conversation, [`ChatError::Render`] when it fails.
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, ChatError> {
+        let messages = messages.iter().map(|message| (message.role, message.content.as_str()));
+        self.render_contents(messages, add_generation_prompt)
+    }
+
+    fn render_contents<'a>(
+        &self,
+        messages: impl Iterator<Item = (Role, &'a str)>,
+        add_generation_prompt: bool,
+    ) -> Result<String, ChatError> {
+        let messages: Vec<Value> = messages
+            .map(|(role, content)| context! { role => role.to_string(), content => content })
+            .collect();
+        let template = self.environment.get_template(NAME).map_err(failed)?;
+        template
+            .render(context! {
+                messages => messages,
+                add_generation_prompt => add_generation_prompt,
+                tools => (),
+                documents => (),
+                ..self.special.defined(),
+            })
+            .map_err(failed)
+    }
+
+    /// The prompt in pieces: what the template writes, and the contents of the messages in their places.
+    ///
+    /// The template is rendered with a marker for each content. So a template that looks into a content (cuts it, or
+    /// decides by it) sees the marker; the contents themselves come out unchanged.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`], and [`ChatError::ContentNotOnce`].
+    pub fn pieces(&self, messages: &[Message], add_generation_prompt: bool) -> Result<Vec<PromptPiece>, ChatError> {
+        let markers: Vec<String> = (0..messages.len()).map(|index| self.marker(index)).collect();
+        let marked = messages
+            .iter()
+            .zip(&markers)
+            .map(|(message, marker)| (message.role, marker.as_str()));
+        let rendered = self.render_contents(marked, add_generation_prompt)?;
+
+        let mut places: Vec<(usize, usize)> = Vec::with_capacity(messages.len());
+        for (index, (message, marker)) in messages.iter().zip(&markers).enumerate() {
+            let mut found = rendered.match_indices(marker.as_str());
+            match (found.next(), found.count()) {
+                (Some((at, _)), 0) => places.push((at, index)),
+                (first, more) => {
+                    let found = usize::from(first.is_some()) + more;
+                    return Err(ChatError::ContentNotOnce {
+                        role: message.role,
+                        found,
+                    });
+                }
+            }
+        }
+        places.sort_unstable();
+
+        let mut pieces = Vec::with_capacity(2 * places.len() + 1);
+        let mut read = 0;
+        let mut write = |piece: PromptPiece| match &piece {
+            PromptPiece::Template(text) | PromptPiece::Content(text) if text.is_empty() => {}
+            _ => pieces.push(piece),
+        };
+        for (at, index) in places {
+            write(PromptPiece::Template(rendered[read..at].to_owned()));
+            write(PromptPiece::Content(messages[index].content.clone()));
+            read = at + markers[index].len();
+        }
+        write(PromptPiece::Template(rendered[read..].to_owned()));
+        Ok(pieces)
+    }
+
+    /// What goes before and after the content of a single user message, up to where the assistant's answer begins,
+    /// so that the content can be put in as text, as embeddings, or as a mixture of both.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::pieces`].
+    pub fn split(&self, system: Option<&str>) -> Result<Frame, ChatError> {
+        // The content is found again by being the only piece with this text: a system message that holds it by
+        // accident comes before it.
+        let content = self.marker(usize::MAX);
+        let mut messages: Vec<Message> = system
+            .map(|text| Message::new(Role::System, text))
+            .into_iter()
+            .collect();
+        messages.push(Message::new(Role::User, content.as_str()));
+        let mut before = self.pieces(&messages, true)?;
+        let place = before
+            .iter()
+            .rposition(|piece| *piece == PromptPiece::Content(content.clone()))
+            .ok_or(ChatError::ContentNotOnce {
+                role: Role::User,
+                found: 0,
+            })?;
+        let after = before.split_off(place + 1);
+        before.truncate(place);
+        Ok(Frame { before, after })
+    }
+
+    /// A word that the template's source does not hold, so that finding it means finding the content. Letters and
+    /// digits only: nothing for a template to trim or escape.
+    fn marker(&self, index: usize) -> String {
+        let mut marker = format!("Content{index}Of");
+        while self.source.contains(&marker) {
+            marker.push('X');
+        }
+        marker.push_str("TheMessage");
+        marker
+    }
+}
+
+impl Tokenizer {
+    /// Encodes a prompt's pieces, each by its kind, one after the other.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_pieces(&self, pieces: &[PromptPiece]) -> Result<Vec<u32>, TokenizerError> {
+        let mut ids = Vec::new();
+        for piece in pieces {
+            ids.extend(match piece {
+                PromptPiece::Template(text) => self.encode_template(text)?.ids,
+                PromptPiece::Content(text) => self.encode(text)?.ids,
+            });
+        }
+        Ok(ids)
+    }
+}
+
+impl SpecialNames {
+    /// The names that exist: a template asks `if bos_token is defined`.
+    fn defined(&self) -> Value {
+        let Self {
+            bos,
+            eos,
+            unknown,
+            padding,
+        } = self;
+        [
+            ("bos_token", bos),
+            ("eos_token", eos),
+            ("unk_token", unknown),
+            ("pad_token", padding),
+        ]
+        .into_iter()
+        .filter_map(|(key, name)| Some((key, name.as_deref()?)))
+        .collect()
+    }
+}
+
+/// `chat_template` of `tokenizer_config.json`: one template, or a list of named ones of which `default` is meant.
+fn in_config(value: &serde_json::Value) -> Option<String> {
+    let named = || value.as_array()?.iter().find(|entry| entry["name"] == "default")?["template"].as_str();
+    value.as_str().or_else(named).map(str::to_owned)
+}
+
+fn failed(error: minijinja::Error) -> ChatError {
+    // The exception of the template's own comes wrapped in the places it passed through.
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(current) = cause {
+        if let Some(refusal) = current.downcast_ref::<Refusal>() {
+            return ChatError::Refused {
+                message: refusal.0.clone(),
+            };
+        }
+        cause = current.source();
+    }
+    ChatError::Render {
+        line: error.line().unwrap_or(0),
+        reason: describe(&error),
+    }
+}
+
+fn describe(error: &minijinja::Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}
+
+/// What a template said when it called `raise_exception`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refusal(String);
+
+fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Refusal(message)))
+}
+
+/// Python's `datetime.now().strftime(format)`.
+fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
+    jiff::fmt::strtime::format(format, &jiff::Zoned::now())
+        .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
+}
+
+/// Python's `json.dumps(value, ensure_ascii=False, indent=indent)`, which Hugging Face puts in place of Jinja's own
+/// HTML-escaping filter.
+fn to_json(value: &Value, options: Kwargs) -> Result<Value, minijinja::Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    // Accepted because templates pass it; only `false`, the value that they pass, is what is done here.
+    let _: Option<bool> = options.get("ensure_ascii")?;
+    options.assert_all_used()?;
+    let mut json = Vec::new();
+    let written = match indent {
+        None => value.serialize(&mut serde_json::Serializer::with_formatter(&mut json, PythonFormatter)),
+        Some(width) => {
+            let spaces = " ".repeat(width.min(MAX_JSON_INDENT));
+            let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut json, formatter))
+        }
+    };
+    let bad = |reason: String| minijinja::Error::new(ErrorKind::BadSerialization, reason);
+    written.map_err(|error| bad(error.to_string()))?;
+    String::from_utf8(json)
+        .map(Value::from_safe_string)
+        .map_err(|error| bad(error.to_string()))
+}
+
+/// Spaces an indent may have: templates ask for 2 or 4.
+const MAX_JSON_INDENT: usize = 16;
+
+/// Python's separators: a space after each comma and colon.
+struct PythonFormatter;
+
+impl serde_json::ser::Formatter for PythonFormatter {
+    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+        writer.write_all(b": ")
+    }
+}
+
+#[cfg(test)]
+mod tests;
