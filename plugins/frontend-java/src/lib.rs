@@ -1,0 +1,1 @@
+//! The CPG front end for Java, over tree-sitter-java.
