@@ -80,9 +80,9 @@ pub struct TransducerSection {
     /// frozen LLM does.
     #[serde(default)]
     pub weights: Option<String>,
-    /// Width of a node vector, 4 to 64.
+    /// Width of a node vector, 8 to 32 for most tasks.
     pub width: u32,
-    /// Rounds of message passing over the graph, 1 to 4.
+    /// Rounds of message passing over the graph, 0 to 3.
     pub layers: u32,
     /// Attention heads; divides the width.
     pub heads: u32,
