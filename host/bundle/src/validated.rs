@@ -59,10 +59,10 @@ pub struct BaseModelPin {
     pub family: String,
     /// Width of its input embeddings.
     pub hidden_size: usize,
-    /// SHA-256 of its table of input embeddings.
-    pub embedding_sha256: [u8; 32],
-    /// SHA-256 of its tokenizer.
-    pub tokenizer_sha256: [u8; 32],
+    /// SHA-256 of its table of input embeddings: 64 hexadecimal digits, in lower case.
+    pub embedding_sha256: String,
+    /// SHA-256 of its tokenizer, likewise.
+    pub tokenizer_sha256: String,
 }
 
 /// The transducer's shape. Whether such a transducer can be built is for the transducer's own crate to say.
@@ -253,10 +253,11 @@ fn file(key: &'static str, name: &str) -> Result<String, Invalid> {
     ))
 }
 
-fn digest(key: &'static str, value: &str) -> Result<[u8; 32], Invalid> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(value, &mut bytes).map_err(|_| Invalid::new(key, quoted(value), "64 hexadecimal digits"))?;
-    Ok(bytes)
+fn digest(key: &'static str, value: &str) -> Result<String, Invalid> {
+    if value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(value.to_ascii_lowercase());
+    }
+    Err(Invalid::new(key, quoted(value), "64 hexadecimal digits"))
 }
 
 /// The value in an error message, cut where it would fill the screen.
