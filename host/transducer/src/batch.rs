@@ -1,0 +1,288 @@
+//! Many prompts and their graphs as one disjoint union: flat tensors of indices, so that no step of the forward pass
+//! loops over graphs.
+
+use crate::tensor::{indices, mask};
+use crate::{GraphInput, TransducerConfig, TransducerError};
+use std::ops::Range;
+use tch::{Device, Tensor};
+
+/// One code segment of a prompt.
+#[derive(Clone, Debug)]
+pub struct CodeInput<'a> {
+    /// Where its tokens stand among the rows of the embeddings.
+    pub rows: Range<usize>,
+    /// Its graph; it knows as many tokens as there are rows.
+    pub graph: &'a GraphInput,
+}
+
+/// One prompt: its code, and the tokens of its instruction.
+#[derive(Clone, Debug)]
+pub struct PromptInput<'a> {
+    /// The code segments; none for a prompt without code.
+    pub codes: Vec<CodeInput<'a>>,
+    /// The instruction, among the rows of the embeddings. Its first [`TransducerConfig::task_tokens`] are changed, or all
+    /// where there are fewer.
+    pub instruction: Range<usize>,
+}
+
+/// Prompts prepared for one configuration, on one device.
+///
+/// The embeddings of all prompts are one `[rows, D]` tensor. A padded `[prompts, length, D]` batch is one too:
+/// `embeddings.view([-1, D])`, where prompt `p` starts at row `p × length`.
+#[derive(Debug)]
+pub struct Batch {
+    /// Rows of the embeddings that this batch is for.
+    pub(crate) embedding_rows: usize,
+    /// The configuration that it is for.
+    pub(crate) config: TransducerConfig,
+    /// The rows that are read: first the code tokens, then the task tokens, `[T + K]`.
+    pub(crate) rows: Tensor,
+    /// Where there are code tokens and they are read: for GVE and ABFL.
+    pub(crate) graphs: Option<Graphs>,
+    /// Where there are task tokens.
+    pub(crate) tasks: Option<Tasks>,
+}
+
+/// The graphs of a batch, as one graph.
+#[derive(Debug)]
+pub(crate) struct Graphs {
+    /// `T`.
+    pub(crate) tokens: i64,
+    /// `N`.
+    pub(crate) nodes: i64,
+    /// Kind of each node, `[N]`.
+    pub(crate) kinds: Tensor,
+    /// The code tokens, those of one node side by side, `[T]`, and where each node's begin, `[N]`.
+    pub(crate) own_tokens: (Tensor, Tensor),
+    /// The node that each token belongs to, `[T]`.
+    pub(crate) leaves: Tensor,
+    /// Where there are edges.
+    pub(crate) edges: Option<Edges>,
+    /// Where there is more than one graph.
+    pub(crate) dense: Option<Dense>,
+    /// The prompt of each node, `[N]`.
+    pub(crate) prompts: Tensor,
+}
+
+/// Edges along and against their direction, `[E]` each.
+#[derive(Debug)]
+pub(crate) struct Edges {
+    /// `source × R + relation`: the row of the message that the edge carries.
+    pub(crate) messages: Tensor,
+    /// The node that receives it.
+    pub(crate) targets: Tensor,
+}
+
+/// How the rows of several graphs become one padded tensor and back.
+///
+/// Attention of tokens over nodes is dense and padded rather than a list of token–node pairs: pairs cost a gathered key,
+/// query and value of size `h` for each, some 16 times the memory of a score, where padding costs the difference between
+/// the largest graph and the mean one; and libtorch has one fused operator for it.
+#[derive(Debug)]
+pub(crate) struct Dense {
+    /// Graphs.
+    pub(crate) graphs: i64,
+    /// The token in each place of `[graphs, most tokens]`; any one where there is none.
+    pub(crate) tokens: Tensor,
+    /// The node in each place of `[graphs, most nodes]`; any one where there is none.
+    pub(crate) nodes: Tensor,
+    /// Whether there is a node, `[graphs, 1, 1, most nodes]`.
+    pub(crate) is_node: Tensor,
+    /// The place of each token in the padded tensor, `[T]`.
+    pub(crate) places: Tensor,
+}
+
+/// The task tokens of a batch, `[K]` each.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    /// Prompts.
+    pub(crate) prompts: i64,
+    /// Which of the `M` it is.
+    pub(crate) which: Tensor,
+    /// `prompt × M + which`.
+    pub(crate) slots: Tensor,
+}
+
+impl Batch {
+    /// Prepares prompts over embeddings of `rows` rows for transducers of `config`.
+    ///
+    /// # Errors
+    /// [`TransducerError::Range`] for tokens outside the embeddings, [`TransducerError::OffsetCount`] for a graph that
+    /// knows another number of tokens than its segment has, [`TransducerError::Overlap`] for code segments that share
+    /// tokens.
+    pub fn new(
+        config: &TransducerConfig,
+        prompts: &[PromptInput<'_>],
+        rows: usize,
+        device: Device,
+    ) -> Result<Self, TransducerError> {
+        check(prompts, rows)?;
+        let mut read: Vec<i64> = Vec::new();
+        let graphs = config
+            .parts
+            .graph()
+            .then(|| graphs(config, prompts, &mut read, device))
+            .flatten();
+        let tasks = tasks(config, prompts, &mut read, device);
+        Ok(Self {
+            embedding_rows: rows,
+            config: config.clone(),
+            rows: indices(&read, device),
+            graphs,
+            tasks,
+        })
+    }
+}
+
+/// Every range lies within the embeddings, and no two code segments share a token.
+fn check(prompts: &[PromptInput<'_>], rows: usize) -> Result<(), TransducerError> {
+    let within = |what, range: &Range<usize>| match range.start <= range.end && range.end <= rows {
+        true => Ok(()),
+        false => Err(TransducerError::Range {
+            what,
+            range: range.clone(),
+            rows,
+        }),
+    };
+    let mut segments = Vec::new();
+    for prompt in prompts {
+        within("instruction", &prompt.instruction)?;
+        for code in &prompt.codes {
+            within("code segment", &code.rows)?;
+            if code.graph.tokens() != code.rows.len() {
+                return Err(TransducerError::OffsetCount {
+                    rows: code.rows.clone(),
+                    offsets: code.graph.tokens(),
+                });
+            }
+            segments.push(&code.rows);
+        }
+    }
+    segments.retain(|range| !range.is_empty());
+    segments.sort_by_key(|range| range.start);
+    match segments.windows(2).find(|pair| pair[1].start < pair[0].end) {
+        Some(pair) => Err(TransducerError::Overlap {
+            first: pair[0].clone(),
+            second: pair[1].clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The union of all graphs. Appends the rows of their code tokens to `rows`.
+fn graphs(
+    config: &TransducerConfig,
+    prompts: &[PromptInput<'_>],
+    rows: &mut Vec<i64>,
+    device: Device,
+) -> Option<Graphs> {
+    let relations = config.relations() as i64;
+    let relation: Vec<Option<i64>> = transducer_cpg::EdgeKind::ALL
+        .iter()
+        .map(|&kind| config.relation(kind).map(|place| place as i64))
+        .collect();
+    let (mut kinds, mut prompt_of, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut messages, mut targets) = (Vec::new(), Vec::new());
+    // Tokens and nodes of each graph.
+    let mut sizes = Vec::new();
+    for (prompt, code) in prompts
+        .iter()
+        .zip(0_i64..)
+        .flat_map(|(input, at)| input.codes.iter().map(move |c| (at, c)))
+    {
+        let first = kinds.len() as i64;
+        kinds.extend_from_slice(&code.graph.kinds);
+        prompt_of.resize(kinds.len(), prompt);
+        leaves.extend(code.graph.leaves.iter().map(|&leaf| first + i64::from(leaf)));
+        for &(kind, source, target) in &code.graph.edges {
+            let Some(along) = relation[kind as usize] else { continue };
+            let (source, target) = (first + i64::from(source), first + i64::from(target));
+            messages.extend([source * relations + along, target * relations + along + 1]);
+            targets.extend([target, source]);
+        }
+        rows.extend(code.rows.clone().map(|row| row as i64));
+        sizes.push((code.rows.len(), code.graph.nodes()));
+    }
+    if kinds.is_empty() {
+        return None;
+    }
+    Some(Graphs {
+        tokens: leaves.len() as i64,
+        nodes: kinds.len() as i64,
+        own_tokens: own_tokens(&leaves, kinds.len(), device),
+        kinds: indices(&kinds, device),
+        leaves: indices(&leaves, device),
+        edges: (!targets.is_empty()).then(|| Edges {
+            messages: indices(&messages, device),
+            targets: indices(&targets, device),
+        }),
+        dense: (sizes.len() > 1).then(|| dense(&sizes, device)),
+        prompts: indices(&prompt_of, device),
+    })
+}
+
+/// Tokens ordered by their node, and where each node's begin.
+fn own_tokens(leaves: &[i64], nodes: usize, device: Device) -> (Tensor, Tensor) {
+    let mut begins = vec![0_i64; nodes];
+    for &leaf in leaves {
+        begins[leaf as usize] += 1;
+    }
+    let mut sum = 0;
+    for begin in &mut begins {
+        sum += std::mem::replace(begin, sum);
+    }
+    let mut next = begins.clone();
+    let mut tokens = vec![0_i64; leaves.len()];
+    for (token, &leaf) in leaves.iter().enumerate() {
+        let place = &mut next[leaf as usize];
+        tokens[*place as usize] = token as i64;
+        *place += 1;
+    }
+    (indices(&tokens, device), indices(&begins, device))
+}
+
+/// The padded form of graphs with these numbers of tokens and nodes.
+fn dense(sizes: &[(usize, usize)], device: Device) -> Dense {
+    let most_tokens = sizes.iter().map(|size| size.0).max().unwrap_or(0);
+    let most_nodes = sizes.iter().map(|size| size.1).max().unwrap_or(0);
+    let (mut tokens, mut nodes) = (vec![0; sizes.len() * most_tokens], vec![0; sizes.len() * most_nodes]);
+    let (mut is_node, mut places) = (vec![false; nodes.len()], Vec::new());
+    let (mut token, mut node) = (0, 0);
+    for (graph, &(own_tokens, own_nodes)) in sizes.iter().enumerate() {
+        for place in graph * most_tokens..graph * most_tokens + own_tokens {
+            tokens[place] = token;
+            places.push(place as i64);
+            token += 1;
+        }
+        for place in graph * most_nodes..graph * most_nodes + own_nodes {
+            nodes[place] = node;
+            is_node[place] = true;
+            node += 1;
+        }
+    }
+    let shape = [sizes.len() as i64, 1, 1, most_nodes as i64];
+    Dense {
+        graphs: sizes.len() as i64,
+        tokens: indices(&tokens, device),
+        nodes: indices(&nodes, device),
+        is_node: mask(&is_node, device).view(shape),
+        places: indices(&places, device),
+    }
+}
+
+/// The first tokens of each instruction. Appends their rows to `rows`.
+fn tasks(config: &TransducerConfig, prompts: &[PromptInput<'_>], rows: &mut Vec<i64>, device: Device) -> Option<Tasks> {
+    let (mut which, mut slots) = (Vec::new(), Vec::new());
+    for (prompt, slot) in prompts.iter().zip((0_i64..).step_by(config.task_tokens.max(1))) {
+        for (row, token) in prompt.instruction.clone().zip(0..config.task_tokens as i64) {
+            rows.push(row as i64);
+            which.push(token);
+            slots.push(slot + token);
+        }
+    }
+    (!which.is_empty()).then(|| Tasks {
+        prompts: prompts.len() as i64,
+        which: indices(&which, device),
+        slots: indices(&slots, device),
+    })
+}

@@ -1,0 +1,67 @@
+//! Task tokens: what a task says to the LLM before it sees the code.
+//!
+//! The published method puts extra positions in front of the prompt. Here the vectors are *added* to the embeddings of
+//! the instruction's first tokens. Extra positions change what a frozen LLM answers even when their vectors are zero
+//! (they take part in every softmax and shift every position), so that an untrained transducer would not be the frozen
+//! LLM; and each would cost a key and a value in every layer's cache for the whole answer.
+
+use crate::TransducerConfig;
+use crate::batch::{Graphs, Tasks};
+use crate::parameters::Parameters;
+use crate::tensor::pool;
+use tch::Tensor;
+
+/// The task tokens.
+#[derive(Debug)]
+pub(crate) struct TaskTokens {
+    /// `[M, D]`, zeros until trained.
+    vectors: Tensor,
+    graph: Option<GraphPart>,
+}
+
+/// What the graph adds: each task token pools the nodes by attention of its own.
+///
+/// One head, and no key or value matrices: a learned query and the output matrix would absorb them.
+#[derive(Debug)]
+struct GraphPart {
+    /// `[M, h]`.
+    query: Tensor,
+    /// `[D, h]`, zeros until trained.
+    output: Tensor,
+}
+
+impl TaskTokens {
+    pub(crate) fn new(config: &TransducerConfig, parameters: &Parameters) -> Self {
+        let graph = config.parts.graph().then(|| GraphPart {
+            query: parameters.get("task.query"),
+            output: parameters.get("task.output.weight"),
+        });
+        Self {
+            vectors: parameters.get("task.vectors"),
+            graph,
+        }
+    }
+
+    /// The step for each task token of the batch, `[K, D]`. `nodes [N, h]` are the vectors of all prompts' nodes, where
+    /// there are any.
+    pub(crate) fn forward(&self, tasks: &Tasks, nodes: Option<(&Graphs, &Tensor)>) -> Tensor {
+        let learned = self.vectors.index_select(0, &tasks.which);
+        match (&self.graph, nodes) {
+            (Some(part), Some((graphs, nodes))) => {
+                let pooled = part.pool(graphs, nodes, tasks.prompts).index_select(0, &tasks.slots);
+                learned + pooled.linear(&part.output, None::<&Tensor>)
+            }
+            _ => learned,
+        }
+    }
+}
+
+impl GraphPart {
+    /// The graph vectors: for each prompt and each task token the nodes that it attends to, `[prompts × M, h]`. A prompt
+    /// with several graphs pools them together.
+    fn pool(&self, graphs: &Graphs, nodes: &Tensor, prompts: i64) -> Tensor {
+        let width = nodes.size()[1];
+        let scores = nodes.linear(&self.query, None::<&Tensor>) / (width as f64).sqrt();
+        pool(&scores, &nodes.unsqueeze(1), &graphs.prompts, prompts).view([-1, width])
+    }
+}

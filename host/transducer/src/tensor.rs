@@ -1,0 +1,51 @@
+//! Tensor operations that more than one part needs.
+
+use tch::{Device, Kind, Tensor};
+
+/// Added to a mean square before its root is taken, so that zeros have a norm: what the LLMs' own RMSNorms add.
+pub(crate) const EPSILON: f64 = 1e-6;
+
+/// A vector of indices, `[values]`.
+pub(crate) fn indices(values: &[i64], device: Device) -> Tensor {
+    Tensor::from_slice(values).to_device(device)
+}
+
+/// A vector of truth values, `[values]`.
+pub(crate) fn mask(values: &[bool], device: Device) -> Tensor {
+    Tensor::from_slice(values).to_device(device)
+}
+
+/// Root mean square of each row, `[rows, size]` → `[rows, 1]`.
+pub(crate) fn rms(rows: &Tensor) -> Tensor {
+    let mean_square = rows.square().mean_dim([-1_i64].as_slice(), true, None::<Kind>);
+    (mean_square + EPSILON).sqrt()
+}
+
+/// RMSNorm without a scale (Zhang & Sennrich, arXiv 1910.07467): each row divided by its root mean square.
+pub(crate) fn rms_norm(rows: &Tensor) -> Tensor {
+    rows / rms(rows)
+}
+
+/// Attention pooling of rows into groups, where each row names its group: within each group and for each head,
+/// `Σ softmax(scores)ᵢ · valuesᵢ`.
+///
+/// `scores [rows, heads]`, `values [rows, heads, size]` (or `[rows, 1, size]` for values that all heads share),
+/// `group [rows]` → `[groups, heads, size]`. A group without rows gets zeros. The softmax is divided out after the sum:
+/// one division a group instead of one a row.
+pub(crate) fn pool(scores: &Tensor, values: &Tensor, group: &Tensor, groups: i64) -> Tensor {
+    let heads = scores.size()[1];
+    let size = values.size()[2];
+    let options = (scores.kind(), scores.device());
+    // The largest score of a group cancels out of the softmax: it only keeps `exp` within range, and has no gradient.
+    let shift = tch::no_grad(|| {
+        let lowest = Tensor::full([groups, heads], f64::NEG_INFINITY, options);
+        let largest = lowest.scatter_reduce(0, &group.unsqueeze(-1).expand_as(scores), scores, "amax");
+        largest.index_select(0, group)
+    });
+    let weights = (scores - shift).exp();
+    let weighted = weights.unsqueeze(-1) * values;
+    let sums = Tensor::zeros([groups, heads, size], options).index_add(0, group, &weighted);
+    let totals = Tensor::zeros([groups, heads], options).index_add(0, group, &weights);
+    // A group's largest score alone contributes 1 to its total: only groups without rows are below.
+    sums / totals.clamp_min(1.0).unsqueeze(-1)
+}

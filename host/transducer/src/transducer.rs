@@ -1,0 +1,237 @@
+//! The transducer as a whole.
+
+use crate::abfl::Abfl;
+use crate::gve::Gve;
+use crate::parameters::Parameters;
+use crate::task::TaskTokens;
+use crate::tensor::rms;
+use crate::{Batch, CodeInput, GraphInput, PromptInput, TransducerConfig, TransducerError, weights};
+use std::ops::Range;
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+use transducer_cpg::Cpg;
+
+/// One code segment of a single prompt: see [`Transducer::enrich`].
+#[derive(Clone, Debug)]
+pub struct CodeSegment<'a> {
+    /// Where its tokens stand in the prompt.
+    pub tokens: Range<usize>,
+    /// The bytes that each of them covers in the graph's source, `(first, one past the last)`.
+    pub offsets: &'a [(u32, u32)],
+    /// The graph of its source.
+    pub graph: &'a Cpg,
+}
+
+/// GVE, ABFL and task tokens with their weights.
+///
+/// Gradients: the forward pass records them where libtorch does, that is for parameters made trainable by
+/// [`Transducer::set_trainable`] and outside of [`tch::no_grad`].
+#[derive(Debug)]
+pub struct Transducer {
+    config: TransducerConfig,
+    parameters: Parameters,
+    gve: Option<Gve>,
+    abfl: Option<Abfl>,
+    task: Option<TaskTokens>,
+    device: Device,
+    kind: Kind,
+}
+
+impl Transducer {
+    /// An untrained transducer, which returns the embeddings it is given. Equal seeds give equal weights.
+    ///
+    /// # Errors
+    /// [`TransducerError::Config`].
+    pub fn new(config: TransducerConfig, device: Device, seed: u64) -> Result<Self, TransducerError> {
+        config.validate()?;
+        let parameters = Parameters::random(&config, device, seed);
+        Ok(Self::assemble(config, parameters, device, Kind::Float))
+    }
+
+    /// Reads a weights file.
+    ///
+    /// # Errors
+    /// [`TransducerError::File`] with what [`Transducer::from_safetensors`] says, or what the file system said.
+    pub fn load(path: &Path, device: Device) -> Result<Self, TransducerError> {
+        let (config, parameters) = weights::read(path, device)?;
+        Ok(Self::assemble(config, parameters, device, Kind::Float))
+    }
+
+    /// Reads the bytes of a weights file. Nothing about them is trusted.
+    ///
+    /// # Errors
+    /// What is wrong with the container, the configuration, or the name, type, shape or values of a tensor.
+    pub fn from_safetensors(bytes: &[u8], device: Device) -> Result<Self, TransducerError> {
+        let (config, parameters) = weights::decode(bytes, device)?;
+        Ok(Self::assemble(config, parameters, device, Kind::Float))
+    }
+
+    /// The bytes of a weights file: the same for the same configuration and weights.
+    ///
+    /// # Errors
+    /// [`TransducerError::NotFinite`] for a transducer whose training has diverged.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, TransducerError> {
+        weights::encode(&self.config, &self.parameters)
+    }
+
+    /// Writes a weights file, in one step: a reader finds the old file or the new one.
+    ///
+    /// # Errors
+    /// [`TransducerError::NotFinite`] as above, or [`TransducerError::File`] with what the file system said.
+    pub fn save(&self, path: &Path) -> Result<(), TransducerError> {
+        weights::write(path, &self.to_safetensors()?)
+    }
+
+    /// The same weights computing in another floating-point type, such as `Double` to check gradients.
+    pub fn to_kind(&self, kind: Kind) -> Self {
+        Self::assemble(self.config.clone(), self.parameters.to_kind(kind), self.device, kind)
+    }
+
+    fn assemble(config: TransducerConfig, parameters: Parameters, device: Device, kind: Kind) -> Self {
+        let gve = config.parts.graph().then(|| Gve::new(&config, &parameters));
+        let abfl = config.parts.fusion().then(|| Abfl::new(&config, &parameters));
+        let task = (config.task_tokens > 0).then(|| TaskTokens::new(&config, &parameters));
+        Self {
+            config,
+            parameters,
+            gve,
+            abfl,
+            task,
+            device,
+            kind,
+        }
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &TransducerConfig {
+        &self.config
+    }
+
+    /// Where its weights are.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The parameters with their names, in a fixed order. The tensors are the transducer's own: an optimizer changes
+    /// them in place, and finds their gradients in them.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.parameters.iter()
+    }
+
+    /// How many numbers are trained.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.iter().map(|(_, tensor)| tensor.numel()).sum()
+    }
+
+    /// Whether the forward pass records gradients for the parameters; not so at first.
+    pub fn set_trainable(&self, trainable: bool) {
+        for (_, tensor) in self.parameters.iter() {
+            let _same_tensor = tensor.set_requires_grad(trainable);
+        }
+    }
+
+    /// Prepares prompts over embeddings of `rows` rows: see [`Batch::new`].
+    ///
+    /// # Errors
+    /// Those of [`Batch::new`].
+    pub fn batch(&self, prompts: &[PromptInput<'_>], rows: usize) -> Result<Batch, TransducerError> {
+        Batch::new(&self.config, prompts, rows, self.device)
+    }
+
+    /// Enriches the embeddings `[rows, D]` of a batch of prompts: the rows of code tokens and of the instructions' first
+    /// tokens change, all others stay. The result has the element type of `embeddings`; everything between is computed in
+    /// 32-bit floats.
+    ///
+    /// The embedding `x` of a changed token becomes `x + rms(x) · scale · step`, the step being what the ABFL or the task
+    /// tokens say. A step of zero leaves an embedding as it is (save that a component of -0 becomes 0).
+    ///
+    /// # Errors
+    /// [`TransducerError::Embeddings`] for embeddings of another shape, device or of integers, and
+    /// [`TransducerError::OtherConfig`] for a batch of another configuration.
+    pub fn forward(&self, batch: &Batch, embeddings: &Tensor) -> Result<Tensor, TransducerError> {
+        self.check(batch, embeddings)?;
+        let before = embeddings.index_select(0, &batch.rows).to_kind(self.kind);
+        let sizes = rms(&before);
+        let tokens = batch.graphs.as_ref().map_or(0, |graphs| graphs.tokens);
+        let nodes = self.gve.as_ref().zip(batch.graphs.as_ref()).map(|(gve, graphs)| {
+            let codes = before.narrow(0, 0, tokens);
+            (graphs, gve.forward(graphs, &codes))
+        });
+        let fused = self
+            .abfl
+            .as_ref()
+            .zip(nodes.as_ref())
+            .filter(|_| tokens > 0)
+            .map(|(abfl, (graphs, nodes))| {
+                let normalised = before.narrow(0, 0, tokens) / sizes.narrow(0, 0, tokens);
+                abfl.forward(graphs, &normalised, nodes) * self.config.fusion_scale
+            });
+        let tasks = self.task.as_ref().zip(batch.tasks.as_ref()).map(|(task, tasks)| {
+            let nodes = nodes.as_ref().map(|(graphs, nodes)| (*graphs, nodes));
+            task.forward(tasks, nodes) * self.config.task_scale
+        });
+        // Code tokens come first; without ABFL they are read and not changed.
+        let first = if fused.is_some() { 0 } else { tokens };
+        let steps: Vec<Tensor> = fused.into_iter().chain(tasks).collect();
+        if steps.is_empty() {
+            return Ok(embeddings.copy());
+        }
+        let steps = Tensor::cat(&steps, 0);
+        let count = steps.size()[0];
+        let steps = steps * sizes.narrow(0, first, count);
+        Ok(embeddings.index_add(
+            0,
+            &batch.rows.narrow(0, first, count),
+            &steps.to_kind(embeddings.kind()),
+        ))
+    }
+
+    fn check(&self, batch: &Batch, embeddings: &Tensor) -> Result<(), TransducerError> {
+        if batch.config != self.config {
+            return Err(TransducerError::OtherConfig);
+        }
+        let shape = [batch.embedding_rows as i64, self.config.hidden as i64];
+        let floats = matches!(
+            embeddings.kind(),
+            Kind::Float | Kind::BFloat16 | Kind::Half | Kind::Double
+        );
+        if embeddings.size() == shape && floats && embeddings.device() == self.device {
+            return Ok(());
+        }
+        Err(TransducerError::Embeddings {
+            expected: format!("{shape:?} of floating-point numbers on {:?}", self.device),
+            found: embeddings.size(),
+            kind: embeddings.kind(),
+            device: embeddings.device(),
+        })
+    }
+
+    /// Enriches the embeddings `[tokens, D]` of one prompt.
+    ///
+    /// `codes` are its code segments, `instruction` the tokens of its instruction, whose first `M` change; both are
+    /// ranges of its tokens.
+    ///
+    /// # Errors
+    /// Those of [`GraphInput::new`], [`Batch::new`] and [`Transducer::forward`].
+    pub fn enrich(
+        &self,
+        prompt: &Tensor,
+        codes: &[CodeSegment<'_>],
+        instruction: Range<usize>,
+    ) -> Result<Tensor, TransducerError> {
+        let graphs = codes
+            .iter()
+            .map(|code| GraphInput::new(code.graph, code.offsets))
+            .collect::<Result<Vec<_>, _>>()?;
+        let inputs = codes.iter().zip(&graphs).map(|(code, graph)| CodeInput {
+            rows: code.tokens.clone(),
+            graph,
+        });
+        let input = PromptInput {
+            codes: inputs.collect(),
+            instruction,
+        };
+        let rows = prompt.size().first().map_or(0, |&rows| rows as usize);
+        self.forward(&self.batch(&[input], rows)?, prompt)
+    }
+}
