@@ -12,7 +12,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, context};
 use serde::Serialize;
 
 use crate::gguf::{Gguf, GgufError, Optional};
-use crate::tokenizer::{Tokenizer, TokenizerError, read_json, token_name};
+use crate::tokenizer::{Encoding, MAX_TEXT_BYTES, Tokenizer, TokenizerError, read_json, token_name};
 
 /// The largest template accepted. The longest published ones, with tool calling, come to some 20 KB.
 pub const MAX_TEMPLATE_BYTES: usize = 256 << 10;
@@ -362,40 +362,77 @@ impl ChatTemplate {
 }
 
 impl Tokenizer {
-    /// Encodes a prompt's pieces, each by its kind, one after the other.
+    /// Encodes a prompt of pieces as if it were one text, except that special tokens come from template pieces alone.
+    ///
+    /// Text is cut into tokens across the borders of pieces (a line end of the template and the space with which a
+    /// content begins may be one token), as in the conversations that the model was trained on. Offsets are bytes into
+    /// all the pieces' texts put together.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn encode_pieces(&self, pieces: &[PromptPiece]) -> Result<Vec<u32>, TokenizerError> {
-        let mut ids = Vec::new();
+    pub fn encode_pieces(&self, pieces: &[PromptPiece]) -> Result<Encoding, TokenizerError> {
+        let mut run = Run { tokenizer: self, text: String::new(), start: 0, encoding: Encoding::default() };
         for piece in pieces {
-            ids.extend(match piece {
-                PromptPiece::Template(text) => self.encode_template(text)?.ids,
-                PromptPiece::Content(text) => self.encode(text)?.ids,
-            });
+            match piece {
+                PromptPiece::Content(text) => run.text.push_str(text),
+                PromptPiece::Template(text) => {
+                    let found = self.encode_template(text)?;
+                    let mut read = 0;
+                    for (id, (start, end)) in found.ids.into_iter().zip(found.offsets) {
+                        if self.is_special(id) {
+                            run.text.push_str(&text[read..start as usize]);
+                            read = end as usize;
+                            run.special(id, end - start)?;
+                        }
+                    }
+                    run.text.push_str(&text[read..]);
+                }
+            }
         }
-        Ok(ids)
+        run.flush()?;
+        Ok(run.encoding)
+    }
+}
+
+/// Text between two special tokens, collected from pieces until it can be encoded.
+struct Run<'a> {
+    tokenizer: &'a Tokenizer,
+    text: String,
+    /// Where the text begins in the whole prompt.
+    start: u32,
+    encoding: Encoding,
+}
+
+impl Run<'_> {
+    fn flush(&mut self) -> Result<(), TokenizerError> {
+        let bytes = self.start as usize + self.text.len();
+        if bytes > MAX_TEXT_BYTES {
+            return Err(TokenizerError::TextTooLong { bytes, limit: MAX_TEXT_BYTES });
+        }
+        let found = self.tokenizer.encode(&self.text)?;
+        self.encoding.ids.extend(found.ids);
+        self.encoding.offsets.extend(found.offsets.iter().map(|(from, to)| (self.start + from, self.start + to)));
+        // Fits: the sum is below MAX_TEXT_BYTES.
+        self.start += self.text.len() as u32;
+        self.text.clear();
+        Ok(())
+    }
+
+    fn special(&mut self, id: u32, bytes: u32) -> Result<(), TokenizerError> {
+        self.flush()?;
+        self.encoding.ids.push(id);
+        self.encoding.offsets.push((self.start, self.start + bytes));
+        self.start += bytes;
+        Ok(())
     }
 }
 
 impl SpecialNames {
     /// The names that exist: a template asks `if bos_token is defined`.
     fn defined(&self) -> Value {
-        let Self {
-            bos,
-            eos,
-            unknown,
-            padding,
-        } = self;
-        [
-            ("bos_token", bos),
-            ("eos_token", eos),
-            ("unk_token", unknown),
-            ("pad_token", padding),
-        ]
-        .into_iter()
-        .filter_map(|(key, name)| Some((key, name.as_deref()?)))
-        .collect()
+        let Self { bos, eos, unknown, padding } = self;
+        let named = [("bos_token", bos), ("eos_token", eos), ("unk_token", unknown), ("pad_token", padding)];
+        Value::from_pairs(named.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?))))
     }
 }
 

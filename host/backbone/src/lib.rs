@@ -1,7 +1,28 @@
 //! The frozen code LLM: model files, tokenizer, input embeddings, forward passes and the KV cache.
 //!
 //! Knows nothing of adapters, graphs or HTTP: it turns token ids into embeddings and embeddings into logits.
+//!
+//! - [`Backbone`] loads a model and runs it; [`KvCache`] is the memory of a running batch.
+//! - [`gguf`] reads GGUF files; Hugging Face folders are read through safetensors. Both meet in [`ModelConfig`].
+//! - [`tokenizer`] and [`chat`] turn text into token ids and back.
 
+mod backbone;
+mod cache;
 pub mod chat;
+mod config;
+mod error;
+mod fingerprint;
 pub mod gguf;
+mod hardware;
+mod model;
+mod rope;
 pub mod tokenizer;
+mod weights;
+
+pub use backbone::{Backbone, Positions, Progress};
+pub use cache::KvCache;
+pub use config::{Family, ModelConfig};
+pub use error::BackboneError;
+pub use fingerprint::Fingerprint;
+pub use hardware::{DeviceChoice, DtypeChoice, LoadOptions};
+pub use rope::{Llama3, Rope, RopeScaling, Yarn};

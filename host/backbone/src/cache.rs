@@ -1,0 +1,186 @@
+//! The KV cache: keys and values of the tokens a batch of sequences has so far.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::BackboneError;
+use crate::config::ModelConfig;
+use crate::rope::RotaryTable;
+
+/// Keys and values of `batch` sequences of one length, with room for `capacity` tokens.
+///
+/// Made by [`crate::Backbone::new_cache`], filled by [`crate::Backbone::forward`].
+#[derive(Debug)]
+pub struct KvCache {
+    layers: Vec<KeysValues>,
+    rotary: RotaryTable,
+    batch: usize,
+    len: usize,
+    capacity: usize,
+}
+
+/// One layer's part, each `[batch, kv_heads, capacity, head_dim]`; what lies past the length is undefined.
+#[derive(Debug)]
+struct KeysValues {
+    keys: Tensor,
+    values: Tensor,
+}
+
+impl KvCache {
+    pub(crate) fn new(
+        config: &ModelConfig,
+        batch: usize,
+        capacity: usize,
+        place: (Kind, Device),
+    ) -> Result<Self, BackboneError> {
+        if batch == 0 {
+            return Err(BackboneError::CacheRows {
+                rows: Vec::new(),
+                batch,
+            });
+        }
+        let limit = config.max_context;
+        if capacity > limit {
+            return Err(BackboneError::ContextFull {
+                tokens: capacity,
+                limit,
+            });
+        }
+        let shape = [batch, config.kv_heads, capacity, config.head_dim].map(|size| size as i64);
+        let room = || Tensor::f_empty(shape, place);
+        let layers = (0..config.layers)
+            .map(|_| {
+                Ok(KeysValues {
+                    keys: room()?,
+                    values: room()?,
+                })
+            })
+            .collect::<Result<_, BackboneError>>()?;
+        let rotary = RotaryTable::new(&config.rope, config.head_dim, capacity, place)?;
+        Ok(Self {
+            layers,
+            rotary,
+            batch,
+            len: 0,
+            capacity,
+        })
+    }
+
+    /// Tokens that each sequence has.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no token has been added yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Tokens that each sequence can have.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Sequences.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Forgets all but the first `len` tokens of every sequence. A longer `len` changes nothing.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Replaces the sequences by those in `rows`, in that order; one may occur several times or not at all.
+    ///
+    /// This is how beams are followed, and how one prefilled prompt becomes a batch of beams.
+    ///
+    /// # Errors
+    ///
+    /// [`BackboneError::CacheRows`] if `rows` is empty or names a sequence that the cache does not have.
+    pub fn reorder(&mut self, rows: &[usize]) -> Result<(), BackboneError> {
+        if rows.is_empty() || rows.iter().any(|&row| row >= self.batch) {
+            return Err(BackboneError::CacheRows {
+                rows: rows.to_vec(),
+                batch: self.batch,
+            });
+        }
+        if rows.iter().copied().eq(0..self.batch) {
+            return Ok(());
+        }
+        let ids = rows.iter().map(|&row| row as i64).collect::<Vec<_>>();
+        let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.rotary.device())?;
+        // Made in full before the first is replaced, so that an error leaves the cache as it was.
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| layer.reordered(&ids, self.len))
+            .collect::<Result<_, _>>()?;
+        self.layers = layers;
+        self.batch = rows.len();
+        Ok(())
+    }
+
+    /// The rotary rows of the next `tokens` positions.
+    pub(crate) fn rotary(&self, tokens: usize) -> Result<RotaryTable, BackboneError> {
+        self.rotary.narrow(self.len as i64, tokens as i64)
+    }
+
+    /// Checks that `tokens` more fit into each of `batch` sequences.
+    pub(crate) fn check(&self, batch: usize, tokens: usize) -> Result<(), BackboneError> {
+        if batch != self.batch {
+            return Err(BackboneError::CacheBatch {
+                cache: self.batch,
+                embeddings: batch,
+            });
+        }
+        if tokens > self.capacity - self.len {
+            return Err(BackboneError::CacheFull {
+                len: self.len,
+                tokens,
+                capacity: self.capacity,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes keys and values of new tokens, `[batch, kv_heads, tokens, head_dim]`, behind those of `layer`, and
+    /// returns all of that layer's. They count only after [`Self::advance`].
+    pub(crate) fn append(
+        &mut self,
+        layer: usize,
+        keys: &Tensor,
+        values: &Tensor,
+    ) -> Result<(Tensor, Tensor), BackboneError> {
+        let (len, tokens) = (self.len as i64, keys.size()[2]);
+        let stored = &self.layers[layer];
+        stored.keys.f_narrow(2, len, tokens)?.f_copy_(keys)?;
+        stored.values.f_narrow(2, len, tokens)?.f_copy_(values)?;
+        Ok((
+            stored.keys.f_narrow(2, 0, len + tokens)?,
+            stored.values.f_narrow(2, 0, len + tokens)?,
+        ))
+    }
+
+    /// Counts `tokens` that every layer has been given.
+    pub(crate) fn advance(&mut self, tokens: usize) {
+        self.len += tokens;
+    }
+}
+
+impl KeysValues {
+    fn reordered(&self, rows: &Tensor, len: usize) -> Result<Self, BackboneError> {
+        let pick = |stored: &Tensor| -> Result<Tensor, BackboneError> {
+            let mut shape = stored.size();
+            shape[0] = rows.size()[0];
+            let room = Tensor::f_empty(&shape, (stored.kind(), stored.device()))?;
+            // Only what is in use is copied.
+            room.f_narrow(2, 0, len as i64)?
+                .f_copy_(&stored.f_narrow(2, 0, len as i64)?.f_index_select(0, rows)?)?;
+            Ok(room)
+        };
+        Ok(Self {
+            keys: pick(&self.keys)?,
+            values: pick(&self.values)?,
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! The model's shape from the `config.json` of a Hugging Face folder.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{Family, ModelConfig};
+use crate::BackboneError;
+use crate::rope::{Llama3, Rope, RopeScaling, Yarn};
+
+/// `rope_theta` where the file has none: transformers' default for both families.
+const DEFAULT_ROPE_THETA: f64 = 10_000.0;
+
+/// The keys of `config.json` that the forward pass depends on. The others describe training and generation.
+#[derive(Deserialize)]
+struct ConfigJson {
+    model_type: String,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    intermediate_size: usize,
+    vocab_size: usize,
+    rms_norm_eps: f64,
+    max_position_embeddings: usize,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+    #[serde(default = "silu")]
+    hidden_act: String,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+    #[serde(default)]
+    use_sliding_window: bool,
+    rope_theta: Option<f64>,
+    /// Until transformers 4.
+    rope_scaling: Option<RopeJson>,
+    /// Since transformers 5: the same, with `rope_theta` inside.
+    rope_parameters: Option<RopeJson>,
+}
+
+#[derive(Deserialize, Default, Clone)]
+struct RopeJson {
+    rope_type: Option<String>,
+    /// What older files call `rope_type`; some have both.
+    #[serde(rename = "type")]
+    old_type: Option<String>,
+    rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
+    factor: Option<f64>,
+    original_max_position_embeddings: Option<usize>,
+    low_freq_factor: Option<f64>,
+    high_freq_factor: Option<f64>,
+    attention_factor: Option<f64>,
+    beta_fast: Option<f64>,
+    beta_slow: Option<f64>,
+    truncate: Option<bool>,
+    mscale: Option<f64>,
+    mscale_all_dim: Option<f64>,
+}
+
+fn silu() -> String {
+    "silu".to_owned()
+}
+
+impl ModelConfig {
+    /// Reads the shape of a model from `config.json` at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`BackboneError`] names the key that is missing, out of range or not supported.
+    pub fn from_config_json(path: &Path) -> Result<Self, BackboneError> {
+        let text = std::fs::read(path).map_err(|source| BackboneError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &[u8], path: &Path) -> Result<Self, BackboneError> {
+        let json: ConfigJson = serde_json::from_slice(text).map_err(|source| BackboneError::Json {
+            path: path.to_owned(),
+            source,
+        })?;
+        let family = Family::from_name(&json.model_type, path)?;
+        json.refuse_unsupported(path)?;
+        let heads = json.num_attention_heads;
+        let scaling = json.scaling(path)?;
+        let max_context = match scaling {
+            // These two say how far they stretch a context that `max_position_embeddings` need not include.
+            RopeScaling::Yarn(ref yarn) => json.max_position_embeddings.max(yarn.context()),
+            RopeScaling::Dynamic {
+                factor,
+                original_context,
+            } => stretched(original_context, factor),
+            _ => json.max_position_embeddings,
+        };
+        let theta = json.rope().rope_theta.or(json.rope_theta).unwrap_or(DEFAULT_ROPE_THETA);
+        Self {
+            family,
+            hidden_size: json.hidden_size,
+            layers: json.num_hidden_layers,
+            heads,
+            kv_heads: json.num_key_value_heads.unwrap_or(heads),
+            head_dim: json
+                .head_dim
+                .unwrap_or_else(|| json.hidden_size.checked_div(heads).unwrap_or(0)),
+            ffn_size: json.intermediate_size,
+            vocab_size: json.vocab_size,
+            rope: Rope { theta, scaling },
+            rms_eps: json.rms_norm_eps,
+            max_context,
+            tied_head: json.tie_word_embeddings,
+        }
+        .validated(path)
+    }
+}
+
+/// `context × factor` tokens.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "checked later"
+)]
+pub(super) fn stretched(context: usize, factor: f64) -> usize {
+    (context as f64 * factor) as usize
+}
+
+impl ConfigJson {
+    /// The RoPE settings, whichever of the two keys holds them.
+    fn rope(&self) -> RopeJson {
+        self.rope_parameters
+            .as_ref()
+            .or(self.rope_scaling.as_ref())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn refuse_unsupported(&self, path: &Path) -> Result<(), BackboneError> {
+        let refuse = |what, found: String, supported| {
+            Err(BackboneError::Unsupported {
+                path: path.to_owned(),
+                what,
+                found,
+                supported,
+            })
+        };
+        if self.hidden_act != "silu" {
+            return refuse("hidden_act", format!("{:?}", self.hidden_act), "silu");
+        }
+        let partial = self.rope().partial_rotary_factor.unwrap_or(1.0);
+        #[allow(clippy::float_cmp, reason = "exactly the neutral value")]
+        if partial != 1.0 {
+            return refuse("partial_rotary_factor", partial.to_string(), "1.0");
+        }
+        let flags = [
+            ("attention_bias", self.attention_bias),
+            ("mlp_bias", self.mlp_bias),
+            ("use_sliding_window", self.use_sliding_window),
+        ];
+        for (what, flag) in flags {
+            if flag {
+                return refuse(what, "true".to_owned(), "false");
+            }
+        }
+        Ok(())
+    }
+
+    fn scaling(&self, path: &Path) -> Result<RopeScaling, BackboneError> {
+        let rope = self.rope();
+        let name = rope
+            .rope_type
+            .as_deref()
+            .or(rope.old_type.as_deref())
+            .unwrap_or("default");
+        let need = |what, value: Option<f64>| {
+            value.ok_or_else(|| BackboneError::Config {
+                path: path.to_owned(),
+                what,
+                found: "absent".to_owned(),
+                expected: format!("a number, as the RoPE scaling {name:?} needs it"),
+            })
+        };
+        let factor = || need("the RoPE scaling's factor", rope.factor);
+        let original_context = rope
+            .original_max_position_embeddings
+            .unwrap_or(self.max_position_embeddings);
+        let refuse = |what, found: &str, supported| {
+            Err(BackboneError::Unsupported {
+                path: path.to_owned(),
+                what,
+                found: format!("{found:?}"),
+                supported,
+            })
+        };
+        match name {
+            "default" => Ok(RopeScaling::None),
+            "linear" => Ok(RopeScaling::Linear { factor: factor()? }),
+            "dynamic" => Ok(RopeScaling::Dynamic {
+                factor: factor()?,
+                original_context,
+            }),
+            "llama3" => Ok(RopeScaling::Llama3(Llama3 {
+                factor: factor()?,
+                low_freq_factor: need("the RoPE scaling's low_freq_factor", rope.low_freq_factor)?,
+                high_freq_factor: need("the RoPE scaling's high_freq_factor", rope.high_freq_factor)?,
+                original_context,
+            })),
+            "yarn" if rope.mscale.is_some() || rope.mscale_all_dim.is_some() => refuse(
+                "the RoPE scaling",
+                "yarn with mscale",
+                "yarn with attention_factor or without",
+            ),
+            "yarn" => {
+                let yarn = Yarn::with_factor(factor()?);
+                Ok(RopeScaling::Yarn(Yarn {
+                    original_context,
+                    attention_factor: rope.attention_factor,
+                    beta_fast: rope.beta_fast.unwrap_or(yarn.beta_fast),
+                    beta_slow: rope.beta_slow.unwrap_or(yarn.beta_slow),
+                    truncate: rope.truncate.unwrap_or(yarn.truncate),
+                    ..yarn
+                }))
+            }
+            other => refuse("the RoPE scaling", other, "default, linear, dynamic, llama3, yarn"),
+        }
+    }
+}

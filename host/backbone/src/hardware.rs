@@ -1,0 +1,84 @@
+//! Which device and which element kind a backbone uses.
+
+use std::num::NonZeroUsize;
+
+use tch::{Cuda, Device, Kind};
+
+use crate::BackboneError;
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The first CUDA device if libtorch has one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(usize),
+}
+
+/// In what kind of numbers to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DtypeChoice {
+    /// `bf16` where the device multiplies it natively and it is faster, else `f32`.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// Brain floats: half the memory, 8 bits of precision.
+    Bf16,
+}
+
+/// How to load a backbone.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// In what kind of numbers.
+    pub dtype: DtypeChoice,
+    /// Threads that libtorch uses for one operation; by default its own choice, the physical cores. Process wide.
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl LoadOptions {
+    /// The device and kind that the choices mean on this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`BackboneError::Device`] if the CUDA device is not there.
+    pub fn resolve(&self) -> Result<(Device, Kind), BackboneError> {
+        let available = Cuda::device_count();
+        let device = match self.device {
+            DeviceChoice::Auto => Device::cuda_if_available(),
+            DeviceChoice::Cpu => Device::Cpu,
+            DeviceChoice::Cuda(index) if i64::try_from(index).is_ok_and(|index| index < available) => {
+                Device::Cuda(index)
+            }
+            DeviceChoice::Cuda(index) => {
+                return Err(BackboneError::Device {
+                    wanted: format!("cuda:{index}"),
+                    available,
+                });
+            }
+        };
+        let kind = match self.dtype {
+            DtypeChoice::F32 => Kind::Float,
+            DtypeChoice::Bf16 => Kind::BFloat16,
+            DtypeChoice::Auto if device != Device::Cpu || cpu_multiplies_bf16() => Kind::BFloat16,
+            DtypeChoice::Auto => Kind::Float,
+        };
+        Ok((device, kind))
+    }
+}
+
+/// Whether the CPU has instructions that multiply `bf16`. Without them it is emulated, several times slower than `f32`.
+#[cfg(target_arch = "x86_64")]
+fn cpu_multiplies_bf16() -> bool {
+    std::arch::is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu_multiplies_bf16() -> bool {
+    false
+}

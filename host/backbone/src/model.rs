@@ -1,0 +1,182 @@
+//! The decoder: embeddings in, hidden states and logits out.
+//!
+//! Llama as of Touvron et al. (arXiv 2302.13971) with grouped-query attention (arXiv 2305.13245): in every layer
+//! `x += output(attention(norm(x)))`, then `x += down(silu(gate(norm(x))) * up(norm(x)))`.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::BackboneError;
+use crate::cache::KvCache;
+use crate::config::ModelConfig;
+use crate::rope::RotaryTable;
+
+/// The weights, on their device and in their kind; none requires a gradient.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) embedding: Tensor,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) final_norm: Tensor,
+    /// `None`: the embedding table.
+    pub(crate) head: Option<Tensor>,
+}
+
+// SAFETY: a `Model` holds nothing but tensors. It is only ever shared by reference, and nothing writes to its tensors
+// after loading; libtorch lets any number of threads read one tensor, and counts references to it atomically.
+unsafe impl Sync for Model {}
+
+/// One decoder layer. Projections that read the same input are one matrix: fewer, larger products.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pub(crate) attention_norm: Tensor,
+    /// Query, key and value rows, `[(heads + 2 kv_heads) head_dim, hidden]`.
+    pub(crate) qkv: Tensor,
+    /// Their biases.
+    pub(crate) qkv_bias: Option<Tensor>,
+    /// `[hidden, heads head_dim]`.
+    pub(crate) output: Tensor,
+    pub(crate) ffn_norm: Tensor,
+    /// Gate rows, then up rows, `[2 ffn, hidden]`.
+    pub(crate) gate_up: Tensor,
+    /// `[hidden, ffn]`.
+    pub(crate) down: Tensor,
+}
+
+/// What one forward pass shares between its layers.
+struct Pass<'a> {
+    config: &'a ModelConfig,
+    rotary: RotaryTable,
+    /// Which keys each token sees, `[tokens, keys]`; `None` where "all before it" or "all" says it.
+    mask: Option<Tensor>,
+}
+
+impl Model {
+    /// Hidden states after the final norm, `[batch, tokens, hidden]`. The input has been checked.
+    pub(crate) fn hidden(
+        &self,
+        config: &ModelConfig,
+        embeddings: &Tensor,
+        mut cache: Option<&mut KvCache>,
+    ) -> Result<Tensor, BackboneError> {
+        let (kind, device) = (self.embedding.kind(), self.embedding.device());
+        let tokens = embeddings.size()[1] as usize;
+        let pass = match cache.as_deref() {
+            None => {
+                let rotary = RotaryTable::new(&config.rope, config.head_dim, tokens, (kind, device))?;
+                Pass {
+                    config,
+                    rotary,
+                    mask: None,
+                }
+            }
+            Some(cache) => {
+                let mask = (tokens > 1 && !cache.is_empty()).then(|| continuation_mask(cache.len(), tokens, device));
+                Pass {
+                    config,
+                    rotary: cache.rotary(tokens)?,
+                    mask: mask.transpose()?,
+                }
+            }
+        };
+        let mut x = embeddings.f_to_kind(kind)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(&pass, &x, index, cache.as_deref_mut())?;
+        }
+        if let Some(cache) = cache {
+            cache.advance(tokens);
+        }
+        rms_norm(&x, &self.final_norm, config)
+    }
+
+    /// Logits of hidden states, `[.., hidden]` to `[.., vocab]`, in `f32`.
+    pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Tensor, BackboneError> {
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
+        Ok(hidden.f_linear(head, None::<&Tensor>)?.f_to_kind(Kind::Float)?)
+    }
+}
+
+impl Layer {
+    fn forward(
+        &self,
+        pass: &Pass<'_>,
+        x: &Tensor,
+        index: usize,
+        cache: Option<&mut KvCache>,
+    ) -> Result<Tensor, BackboneError> {
+        let normed = rms_norm(x, &self.attention_norm, pass.config)?;
+        let x = x.f_add(&self.attention(pass, &normed, index, cache)?)?;
+        let normed = rms_norm(&x, &self.ffn_norm, pass.config)?;
+        Ok(x.f_add(&self.feed_forward(&normed)?)?)
+    }
+
+    fn attention(
+        &self,
+        pass: &Pass<'_>,
+        x: &Tensor,
+        index: usize,
+        cache: Option<&mut KvCache>,
+    ) -> Result<Tensor, BackboneError> {
+        let config = pass.config;
+        let (batch, tokens) = (x.size()[0], x.size()[1]);
+        let [heads, kv_heads, head_dim] = [config.heads, config.kv_heads, config.head_dim].map(|size| size as i64);
+        let qkv =
+            x.f_linear(&self.qkv, self.qkv_bias.as_ref())?
+                .f_view([batch, tokens, heads + 2 * kv_heads, head_dim])?;
+        let turned = pass
+            .rotary
+            .turn(&qkv.f_narrow(2, 0, heads + kv_heads)?)?
+            .f_transpose(1, 2)?;
+        let queries = turned.f_narrow(1, 0, heads)?;
+        let keys = turned.f_narrow(1, heads, kv_heads)?;
+        let values = qkv.f_narrow(2, heads + kv_heads, kv_heads)?.f_transpose(1, 2)?;
+        let from_start = cache.as_deref().is_none_or(KvCache::is_empty);
+        let (keys, values) = match cache {
+            None => (keys, values),
+            Some(_) if keys.requires_grad() => return Err(BackboneError::GradientThroughCache),
+            Some(cache) => cache.append(index, &keys, &values)?,
+        };
+        let attended = if tokens == 1 {
+            // One token sees everything. The query heads of a group stand as the rows of one head, so that the group's
+            // keys and values are read once and never repeated.
+            let rows = queries.f_reshape([batch, kv_heads, heads / kv_heads, head_dim])?;
+            attend(&rows, &keys, &values, None, false)?.f_reshape([batch, 1, heads * head_dim])?
+        } else {
+            let causal = from_start && pass.mask.is_none();
+            attend(&queries, &keys, &values, pass.mask.as_ref(), causal)?
+                .f_transpose(1, 2)?
+                .f_reshape([batch, tokens, heads * head_dim])?
+        };
+        Ok(attended.f_linear(&self.output, None::<&Tensor>)?)
+    }
+
+    fn feed_forward(&self, x: &Tensor) -> Result<Tensor, BackboneError> {
+        let both = x.f_linear(&self.gate_up, None::<&Tensor>)?;
+        let ffn = self.down.size()[1];
+        let (gate, up) = (both.f_narrow(-1, 0, ffn)?, both.f_narrow(-1, ffn, ffn)?);
+        Ok(gate.f_silu()?.f_mul(&up)?.f_linear(&self.down, None::<&Tensor>)?)
+    }
+}
+
+/// `softmax(queries keys^T / sqrt(head_dim)) values`, each `[batch, heads, tokens, head_dim]`.
+fn attend(
+    queries: &Tensor,
+    keys: &Tensor,
+    values: &Tensor,
+    mask: Option<&Tensor>,
+    causal: bool,
+) -> Result<Tensor, BackboneError> {
+    let grouped = queries.size()[1] != keys.size()[1];
+    Ok(Tensor::f_scaled_dot_product_attention(
+        queries, keys, values, mask, 0.0, causal, None, grouped,
+    )?)
+}
+
+/// Which of `len + tokens` keys each of the `tokens` that follow `len` cached ones sees, `[tokens, len + tokens]`.
+fn continuation_mask(len: usize, tokens: usize, device: Device) -> Result<Tensor, BackboneError> {
+    let (len, tokens) = (len as i64, tokens as i64);
+    Ok(Tensor::f_ones([tokens, len + tokens], (Kind::Bool, device))?.f_tril(len)?)
+}
+
+/// `x / sqrt(mean(x^2) + eps) * weight` over the last dimension (Zhang & Sennrich, arXiv 1910.07467).
+fn rms_norm(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Result<Tensor, BackboneError> {
+    Ok(x.f_rms_norm([config.hidden_size as i64], Some(weight), config.rms_eps)?)
+}

@@ -1,0 +1,172 @@
+//! The weights of a model by what they are for, wherever they are stored.
+
+mod folder;
+mod gguf;
+
+use std::path::Path;
+
+use crate::BackboneError;
+use crate::config::ModelConfig;
+
+pub(crate) use folder::Folder;
+pub(crate) use gguf::GgufWeights;
+
+/// One weight of a llama-like model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    Embedding,
+    FinalNorm,
+    Head,
+    Layer(usize, LayerWeight),
+}
+
+/// One weight of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayerWeight {
+    AttentionNorm,
+    Query,
+    Key,
+    Value,
+    QueryBias,
+    KeyBias,
+    ValueBias,
+    Output,
+    FfnNorm,
+    Gate,
+    Up,
+    Down,
+}
+
+impl LayerWeight {
+    const MATRICES_AND_NORMS: [Self; 9] = [
+        Self::AttentionNorm,
+        Self::Query,
+        Self::Key,
+        Self::Value,
+        Self::Output,
+        Self::FfnNorm,
+        Self::Gate,
+        Self::Up,
+        Self::Down,
+    ];
+    const QKV_BIASES: [Self; 3] = [Self::QueryBias, Self::KeyBias, Self::ValueBias];
+}
+
+impl Weight {
+    /// Every weight that a model of this shape has.
+    pub(crate) fn all(config: &ModelConfig) -> Vec<Self> {
+        let biases = if config.family.has_qkv_bias() {
+            &LayerWeight::QKV_BIASES[..]
+        } else {
+            &[]
+        };
+        let mut all = vec![Self::Embedding, Self::FinalNorm];
+        if !config.tied_head {
+            all.push(Self::Head);
+        }
+        for layer in 0..config.layers {
+            let of_layer = LayerWeight::MATRICES_AND_NORMS.iter().chain(biases);
+            all.extend(of_layer.map(|&weight| Self::Layer(layer, weight)));
+        }
+        all
+    }
+
+    /// The shape that the weight has in a model of this shape; `[out, in]` for a projection.
+    pub(crate) fn shape(self, config: &ModelConfig) -> Vec<usize> {
+        let (hidden, ffn) = (config.hidden_size, config.ffn_size);
+        let Self::Layer(_, weight) = self else {
+            return match self {
+                Self::FinalNorm => vec![hidden],
+                _ => vec![config.vocab_size, hidden],
+            };
+        };
+        match weight {
+            LayerWeight::AttentionNorm | LayerWeight::FfnNorm => vec![hidden],
+            LayerWeight::Query => vec![config.query_size(), hidden],
+            LayerWeight::Key | LayerWeight::Value => vec![config.kv_size(), hidden],
+            LayerWeight::QueryBias => vec![config.query_size()],
+            LayerWeight::KeyBias | LayerWeight::ValueBias => vec![config.kv_size()],
+            LayerWeight::Output => vec![hidden, config.query_size()],
+            LayerWeight::Gate | LayerWeight::Up => vec![ffn, hidden],
+            LayerWeight::Down => vec![hidden, ffn],
+        }
+    }
+}
+
+/// A place where a model's weights are stored.
+pub(crate) trait WeightSource {
+    /// Where it is, for messages.
+    fn path(&self) -> &Path;
+
+    /// What the source calls the weight.
+    fn name(&self, weight: Weight) -> String;
+
+    /// The stored shape of the tensor `name`, outermost dimension first, if there is one.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// The names of all tensors that are there.
+    fn names(&self) -> Vec<&str>;
+
+    /// Whether a tensor that is no [`Weight`] may be there: it repeats or derives what is known otherwise.
+    fn is_redundant(&self, name: &str, config: &ModelConfig) -> bool;
+
+    /// The weight as `f32`, row major; query and key rows such that RoPE pairs the places `i` and `i + head_dim / 2`.
+    fn read(&self, weight: Weight, config: &ModelConfig) -> Result<Vec<f32>, BackboneError>;
+}
+
+/// The one door for weights: all that `config` asks for are there and have its shapes, and nothing else is there.
+pub(crate) fn validate(source: &dyn WeightSource, config: &ModelConfig) -> Result<(), BackboneError> {
+    let path = || source.path().to_owned();
+    let mut known = std::collections::HashSet::new();
+    for weight in Weight::all(config) {
+        let (tensor, expected) = (source.name(weight), weight.shape(config));
+        match source.shape(&tensor) {
+            None => return Err(BackboneError::MissingTensor { path: path(), tensor }),
+            Some(found) if found != expected => {
+                return Err(BackboneError::TensorShape {
+                    path: path(),
+                    tensor,
+                    expected,
+                    found,
+                });
+            }
+            Some(_) => known.insert(tensor),
+        };
+    }
+    match source
+        .names()
+        .into_iter()
+        .find(|&name| !known.contains(name) && !source.is_redundant(name, config))
+    {
+        None => Ok(()),
+        Some(name) => {
+            let (tensor, family) = (name.to_owned(), config.family.name());
+            Err(BackboneError::SurplusTensor {
+                path: path(),
+                tensor,
+                family,
+            })
+        }
+    }
+}
+
+/// Reads a weight and refuses infinities and NaN: one of them turns every output into NaN, far from its cause.
+pub(crate) fn read_finite(
+    source: &dyn WeightSource,
+    weight: Weight,
+    config: &ModelConfig,
+) -> Result<Vec<f32>, BackboneError> {
+    let values = source.read(weight, config)?;
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(place) => {
+            let (tensor, value) = (source.name(weight), values[place]);
+            Err(BackboneError::NotFinite {
+                path: source.path().to_owned(),
+                tensor,
+                place,
+                value,
+            })
+        }
+    }
+}
