@@ -1,0 +1,203 @@
+//! One loaded task, and the calls into it.
+
+use std::fmt;
+use std::str::Utf8Error;
+use std::sync::Arc;
+
+use wasmtime::{Store, Trap, WasmBacktrace};
+
+use crate::bindings::{self, TaskPre, handler, types};
+use crate::host::{CallState, OverBudget};
+use crate::limits::TICK;
+use crate::{Answer, Call, CodeParser, Prepared, TaskError, TaskInfo, TaskLimits};
+
+/// A loaded task. Cloning shares it, and any number of calls may run at once, each on its caller's thread.
+///
+/// A call runs in an instance of its own: nothing that a guest keeps in its memory outlives the call.
+#[derive(Clone)]
+pub struct Task {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pre: TaskPre<CallState>,
+    info: TaskInfo,
+    name: Arc<str>,
+    limits: Arc<TaskLimits>,
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("info", &self.inner.info)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Task {
+    /// Asks a linked component what it is.
+    pub(crate) fn load(pre: TaskPre<CallState>, limits: TaskLimits) -> Result<Self, TaskError> {
+        let limits = Arc::new(limits);
+        // Until it has said its name.
+        let state = CallState::new("new".into(), Call::Describe, limits.clone(), None);
+        let info = run(&pre, state, |handler, store| handler.call_describe(store))?.0;
+        let info = TaskInfo::validated(info)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                name: info.name.as_str().into(),
+                pre,
+                info,
+                limits,
+            }),
+        })
+    }
+
+    /// What the task says about itself.
+    pub fn info(&self) -> &TaskInfo {
+        &self.inner.info
+    }
+
+    /// Turns a request, a JSON text, into a prompt. `parser` makes the graphs that the task asks for.
+    ///
+    /// It runs on the calling thread for up to [`TaskLimits::call_time`]: from async code, call it where blocking is
+    /// allowed.
+    ///
+    /// # Errors
+    /// [`TaskError::Rejected`] when the task finds the request at fault; else what went wrong with the task.
+    pub fn prepare(&self, request: &str, parser: Arc<dyn CodeParser>) -> Result<Prepared, TaskError> {
+        let limits = &self.inner.limits;
+        if request.len() > limits.request_bytes {
+            return Err(TaskError::RequestTooLarge {
+                found: request.len(),
+                limit: limits.request_bytes,
+            });
+        }
+        let state = self.state(Call::Prepare, Some(parser));
+        let (prepared, mut state) = run(&self.inner.pre, state, |handler, store| {
+            handler.call_prepare(store, request)
+        })?;
+        let prepared = prepared.map_err(|error| refusal(Call::Prepare, error))?;
+        Prepared::validated(prepared, &mut state.graphs, limits)
+    }
+
+    /// Turns what the LLM wrote into an answer. `state` is [`Prepared::state`] of the same request; `generated` goes on
+    /// after [`Prepared::reply_start`] and does not repeat it.
+    ///
+    /// # Errors
+    /// [`TaskError::Failed`] and the like: what went wrong with the task. A reply of no use is no error but an answer
+    /// with a diagnostic.
+    pub fn finish(&self, state: &[u8], generated: &str) -> Result<Answer, TaskError> {
+        let call_state = self.state(Call::Finish, None);
+        let (answer, _) = run(&self.inner.pre, call_state, |handler, store| {
+            handler.call_finish(store, state, generated)
+        })?;
+        let answer = answer.map_err(|error| refusal(Call::Finish, error))?;
+        Answer::validated(answer, &self.inner.limits)
+    }
+
+    fn state(&self, call: Call, parser: Option<Arc<dyn CodeParser>>) -> CallState {
+        CallState::new(self.inner.name.clone(), call, self.inner.limits.clone(), parser)
+    }
+}
+
+/// Runs one export in a fresh instance, within the budget.
+fn run<R>(
+    pre: &TaskPre<CallState>,
+    state: CallState,
+    export: impl FnOnce(&handler::Guest, &mut Store<CallState>) -> wasmtime::Result<R>,
+) -> Result<(R, CallState), TaskError> {
+    let (call, limits) = (state.call, state.limits.clone());
+    let mut store = Store::new(pre.engine(), state);
+    store.limiter(|state| state);
+    store.set_hostcall_fuel(limits.output_bytes);
+    // The clock may be about to tick: one more, so that a call never gets less than its time.
+    let ticks = limits.call_time.as_millis().div_ceil(TICK.as_millis()) + 1;
+    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
+    let result = pre
+        .instantiate(&mut store)
+        .and_then(|task: bindings::Task| export(task.transducer_task_handler(), &mut store));
+    match result {
+        Ok(value) => Ok((value, store.into_data())),
+        Err(error) => Err(fault(&error, call, &limits)),
+    }
+}
+
+/// The task's own refusal.
+fn refusal(call: Call, error: types::Error) -> TaskError {
+    match error {
+        types::Error::InvalidRequest(message) => TaskError::Rejected { message },
+        types::Error::Internal(message) => TaskError::Failed { call, message },
+    }
+}
+
+/// The name of what stopped a guest.
+fn fault(error: &wasmtime::Error, call: Call, limits: &TaskLimits) -> TaskError {
+    if let Some(over) = error.downcast_ref::<OverBudget>() {
+        return match *over {
+            OverBudget::Memory { wanted } => TaskError::OutOfMemory {
+                call,
+                wanted,
+                limit: limits.memory_bytes,
+            },
+            OverBudget::Table { wanted } => TaskError::TableTooLarge {
+                call,
+                wanted,
+                limit: limits.table_elements,
+            },
+        };
+    }
+    if let Some(error) = error.downcast_ref::<Utf8Error>() {
+        return TaskError::BadUtf8 {
+            call,
+            valid_up_to: error.valid_up_to(),
+        };
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => {
+            return TaskError::DeadlineExceeded {
+                call,
+                limit: limits.call_time,
+            };
+        }
+        Some(Trap::StackOverflow) => {
+            return TaskError::StackOverflow {
+                call,
+                limit: limits.stack_bytes,
+            };
+        }
+        _ => {}
+    }
+    let what = error.root_cause().to_string();
+    // The runtime gives this error no type of its own; the test of huge outputs holds the wording.
+    if what.contains("fuel allocated for hostcalls") {
+        return TaskError::OutputTooLarge {
+            call,
+            what: "what the task handed over, in bytes,",
+            limit: limits.output_bytes,
+            found: None,
+        };
+    }
+    if what.contains("resource limit exceeded") {
+        return TaskError::TooManyInstances {
+            message: what,
+            limit: limits.instances,
+        };
+    }
+    TaskError::Trap {
+        call,
+        what,
+        backtrace: backtrace(error),
+    }
+}
+
+/// The guest's functions that were running, innermost first.
+fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+    let frames = error
+        .downcast_ref::<WasmBacktrace>()
+        .map_or(&[][..], WasmBacktrace::frames);
+    let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
+        Some(name) => name.to_owned(),
+        None => format!("function {}", frame.func_index()),
+    };
+    frames.iter().map(name).collect()
+}
