@@ -1,6 +1,10 @@
 //! From a syntax tree to the edges that need no knowledge of the language.
 
+mod tokens;
+
 use std::time::Instant;
+
+use crate::CpgBuilder;
 
 /// How much the passes may spend.
 #[derive(Clone, Copy, Debug)]
@@ -18,4 +22,10 @@ impl Budget {
     pub fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
+}
+
+/// Adds every edge kind that follows from the syntax tree.
+pub fn run(cpg: &mut CpgBuilder, budget: &Budget) {
+    tokens::next_tokens(cpg);
+    let _ = budget;
 }

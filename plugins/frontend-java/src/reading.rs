@@ -1,0 +1,228 @@
+//! From text to the best concrete syntax that can be had of it.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+
+use transducer_frontend::cpg::passes::Budget;
+use tree_sitter::{Language, ParseOptions, Parser, Tree};
+
+use crate::syntax::{Kind, Syntax, SyntaxId};
+
+/// What a class body is wrapped in, so that members parse which cannot stand at the top of a file.
+const WRAPPER: &str = "class _ {";
+
+/// How a text was read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) syntax: Syntax,
+    /// The syntax nodes at the top of the source.
+    pub(crate) tops: Vec<SyntaxId>,
+    /// What was changed to make the text parse, in words.
+    pub(crate) notes: Vec<String>,
+}
+
+thread_local! {
+    // A parser keeps its stacks and lookahead buffers between texts; making one costs as much as parsing a short method.
+    static PARSER: RefCell<Option<Parser>> = const { RefCell::new(None) };
+}
+
+/// Why a text was not read.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// The time is up.
+    TimedOut,
+    /// The grammar does not fit the library: a build mistake.
+    Grammar(tree_sitter::LanguageError),
+}
+
+/// Reads a source as it stands or, where that shows damage, in the way that shows least of it: with placeholders replaced,
+/// with the braces closed that it leaves open, as members of a class.
+pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> {
+    PARSER.with_borrow_mut(|slot| {
+        let parser = match slot {
+            Some(parser) => parser,
+            None => {
+                let mut parser = Parser::new();
+                parser.set_language(&Language::new(tree_sitter_java::LANGUAGE)).map_err(ReadError::Grammar)?;
+                slot.insert(parser)
+            }
+        };
+        let result = best_reading(parser, source, budget);
+        // A parse that was stopped would be continued by the next one.
+        parser.reset();
+        result
+    })
+}
+
+fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Reading, ReadError> {
+    let tree = parse(parser, source, budget)?;
+    let syntax = Syntax::read(&tree, 0, source.len());
+    let all = syntax.children(0).collect();
+    let mut best = Reading { syntax, tops: all, notes: Vec::new() };
+    if best.syntax.damage == 0 {
+        return Ok(best);
+    }
+    let (patched, notes) = patched(source);
+    let mut wrapped = String::with_capacity(WRAPPER.len() + patched.len() + 2);
+    wrapped.push_str(WRAPPER);
+    wrapped.push_str(&patched);
+    // On a line of its own: the source may end in a comment.
+    wrapped.push_str("\n}");
+    let candidates = [(0, patched.as_str(), !notes.is_empty()), (WRAPPER.len(), wrapped.as_str(), true)];
+    for (prefix, text, worth_it) in candidates {
+        // Each reading costs a whole parse; what is as good as whole needs no better one.
+        if !worth_it || best.syntax.damage == 0 {
+            continue;
+        }
+        let tree = parse(parser, text, budget)?;
+        let syntax = Syntax::read(&tree, prefix, source.len());
+        let Some(tops) = tops(&syntax, prefix > 0) else { continue };
+        if syntax.damage < best.syntax.damage {
+            best = Reading { syntax, tops, notes: notes.clone() };
+        }
+    }
+    Ok(best)
+}
+
+/// The syntax nodes at the top: of the program, or of the class that was put around it; `None` where that class did not hold
+/// together.
+fn tops(syntax: &Syntax, is_wrapped: bool) -> Option<Vec<SyntaxId>> {
+    if !is_wrapped {
+        return Some(syntax.children(0).collect());
+    }
+    let mut outer = syntax.children(0);
+    let class = outer.next().filter(|&class| syntax.kind(class) == Kind::ClassDeclaration)?;
+    let body = syntax.child(class, Kind::ClassBody)?;
+    outer.next().is_none().then(|| syntax.children(body).collect())
+}
+
+fn parse(parser: &mut Parser, text: &str, budget: &Budget) -> Result<Tree, ReadError> {
+    let bytes = text.as_bytes();
+    let mut give = |offset: usize, _| bytes.get(offset..).unwrap_or_default();
+    let mut progress = |_: &tree_sitter::ParseState| {
+        if budget.is_late() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let options = ParseOptions::new().progress_callback(&mut progress);
+    parser.parse_with_options(&mut give, None, Some(options)).ok_or(ReadError::TimedOut)
+}
+
+/// The source with what no Java has replaced byte for byte, and the brackets closed that it leaves open; and what was done.
+fn patched(source: &str) -> (String, Vec<String>) {
+    let mut notes = Vec::new();
+    let mut bytes = source.as_bytes().to_vec();
+    let mut open_braces = 0_usize;
+    let mut scanner = Scanner { source: source.as_bytes(), at: 0, at_statement: true };
+    while let Some(piece) = scanner.next() {
+        match piece {
+            Piece::Open => open_braces += 1,
+            Piece::Close => open_braces = open_braces.saturating_sub(1),
+            Piece::Placeholder { start, end } => {
+                bytes[start] = b'_';
+                bytes[end - 1] = b'_';
+                notes.push(format!("read the placeholder `{}` as a name", &source[start..end]));
+            }
+            Piece::Ellipsis { start } => {
+                bytes[start..start + 3].copy_from_slice(b";  ");
+                notes.push("read `...` as an empty statement".to_owned());
+            }
+        }
+    }
+    if open_braces > 0 {
+        notes.push(format!("closed {open_braces} open braces at the end"));
+        bytes.push(b'\n');
+        bytes.extend(std::iter::repeat_n(b'}', open_braces));
+    }
+    // Only ASCII was put in place of ASCII.
+    (String::from_utf8(bytes).unwrap_or_else(|_| source.to_owned()), notes)
+}
+
+/// What of a text matters to [`patched`].
+enum Piece {
+    Open,
+    Close,
+    /// `<Name>` where a statement starts.
+    Placeholder { start: usize, end: usize },
+    /// `...` where a statement starts.
+    Ellipsis { start: usize },
+}
+
+/// Goes over a text, past comments and literals.
+struct Scanner<'a> {
+    source: &'a [u8],
+    at: usize,
+    /// Whether nothing of a statement was seen since the last one ended.
+    at_statement: bool,
+}
+
+impl Iterator for Scanner<'_> {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        while let Some(&byte) = self.source.get(self.at) {
+            let start = self.at;
+            let rest = &self.source[start..];
+            self.at += 1;
+            let at_statement = std::mem::replace(&mut self.at_statement, matches!(byte, b'{' | b'}' | b';'));
+            match byte {
+                b'{' => return Some(Piece::Open),
+                b'}' => return Some(Piece::Close),
+                b'/' if rest.starts_with(b"//") => {
+                    self.skip_past(b"\n");
+                    self.at_statement = at_statement;
+                }
+                b'/' if rest.starts_with(b"/*") => {
+                    self.at += 1;
+                    self.skip_past(b"*/");
+                    self.at_statement = at_statement;
+                }
+                b'"' if rest.starts_with(b"\"\"\"") => {
+                    self.at += 2;
+                    self.skip_past(b"\"\"\"");
+                }
+                b'"' | b'\'' => self.skip_literal(byte),
+                b'<' if at_statement => {
+                    let name = rest[1..].iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+                    if name > 0 && rest.get(name + 1) == Some(&b'>') && self.ends_statement(start + name + 2) {
+                        self.at = start + name + 2;
+                        return Some(Piece::Placeholder { start, end: self.at });
+                    }
+                }
+                b'.' if at_statement && rest.starts_with(b"...") => {
+                    self.at += 2;
+                    self.at_statement = true;
+                    return Some(Piece::Ellipsis { start });
+                }
+                byte if byte.is_ascii_whitespace() => self.at_statement = at_statement,
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+impl Scanner<'_> {
+    fn skip_past(&mut self, end: &[u8]) {
+        let rest = &self.source[self.at.min(self.source.len())..];
+        let found = rest.windows(end.len()).position(|window| window == end);
+        self.at = found.map_or(self.source.len(), |found| self.at + found + end.len());
+    }
+
+    /// To the end of a string or character, or of the line that it does not end on.
+    fn skip_literal(&mut self, quote: u8) {
+        while let Some(&byte) = self.source.get(self.at) {
+            match byte {
+                b'\\' => self.at += 2,
+                b'\n' => return,
+                _ => self.at += 1,
+            }
+            if byte == quote {
+                return;
+            }
+        }
+    }
+
+    fn ends_statement(&self, at: usize) -> bool {
+        let next = self.source.get(at..).unwrap_or_default().iter().find(|byte| !byte.is_ascii_whitespace());
+        matches!(next, None | Some(b';' | b'}'))
+    }
+}
