@@ -1,7 +1,7 @@
 //! Many prompts and their graphs as one disjoint union: flat tensors of indices, so that no step of the forward pass
 //! loops over graphs.
 
-use crate::tensor::{indices, mask};
+use crate::tensor::{Groups, indices, mask};
 use crate::{GraphInput, TransducerConfig, TransducerError};
 use std::ops::Range;
 use tch::{Device, Tensor};
@@ -60,17 +60,17 @@ pub(crate) struct Graphs {
     pub(crate) edges: Option<Edges>,
     /// Where there is more than one graph.
     pub(crate) dense: Option<Dense>,
-    /// The prompt of each node, `[N]`.
-    pub(crate) prompts: Tensor,
+    /// The nodes of each prompt.
+    pub(crate) prompts: Groups,
 }
 
-/// Edges along and against their direction, `[E]` each.
+/// Edges along and against their direction, those into one node side by side.
 #[derive(Debug)]
 pub(crate) struct Edges {
-    /// `source × R + relation`: the row of the message that the edge carries.
+    /// `source × R + relation`: the row of the message that the edge carries, `[E]`.
     pub(crate) messages: Tensor,
-    /// The node that receives it.
-    pub(crate) targets: Tensor,
+    /// The edges into each node.
+    pub(crate) targets: Groups,
 }
 
 /// How the rows of several graphs become one padded tensor and back.
@@ -95,8 +95,6 @@ pub(crate) struct Dense {
 /// The task tokens of a batch, `[K]` each.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    /// Prompts.
-    pub(crate) prompts: i64,
     /// Which of the `M` it is.
     pub(crate) which: Tensor,
     /// `prompt × M + which`.
@@ -182,7 +180,8 @@ fn graphs(
         .map(|&kind| config.relation(kind).map(|place| place as i64))
         .collect();
     let (mut kinds, mut prompt_of, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut messages, mut targets) = (Vec::new(), Vec::new());
+    // Target and message of each edge.
+    let mut edges = Vec::new();
     // Tokens and nodes of each graph.
     let mut sizes = Vec::new();
     for (prompt, code) in prompts
@@ -197,8 +196,8 @@ fn graphs(
         for &(kind, source, target) in &code.graph.edges {
             let Some(along) = relation[kind as usize] else { continue };
             let (source, target) = (first + i64::from(source), first + i64::from(target));
-            messages.extend([source * relations + along, target * relations + along + 1]);
-            targets.extend([target, source]);
+            edges.push((target, source * relations + along));
+            edges.push((source, target * relations + along + 1));
         }
         rows.extend(code.rows.clone().map(|row| row as i64));
         sizes.push((code.rows.len(), code.graph.nodes()));
@@ -212,13 +211,19 @@ fn graphs(
         own_tokens: own_tokens(&leaves, kinds.len(), device),
         kinds: indices(&kinds, device),
         leaves: indices(&leaves, device),
-        edges: (!targets.is_empty()).then(|| Edges {
-            messages: indices(&messages, device),
-            targets: indices(&targets, device),
-        }),
+        edges: (!edges.is_empty()).then(|| edges_by_target(edges, kinds.len(), device)),
         dense: (sizes.len() > 1).then(|| dense(&sizes, device)),
-        prompts: indices(&prompt_of, device),
+        prompts: Groups::new(&prompt_of, prompts.len(), device),
     })
+}
+
+fn edges_by_target(mut edges: Vec<(i64, i64)>, nodes: usize, device: Device) -> Edges {
+    edges.sort_unstable();
+    let (targets, messages): (Vec<i64>, Vec<i64>) = edges.into_iter().unzip();
+    Edges {
+        messages: indices(&messages, device),
+        targets: Groups::new(&targets, nodes, device),
+    }
 }
 
 /// Tokens ordered by their node, and where each node's begin.
@@ -281,7 +286,6 @@ fn tasks(config: &TransducerConfig, prompts: &[PromptInput<'_>], rows: &mut Vec<
         }
     }
     (!which.is_empty()).then(|| Tasks {
-        prompts: prompts.len() as i64,
         which: indices(&which, device),
         slots: indices(&slots, device),
     })

@@ -3,7 +3,7 @@
 use crate::TransducerConfig;
 use crate::batch::{Edges, Graphs};
 use crate::parameters::Parameters;
-use crate::tensor::{pool, rms_norm};
+use crate::tensor::rms_norm;
 use tch::Tensor;
 
 /// Slope of the LeakyReLU of GATv2 (Brody et al., arXiv 2105.14491).
@@ -89,18 +89,16 @@ impl Layer {
     /// What the nodes `[N, h]` hear from their neighbours, `[N, h]`: attention over all edges that end at a node,
     /// whatever their relation.
     fn forward(&self, edges: &Edges, nodes: &Tensor) -> Tensor {
-        let (count, width) = (nodes.size()[0], nodes.size()[1]);
+        let width = nodes.size()[1];
         let by_head = [-1, self.attention.size()[0], self.attention.size()[1]];
         let says = nodes.linear(&self.source, None::<&Tensor>).unsqueeze(1);
         // Every relation's form of what every node says, [N, R, h]: one gather an edge instead of three.
         let says = self.shift.addcmul(&says, &self.scale).view([-1, width]);
         let messages = says.index_select(0, &edges.messages);
-        let hears = nodes
-            .linear(&self.target, None::<&Tensor>)
-            .index_select(0, &edges.targets);
+        let hears = edges.targets.spread(&nodes.linear(&self.target, None::<&Tensor>));
         let scores = leaky_relu(&(&messages + hears)).view(by_head) * &self.attention;
         let scores = scores.sum_dim_intlist([-1_i64].as_slice(), false, None);
-        let heard = pool(&scores, &messages.view(by_head), &edges.targets, count);
+        let heard = edges.targets.attend(&scores, &messages.view(by_head));
         heard
             .view([-1, width])
             .gelu("none")

@@ -8,7 +8,6 @@
 use crate::TransducerConfig;
 use crate::batch::{Graphs, Tasks};
 use crate::parameters::Parameters;
-use crate::tensor::pool;
 use tch::Tensor;
 
 /// The task tokens.
@@ -48,7 +47,7 @@ impl TaskTokens {
         let learned = self.vectors.index_select(0, &tasks.which);
         match (&self.graph, nodes) {
             (Some(part), Some((graphs, nodes))) => {
-                let pooled = part.pool(graphs, nodes, tasks.prompts).index_select(0, &tasks.slots);
+                let pooled = part.pool(graphs, nodes).index_select(0, &tasks.slots);
                 learned + pooled.linear(&part.output, None::<&Tensor>)
             }
             _ => learned,
@@ -59,9 +58,9 @@ impl TaskTokens {
 impl GraphPart {
     /// The graph vectors: for each prompt and each task token the nodes that it attends to, `[prompts × M, h]`. A prompt
     /// with several graphs pools them together.
-    fn pool(&self, graphs: &Graphs, nodes: &Tensor, prompts: i64) -> Tensor {
+    fn pool(&self, graphs: &Graphs, nodes: &Tensor) -> Tensor {
         let width = nodes.size()[1];
         let scores = nodes.linear(&self.query, None::<&Tensor>) / (width as f64).sqrt();
-        pool(&scores, &nodes.unsqueeze(1), &graphs.prompts, prompts).view([-1, width])
+        graphs.prompts.attend(&scores, &nodes.unsqueeze(1)).view([-1, width])
     }
 }
