@@ -1,0 +1,86 @@
+use tch::{Device, Kind, Tensor};
+use transducer_backbone::Backbone;
+
+/// Why a tensor cannot be a prompt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PromptError {
+    #[error("prompt embeddings have the shape {found:?}, expected [tokens, {hidden}] with at least one token")]
+    Shape { found: Vec<i64>, hidden: usize },
+
+    #[error("prompt embeddings are {kind:?} on {device:?}, expected floats on {expected:?}")]
+    Place {
+        kind: Kind,
+        device: Device,
+        expected: Device,
+    },
+
+    #[error(
+        "the prompt has {tokens} tokens; at most {limit} leave room for an answer in the model's context of {context}"
+    )]
+    TooLong {
+        tokens: usize,
+        limit: usize,
+        context: usize,
+    },
+
+    #[error("prompt embeddings hold {count} numbers that are infinite or not numbers")]
+    NotFinite { count: i64 },
+
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+}
+
+/// Input embeddings of a whole prompt, `[tokens, hidden]`: floats on the backbone's device, all finite, with room for
+/// an answer in the model's context. No gradient hangs on them.
+#[derive(Debug)]
+pub struct PromptEmbeddings(Tensor);
+
+impl PromptEmbeddings {
+    /// Checks `embeddings` against the backbone that will read them.
+    ///
+    /// # Errors
+    /// [`PromptError`] says which expectation is not met, and by what.
+    pub fn new(embeddings: &Tensor, backbone: &Backbone) -> Result<Self, PromptError> {
+        let config = backbone.config();
+        let hidden = config.hidden_size;
+        let tokens = match embeddings.size()[..] {
+            [tokens, width] if tokens > 0 && width == hidden as i64 => tokens as usize,
+            _ => {
+                return Err(PromptError::Shape {
+                    found: embeddings.size(),
+                    hidden,
+                });
+            }
+        };
+        let (kind, device, expected) = (embeddings.kind(), embeddings.device(), backbone.device());
+        if !matches!(kind, Kind::Float | Kind::BFloat16 | Kind::Half | Kind::Double) || device != expected {
+            return Err(PromptError::Place { kind, device, expected });
+        }
+        let context = config.max_context;
+        let limit = context.saturating_sub(1);
+        if tokens > limit {
+            return Err(PromptError::TooLong { tokens, limit, context });
+        }
+        let embeddings = embeddings.f_detach()?;
+        let not_finite = embeddings
+            .f_isfinite()?
+            .f_logical_not()?
+            .f_sum(Kind::Int64)?
+            .f_int64_value(&[])?;
+        if not_finite > 0 {
+            return Err(PromptError::NotFinite { count: not_finite });
+        }
+        Ok(Self(embeddings))
+    }
+
+    /// Number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.0.size()[0] as usize
+    }
+
+    /// `[tokens, hidden]`.
+    pub fn tensor(&self) -> &Tensor {
+        &self.0
+    }
+}

@@ -1,0 +1,75 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::{Decoding, PromptEmbeddings, Sink};
+
+/// One answer to be generated.
+pub struct Request {
+    pub(crate) prompt: PromptEmbeddings,
+    pub(crate) decoding: Decoding,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) sink: Sink,
+}
+
+impl Request {
+    /// A request without a deadline.
+    pub fn new(prompt: PromptEmbeddings, decoding: Decoding, sink: Sink) -> Self {
+        Self {
+            prompt,
+            decoding,
+            deadline: None,
+            sink,
+        }
+    }
+
+    /// Fails with [`crate::EngineError::DeadlineExceeded`] if not done by then. Looked at between tokens and between
+    /// pieces of the prompt's forward pass, waiting time included.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("prompt_tokens", &self.prompt.tokens())
+            .field("decoding", &self.decoding)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Number of a request, in the order of submission to one engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub(crate) u64);
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A switch that cancels a request; clones are the same switch.
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Asks the engine to give the request up at the next token.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// An accepted request. Dropping the ticket leaves the request running.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    pub id: RequestId,
+    pub cancel: CancelToken,
+}
