@@ -1,0 +1,146 @@
+//! HTTP: tasks, adapters, health. See `host/README.md` for where this stands.
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `POST /v1/tasks/{adapter}` | answers a request, whole or as server-sent events |
+//! | `GET /v1/adapters` | every bundle and its state |
+//! | `GET /health` | 200 once requests are taken, 503 while loading and draining |
+//! | `GET /` | says where to go |
+//!
+//! [`serve`] listens at once and loads the host beside it, so that whoever waits for the host can ask how far it is.
+//! On shutdown new requests are refused, running ones get [`Options::drain_limit`] to finish, and what still runs
+//! then is cancelled.
+
+mod error;
+mod routes;
+mod state;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, Request};
+use tokio::net::TcpListener;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+use transducer_pipeline::Service;
+
+use crate::state::Server;
+
+/// Settings of the server, each with a default that fits one host with a small model.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Longest body of a request. A source file of a megabyte is far beyond any model's context; the rest is room for
+    /// JSON's escapes.
+    pub max_body_bytes: usize,
+    /// Most requests that are worked on or wait at once. Each holds a thread and its prompt's embeddings.
+    pub max_requests: usize,
+    /// Longest time for an answer.
+    pub time_limit: Duration,
+    /// How long running requests may go on after the host was asked to stop. Service managers kill after 30 seconds or
+    /// so (Kubernetes) up to 90 (systemd).
+    pub drain_limit: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 4 << 20,
+            max_requests: 64,
+            time_limit: Duration::from_secs(300),
+            drain_limit: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Why the server ended otherwise than asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The host could not be loaded.
+    #[error("{0}")]
+    Load(String),
+    /// The listener failed.
+    #[error("the listener failed: {0}")]
+    Listen(#[from] std::io::Error),
+}
+
+/// Serves until `shutdown` is ready, then drains.
+///
+/// `load` makes the host, on a thread of its own; it may say how far it is through the function it is given.
+pub async fn serve(
+    listener: TcpListener,
+    options: Options,
+    load: impl FnOnce(&dyn Fn(&str)) -> Result<Arc<dyn Service>, String> + Send + 'static,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let server = Arc::new(Server::new(options.clone()));
+    let loading = {
+        let server = server.clone();
+        tokio::task::spawn_blocking(move || {
+            let service = load(&|stage| server.set_stage(stage))?;
+            server.set_ready(service);
+            Ok::<_, String>(())
+        })
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let draining = {
+        let server = server.clone();
+        async move {
+            tokio::select! {
+                () = shutdown => {}
+                _ = stopped => {}
+            }
+            server.set_draining();
+        }
+    };
+    let mut serving = tokio::spawn(
+        axum::serve(listener, router(server.clone()))
+            .with_graceful_shutdown(draining)
+            .into_future(),
+    );
+
+    let loaded = tokio::select! {
+        // The host may be asked to stop while it loads; the thread that loads cannot be interrupted and goes with the process.
+        ended = &mut serving => return ended.unwrap_or_else(|panic| Err(std::io::Error::other(panic))).map_err(ServeError::Listen),
+        loaded = loading => loaded.unwrap_or_else(|panic| Err(format!("loading panicked: {panic}"))),
+    };
+    if let Err(error) = loaded {
+        drop(stop);
+        serving.abort();
+        return Err(ServeError::Load(error));
+    }
+    server.drained().await;
+    tokio::select! {
+        ended = &mut serving => return ended.unwrap_or_else(|panic| Err(std::io::Error::other(panic))).map_err(ServeError::Listen),
+        () = tokio::time::sleep(options.drain_limit) => {
+            tracing::warn!(limit = ?options.drain_limit, "requests still run: cancelling them");
+            server.cancel_all();
+        }
+    }
+    serving
+        .await
+        .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
+        .map_err(ServeError::Listen)
+}
+
+/// Every route, with what all of them have in common.
+fn router(server: Arc<Server>) -> Router {
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    let body_limit = DefaultBodyLimit::max(server.options.max_body_bytes);
+    let trace = TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
+        let id = request
+            .extensions()
+            .get::<RequestId>()
+            .and_then(|id| id.header_value().to_str().ok())
+            .unwrap_or("");
+        tracing::info_span!("http", method = %request.method(), path = request.uri().path(), id)
+    });
+    routes::all()
+        .layer(body_limit)
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(trace)
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .with_state(server)
+}

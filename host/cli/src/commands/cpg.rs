@@ -1,0 +1,79 @@
+//! `transducer-host cpg`: the code property graph of a file.
+
+use std::io::Write;
+
+use anyhow::Result;
+use transducer_cpg::{EdgeKind, export};
+
+use crate::options::FrontEndOptions;
+use crate::source::SourceArgs;
+
+/// Arguments of the command.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    source: SourceArgs,
+
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    /// Edge kinds to show, by their names in the CPG specification or the short forms cfg, cdg, ddg and ast [default: all]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = edge_kind)]
+    edges: Vec<EdgeKind>,
+
+    #[command(flatten)]
+    frontends: FrontEndOptions,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON object
+    Json,
+    /// For Graphviz
+    Dot,
+    /// For graph tools
+    Graphml,
+}
+
+/// `DDG` is what everybody calls the edges that the specification names `REACHING_DEF`.
+fn edge_kind(text: &str) -> Result<EdgeKind, String> {
+    let name = text.to_ascii_uppercase().replace('-', "_");
+    let name = if name == "DDG" { "REACHING_DEF" } else { name.as_str() };
+    name.parse().map_err(|_| {
+        let known: Vec<_> = EdgeKind::ALL.iter().map(|kind| kind.name()).collect();
+        format!("no such edge kind; there are {}", known.join(", "))
+    })
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let front_ends = args.frontends.load()?;
+    let source = args.source.read(&front_ends)?;
+    let cpg = front_ends.parse(&source.language, &source.text)?;
+    let kinds = if args.edges.is_empty() {
+        EdgeKind::ALL
+    } else {
+        &args.edges
+    };
+    let text = match args.format {
+        Format::Table => export::table(&cpg, &source.text, kinds),
+        Format::Json => export::json(&cpg, &source.text, kinds)?,
+        Format::Dot => export::dot(&cpg, &source.text, kinds),
+        Format::Graphml => export::graphml(&cpg, &source.text, kinds),
+    };
+    // The JSON holds the diagnostics itself, the other forms have no place for them.
+    if !matches!(args.format, Format::Json | Format::Table) {
+        for diagnostic in cpg.diagnostics() {
+            eprintln!("line {}: {}", diagnostic.line, diagnostic.message);
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! A bundle made ready: everything in it checked against this host.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use tch::Tensor;
+use transducer_backbone::Backbone;
+use transducer_bundle::{BaseModelPin, Bundle, Generation, TransducerShape};
+use transducer_core::{CodeSegment, Transducer, TransducerConfig, TransducerError};
+use transducer_cpg::SCHEMA_VERSION;
+use transducer_frontends::FrontEnds;
+use transducer_tasks::{Task, TaskEngine, TaskLimits, WORLD};
+
+use crate::{AdapterError, AdapterInfo};
+
+/// Seed of the weights of a bundle that brings none. Their value does not matter: an untrained transducer changes
+/// nothing whatever its seed.
+const UNTRAINED_SEED: u64 = 0;
+
+/// A loaded adapter. It never changes.
+pub(crate) struct Adapter {
+    pub(crate) name: String,
+    pub(crate) generation: Generation,
+    pub(crate) task: Task,
+    pub(crate) transducer: Frozen,
+    pub(crate) info: AdapterInfo,
+}
+
+/// A transducer that is not trained any more, so that threads can share it.
+pub(crate) struct Frozen(Transducer);
+
+// SAFETY: what keeps a `Transducer` from being shared is that its tensors can be written to through a shared reference, as
+// an optimizer does. Nothing can get at the tensors of a `Frozen`: the one thing that can be done with it is to enrich
+// embeddings, which reads them. libtorch allows any number of threads to read one tensor.
+unsafe impl Sync for Frozen {}
+
+impl Frozen {
+    /// See [`Transducer::enrich`].
+    pub(crate) fn enrich(
+        &self,
+        prompt: &Tensor,
+        codes: &[CodeSegment<'_>],
+        instruction: Range<usize>,
+    ) -> Result<Tensor, TransducerError> {
+        self.0.enrich(prompt, codes, instruction)
+    }
+}
+
+impl Adapter {
+    /// Checks a bundle against this host, cheapest first, and makes its parts.
+    pub(crate) fn load(
+        bundle: Bundle,
+        backbone: &Backbone,
+        front_ends: &FrontEnds,
+        tasks: &TaskEngine,
+    ) -> Result<Self, AdapterError> {
+        let Bundle {
+            manifest,
+            generation,
+            component,
+            weights,
+        } = bundle;
+        check_model(&manifest.base_model, backbone)?;
+        for language in &manifest.languages {
+            if front_ends.language(language).is_none() {
+                let known = front_ends
+                    .languages()
+                    .iter()
+                    .map(|language| language.name.clone())
+                    .collect();
+                return Err(AdapterError::Language {
+                    language: language.clone(),
+                    known,
+                });
+            }
+        }
+        if manifest.world != WORLD {
+            return Err(AdapterError::World {
+                manifest: manifest.world,
+                supported: WORLD,
+            });
+        }
+        let transducer = transducer(&manifest.transducer, weights.as_deref(), backbone)?;
+        let limits = limits(manifest.memory, manifest.deadline, tasks.limits());
+        let task = tasks.compile_with(&component, limits)?;
+        let info = AdapterInfo {
+            version: manifest.version.to_string(),
+            generation: generation.to_string(),
+            summary: manifest.summary,
+            license: manifest.license,
+            languages: manifest.languages,
+            trained: weights.is_some(),
+            parameters: transducer.parameter_count(),
+            request_schema: task.info().request_schema.clone(),
+            answer_schema: task.info().answer_schema.clone(),
+        };
+        Ok(Self {
+            name: manifest.name.to_string(),
+            generation,
+            task,
+            transducer: Frozen(transducer),
+            info,
+        })
+    }
+}
+
+/// What a bundle asks for, which may not be more than the host gives.
+fn limits(memory: Option<usize>, deadline: Option<Duration>, most: &TaskLimits) -> TaskLimits {
+    TaskLimits {
+        memory_bytes: memory.unwrap_or(most.memory_bytes).min(most.memory_bytes),
+        call_time: deadline.unwrap_or(most.call_time).min(most.call_time),
+        ..most.clone()
+    }
+}
+
+/// A transducer for another model would run and answer nonsense, so the pin is compared before anything else.
+fn check_model(pin: &BaseModelPin, backbone: &Backbone) -> Result<(), AdapterError> {
+    let (config, fingerprint) = (backbone.config(), backbone.fingerprint());
+    let facts = [
+        ("family", pin.family.clone(), config.family.to_string()),
+        (
+            "hidden size",
+            pin.hidden_size.to_string(),
+            config.hidden_size.to_string(),
+        ),
+        (
+            "table of input embeddings (SHA-256)",
+            pin.embedding_sha256.clone(),
+            fingerprint.embedding_sha256.clone(),
+        ),
+        (
+            "tokenizer (SHA-256)",
+            pin.tokenizer_sha256.clone(),
+            fingerprint.tokenizer_sha256.clone(),
+        ),
+    ];
+    match facts.into_iter().find(|(_, expected, found)| expected != found) {
+        None => Ok(()),
+        Some((what, expected, found)) => Err(AdapterError::OtherModel {
+            pinned: pin.id.clone(),
+            what,
+            expected,
+            found,
+        }),
+    }
+}
+
+fn transducer(
+    shape: &TransducerShape,
+    weights: Option<&[u8]>,
+    backbone: &Backbone,
+) -> Result<Transducer, AdapterError> {
+    if shape.cpg_schema != SCHEMA_VERSION {
+        return Err(AdapterError::OtherGraph {
+            expected: shape.cpg_schema,
+            found: SCHEMA_VERSION,
+        });
+    }
+    let edge_kinds = shape
+        .edge_kinds
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, _>>()?;
+    let asked = TransducerConfig {
+        width: shape.width,
+        layers: shape.layers,
+        heads: shape.heads,
+        task_tokens: shape.task_tokens,
+        edge_kinds,
+        ..TransducerConfig::for_hidden(backbone.config().hidden_size)
+    };
+    let Some(weights) = weights else {
+        return Ok(Transducer::new(asked, backbone.device(), UNTRAINED_SEED)?);
+    };
+    let transducer = Transducer::from_safetensors(weights, backbone.device())?;
+    let found = transducer.config();
+    // The scales and the parts in use are the weights' own business; the manifest's numbers have to agree.
+    let same = TransducerConfig {
+        parts: found.parts,
+        fusion_scale: found.fusion_scale,
+        task_scale: found.task_scale,
+        ..asked
+    };
+    if *found != same {
+        return Err(AdapterError::OtherShape {
+            manifest: format!("{same:?}"),
+            weights: format!("{found:?}"),
+        });
+    }
+    Ok(transducer)
+}

@@ -1,0 +1,95 @@
+//! The engine as the pipeline uses it: prompt embeddings in, text out, on the caller's thread.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use tch::Tensor;
+use transducer_backbone::Backbone;
+use transducer_engine::{
+    Completion, Decoding, DecodingOptions, Engine, EngineError, EngineOptions, Event as EngineEvent, LocalEngine,
+    PromptEmbeddings, Request, Sink, SubmitError,
+};
+
+use crate::{Cancel, Event, Events, RequestError};
+
+/// How often a request that waits looks whether it was cancelled: soon enough for a person, rare enough to cost nothing.
+const CANCEL_POLL: Duration = Duration::from_millis(20);
+
+/// How long a request may take, and until when that is.
+#[derive(Clone, Copy)]
+pub(crate) struct TimeLimit {
+    pub(crate) limit: Duration,
+    pub(crate) until: Instant,
+}
+
+/// The engine over the frozen LLM.
+pub(crate) struct Generator {
+    backbone: Arc<Backbone>,
+    engine: LocalEngine,
+}
+
+impl Generator {
+    pub(crate) fn start(backbone: Arc<Backbone>) -> std::io::Result<Self> {
+        let engine = LocalEngine::start(backbone.clone(), &EngineOptions::default())?;
+        Ok(Self { backbone, engine })
+    }
+
+    /// Generates from prompt embeddings `[tokens, hidden]`, and hands pieces of text on as they come.
+    pub(crate) fn generate(
+        &self,
+        embeddings: &Tensor,
+        decoding: &transducer_tasks::Decoding,
+        cancel: &Cancel,
+        time: Option<TimeLimit>,
+        events: &mut Events<'_>,
+    ) -> Result<Completion, RequestError> {
+        let decoding = Decoding::new(DecodingOptions {
+            max_new_tokens: decoding.max_new_tokens as usize,
+            stop: decoding.stop.clone(),
+            temperature: decoding.temperature.into(),
+            top_k: decoding.top_k as usize,
+            top_p: decoding.top_p.into(),
+            beams: decoding.beams as usize,
+            seed: None,
+        })?;
+        // Unbounded, so that a caller who reads slowly does not hold up the engine's thread and with it everybody else; what
+        // can pile up is one answer.
+        let (sender, receiver) = channel();
+        let sink: Sink = Box::new(move |event| match sender.send(event) {
+            Ok(()) => std::ops::ControlFlow::Continue(()),
+            Err(_) => std::ops::ControlFlow::Break(()),
+        });
+        let mut request = Request::new(PromptEmbeddings::new(embeddings, &self.backbone)?, decoding, sink);
+        if let Some(time) = time {
+            request = request.with_deadline(time.until);
+        }
+        let ticket = self.engine.submit(request).map_err(|refused| match refused {
+            SubmitError::QueueFull { bound } => RequestError::Busy { limit: bound },
+            _ => RequestError::Engine(EngineError::ShuttingDown),
+        })?;
+        loop {
+            match receiver.recv_timeout(CANCEL_POLL) {
+                Ok(EngineEvent::Text(text)) => {
+                    if events(Event::Text(text)).is_break() {
+                        ticket.cancel.cancel();
+                    }
+                }
+                Ok(EngineEvent::Done(completion)) => return Ok(completion),
+                Ok(EngineEvent::Failed(error)) => return Err(failed(error, time)),
+                Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => ticket.cancel.cancel(),
+                Err(RecvTimeoutError::Timeout) => {}
+                // The engine was stopped before it said how the request ended.
+                Err(RecvTimeoutError::Disconnected) => return Err(RequestError::Engine(EngineError::ShuttingDown)),
+            }
+        }
+    }
+}
+
+fn failed(error: EngineError, time: Option<TimeLimit>) -> RequestError {
+    match (error, time) {
+        (EngineError::Cancelled, _) => RequestError::Cancelled,
+        (EngineError::DeadlineExceeded { .. }, Some(time)) => RequestError::Deadline(time.limit),
+        (error, _) => RequestError::Engine(error),
+    }
+}

@@ -1,0 +1,288 @@
+//! The host: the rooms, and the path of a request through them.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tch::Tensor;
+use transducer_backbone::{Backbone, DtypeChoice, LoadOptions};
+use transducer_bundle::Bundle;
+use transducer_core::CodeSegment;
+use transducer_frontends::FrontEnds;
+use transducer_tasks::{TaskEngine, TaskError, TaskLimits};
+
+use crate::adapter::Adapter;
+use crate::generate::{Generator, TimeLimit};
+use crate::parser::Parser;
+use crate::prompt::{self, Prompt};
+use crate::service::ms;
+use crate::{
+    AdapterError, AdapterState, AdapterStatus, Answer, Diagnostic, Event, Events, LoadError, ModelInfo, Request,
+    RequestError, Service, Timings, Usage,
+};
+
+/// What a host is made of.
+#[derive(Clone, Debug, Default)]
+pub struct HostOptions {
+    /// The frozen LLM: a GGUF file or a Hugging Face folder.
+    pub model: PathBuf,
+    /// Directory of adapter bundles.
+    pub adapters: PathBuf,
+    /// Directory of CPG front ends.
+    pub front_ends: PathBuf,
+    /// Number format of the LLM's weights.
+    pub precision: Precision,
+    /// Threads of the LLM; by default as many as there are cores.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Number format of the LLM's weights in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// What is fastest on this machine.
+    #[default]
+    Auto,
+    /// 32 bits.
+    F32,
+    /// 16 bits, with the exponent of 32.
+    Bf16,
+}
+
+/// One frozen LLM and its adapters.
+pub struct Host {
+    backbone: Arc<Backbone>,
+    generator: Generator,
+    front_ends: Arc<FrontEnds>,
+    model: ModelInfo,
+    adapters: BTreeMap<String, Result<Arc<Adapter>, AdapterError>>,
+}
+
+impl Host {
+    /// Loads everything. `stage` is told what is being loaded.
+    ///
+    /// A bundle that cannot be used does not keep the host from starting: see [`Service::adapters`].
+    ///
+    /// # Errors
+    /// [`LoadError`] when the model, the front ends or the adapters directory cannot be used at all.
+    pub fn load(options: &HostOptions, stage: &dyn Fn(&str)) -> Result<Self, LoadError> {
+        stage("CPG front ends");
+        let front_ends = Arc::new(FrontEnds::load_dir(&options.front_ends)?);
+        let backbone = Arc::new(load_model(options, stage)?);
+        let generator = Generator::start(backbone.clone()).map_err(LoadError::Engine)?;
+        stage("adapters");
+        let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;
+        let mut adapters = BTreeMap::new();
+        for found in Bundle::open_all(&options.adapters)? {
+            stage(&format!("adapter {}", found.name));
+            let adapter = found
+                .bundle
+                .map_err(AdapterError::from)
+                .and_then(|bundle| Adapter::load(bundle, &backbone, &front_ends, &tasks));
+            if let Err(error) = &adapter {
+                tracing::warn!(adapter = found.name, %error, "a bundle cannot be used");
+            }
+            adapters.insert(found.name, adapter.map(Arc::new));
+        }
+        let model = model_info(options, &backbone);
+        Ok(Self {
+            backbone,
+            generator,
+            front_ends,
+            model,
+            adapters,
+        })
+    }
+
+    /// The CPG front ends.
+    pub fn front_ends(&self) -> &FrontEnds {
+        &self.front_ends
+    }
+
+    fn adapter(&self, name: &str) -> Result<Arc<Adapter>, RequestError> {
+        match self.adapters.get(name) {
+            Some(Ok(adapter)) => Ok(adapter.clone()),
+            Some(Err(error)) => Err(RequestError::BrokenAdapter {
+                name: name.to_owned(),
+                error: error.to_string(),
+            }),
+            None => {
+                let ready = self.adapters.iter().filter(|(_, adapter)| adapter.is_ok());
+                let known = ready.map(|(name, _)| name.clone()).collect();
+                Err(RequestError::UnknownAdapter {
+                    name: name.to_owned(),
+                    known,
+                })
+            }
+        }
+    }
+
+    /// The prompt's input embeddings, rewritten by the transducer: `[tokens, hidden]`.
+    fn enrich(&self, adapter: &Adapter, prompt: &Prompt, timings: &mut Timings) -> Result<Tensor, RequestError> {
+        tch::no_grad(|| {
+            let begun = Instant::now();
+            let embeddings = self.backbone.embed(&prompt.ids)?;
+            timings.embed_ms += ms(begun.elapsed());
+            let begun = Instant::now();
+            let segments: Vec<_> = prompt
+                .codes
+                .iter()
+                .map(|code| CodeSegment {
+                    tokens: code.tokens.clone(),
+                    offsets: &code.offsets,
+                    graph: &code.parsed.cpg,
+                })
+                .collect();
+            let enriched = adapter
+                .transducer
+                .enrich(&embeddings, &segments, prompt.instruction.clone())?;
+            timings.transducer_ms = ms(begun.elapsed());
+            Ok(enriched)
+        })
+    }
+}
+
+impl Service for Host {
+    fn adapters(&self) -> Vec<AdapterStatus> {
+        let status = |(name, adapter): (&String, &Result<Arc<Adapter>, AdapterError>)| {
+            let state = match adapter {
+                Ok(adapter) => AdapterState::Ready(adapter.info.clone()),
+                Err(error) => AdapterState::Broken {
+                    error: error.to_string(),
+                },
+            };
+            AdapterStatus {
+                name: name.clone(),
+                state,
+            }
+        };
+        self.adapters.iter().map(status).collect()
+    }
+
+    fn model(&self) -> &ModelInfo {
+        &self.model
+    }
+
+    fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError> {
+        let begun = Instant::now();
+        let adapter = self.adapter(request.adapter)?;
+        let mut timings = Timings::default();
+
+        let parser = Arc::new(Parser::new(self.front_ends.clone()));
+        let prepared = adapter
+            .task
+            .prepare(request.body, parser.clone())
+            .map_err(|error| adapter.blame(error))?;
+        let spent = parser.spent();
+        timings.cpg_ms = ms(spent);
+        timings.prepare_ms = ms(begun.elapsed().saturating_sub(spent));
+
+        let tokenizing = Instant::now();
+        let prompt = prompt::assemble(&self.backbone, &prepared)?;
+        timings.embed_ms = ms(tokenizing.elapsed());
+        let (length, room) = (prompt.ids.len(), prepared.decoding.max_new_tokens as usize);
+        if length + room > self.model.context {
+            return Err(RequestError::TooLong {
+                prompt: length,
+                answer: room,
+                context: self.model.context,
+            });
+        }
+        let embeddings = self.enrich(&adapter, &prompt, &mut timings)?;
+
+        let started = Event::Started {
+            generation: adapter.info.generation.clone(),
+            prompt_tokens: length,
+        };
+        if events(started).is_break() || request.cancel.is_cancelled() {
+            return Err(RequestError::Cancelled);
+        }
+        let time = request.time_limit.map(|limit| TimeLimit {
+            limit,
+            until: begun + limit,
+        });
+        let generated = self
+            .generator
+            .generate(&embeddings, &prepared.decoding, &request.cancel, time, events)?;
+        timings.queue_ms = ms(generated.timings.queued);
+        timings.prefill_ms = ms(generated.timings.prefill);
+        timings.decode_ms = ms(generated.timings.decode);
+
+        let finishing = Instant::now();
+        let answer = adapter
+            .task
+            .finish(&prepared.state, &generated.text)
+            .map_err(|error| adapter.blame(error))?;
+        timings.finish_ms = ms(finishing.elapsed());
+        timings.total_ms = ms(begun.elapsed());
+        let diagnostics = answer.diagnostics.into_iter().map(|diagnostic| Diagnostic {
+            severity: diagnostic.severity.to_string(),
+            code: diagnostic.code,
+            message: diagnostic.message,
+        });
+        Ok(Answer {
+            adapter: adapter.name.clone(),
+            generation: adapter.info.generation.clone(),
+            text: answer.text,
+            data: answer.data,
+            diagnostics: diagnostics.collect(),
+            usage: Usage {
+                prompt_tokens: length,
+                completion_tokens: generated.usage.completion_tokens,
+            },
+            timings,
+        })
+    }
+}
+
+impl Adapter {
+    /// An error of the task, told apart from a request that the task does not accept.
+    fn blame(&self, error: TaskError) -> RequestError {
+        match error.blame() {
+            transducer_tasks::Blame::Request => RequestError::Rejected(error.to_string()),
+            _ => RequestError::Task {
+                adapter: self.name.clone(),
+                generation: self.generation,
+                source: error,
+            },
+        }
+    }
+}
+
+fn load_model(options: &HostOptions, stage: &dyn Fn(&str)) -> Result<Backbone, LoadError> {
+    stage("the model");
+    let dtype = match options.precision {
+        Precision::Auto => DtypeChoice::Auto,
+        Precision::F32 => DtypeChoice::F32,
+        Precision::Bf16 => DtypeChoice::Bf16,
+    };
+    let load = LoadOptions {
+        dtype,
+        threads: options.threads,
+        ..LoadOptions::default()
+    };
+    let progress = |progress: transducer_backbone::Progress| {
+        let percent = 100 * progress.loaded / progress.total.max(1);
+        stage(&format!("the model: {percent}%"));
+    };
+    Backbone::load_with_progress(&options.model, &load, progress).map_err(|source| LoadError::Model {
+        path: options.model.clone(),
+        source,
+    })
+}
+
+fn model_info(options: &HostOptions, backbone: &Backbone) -> ModelInfo {
+    let (config, fingerprint) = (backbone.config(), backbone.fingerprint());
+    let name = options.model.file_stem().unwrap_or(options.model.as_os_str());
+    ModelInfo {
+        name: name.to_string_lossy().into_owned(),
+        family: config.family.to_string(),
+        hidden_size: config.hidden_size,
+        context: config.max_context,
+        embedding_sha256: fingerprint.embedding_sha256.clone(),
+        tokenizer_sha256: fingerprint.tokenizer_sha256.clone(),
+        precision: format!("{:?}", backbone.kind()).to_lowercase(),
+        device: format!("{:?}", backbone.device()).to_lowercase(),
+    }
+}

@@ -1,0 +1,220 @@
+//! What the host offers to those who bring requests: the command line, the HTTP server, a test.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::RequestError;
+
+/// A host that answers requests. The implementation is [`crate::Host`]; the trait is there so that the HTTP server can
+/// be tested without a model.
+pub trait Service: Send + Sync {
+    /// Every bundle of the adapters directory, also those that cannot be used.
+    fn adapters(&self) -> Vec<AdapterStatus>;
+
+    /// The frozen LLM.
+    fn model(&self) -> &ModelInfo;
+
+    /// Takes one request from end to end and reports on the way. Blocks; any number of threads may call it at once.
+    fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError>;
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The adapter that is asked for.
+    pub adapter: &'a str,
+    /// The request's JSON, in the form that the adapter's task takes.
+    pub body: &'a str,
+    /// Stops the work from another thread.
+    pub cancel: Cancel,
+    /// How long the answer may take, from now; none for as long as it takes.
+    pub time_limit: Option<Duration>,
+}
+
+/// Where events go. [`ControlFlow::Break`] cancels the request.
+pub type Events<'a> = dyn FnMut(Event) -> ControlFlow<()> + Send + 'a;
+
+/// What happens to a request before it is answered.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The prompt is made, and generation begins.
+    Started {
+        /// Which bundle answers: SHA-256 over it.
+        generation: String,
+        /// Length of the prompt.
+        prompt_tokens: usize,
+    },
+    /// A piece of the generated text. The pieces together are the text that the task's `finish` gets.
+    Text(String),
+}
+
+/// Stops a request from another thread; clones stop the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// The request ends with [`RequestError::Cancelled`] at its next step.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
+    /// Who answered.
+    pub adapter: String,
+    /// Which bundle of that name: SHA-256 over it.
+    pub generation: String,
+    /// The answer as a person reads it.
+    pub text: String,
+    /// The answer as a program reads it, by the task's own schema.
+    pub data: serde_json::Value,
+    /// What the user should know about it.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Tokens.
+    pub usage: Usage,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Something that the user should know about an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// `note`, `warning` or `error`.
+    pub severity: String,
+    /// A stable name, for programs.
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
+/// Counts of tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// In the prompt, the chat template's included.
+    pub prompt_tokens: usize,
+    /// Generated.
+    pub completion_tokens: usize,
+}
+
+/// The time that each stage took, in milliseconds. Parsing happens while the task prepares; it is counted as `cpg` only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Timings {
+    /// The task's `prepare`, without the parsing that it asked for.
+    pub prepare_ms: f64,
+    /// Front ends: source to graph.
+    pub cpg_ms: f64,
+    /// Tokens and input embeddings.
+    pub embed_ms: f64,
+    /// GVE and ABFL.
+    pub transducer_ms: f64,
+    /// Waiting for the LLM.
+    pub queue_ms: f64,
+    /// The prompt through the LLM.
+    pub prefill_ms: f64,
+    /// The answer out of the LLM.
+    pub decode_ms: f64,
+    /// The task's `finish`.
+    pub finish_ms: f64,
+    /// From the request to its answer.
+    pub total_ms: f64,
+}
+
+impl Timings {
+    /// The stages in the order in which a request passes them, by name.
+    pub fn stages(&self) -> [(&'static str, f64); 8] {
+        [
+            ("prepare", self.prepare_ms),
+            ("cpg", self.cpg_ms),
+            ("embed", self.embed_ms),
+            ("transducer", self.transducer_ms),
+            ("queue", self.queue_ms),
+            ("prefill", self.prefill_ms),
+            ("decode", self.decode_ms),
+            ("finish", self.finish_ms),
+        ]
+    }
+}
+
+/// A duration as the timings count it.
+pub(crate) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// The frozen LLM, as far as a caller may know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelInfo {
+    /// Name of the file or folder.
+    pub name: String,
+    /// `llama`, `qwen2`.
+    pub family: String,
+    /// Width of the input embeddings.
+    pub hidden_size: usize,
+    /// Longest prompt and answer together, in tokens.
+    pub context: usize,
+    /// SHA-256 of the table of input embeddings, for a bundle's `[base-model]`.
+    pub embedding_sha256: String,
+    /// SHA-256 of the tokenizer, for a bundle's `[base-model]`.
+    pub tokenizer_sha256: String,
+    /// Number format of the weights in memory.
+    pub precision: String,
+    /// Where it runs.
+    pub device: String,
+}
+
+/// One bundle of the adapters directory.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterStatus {
+    /// Name of its folder, which requests ask for.
+    pub name: String,
+    /// Whether it can be asked.
+    #[serde(flatten)]
+    pub state: AdapterState,
+}
+
+/// Whether an adapter can be asked.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum AdapterState {
+    /// It answers.
+    Ready(AdapterInfo),
+    /// It does not, for this reason.
+    Broken {
+        /// What is wrong, where, and what to do.
+        error: String,
+    },
+}
+
+/// An adapter that answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterInfo {
+    /// The bundle's version.
+    pub version: String,
+    /// SHA-256 over the bundle.
+    pub generation: String,
+    /// One line on what it does.
+    pub summary: String,
+    /// SPDX expression.
+    pub license: String,
+    /// Languages of the code that it takes.
+    pub languages: Vec<String>,
+    /// Whether the bundle brings weights. Without them it answers as the frozen LLM does.
+    pub trained: bool,
+    /// Trainable parameters of the transducer.
+    pub parameters: usize,
+    /// JSON Schema of a request.
+    pub request_schema: serde_json::Value,
+    /// JSON Schema of an answer's `data`.
+    pub answer_schema: serde_json::Value,
+}

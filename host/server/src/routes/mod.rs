@@ -1,0 +1,45 @@
+//! One module a route.
+
+mod adapters;
+mod health;
+mod tasks;
+
+use std::sync::Arc;
+
+use axum::http::{Method, StatusCode, Uri};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+
+use crate::error::ApiError;
+use crate::state::Server;
+
+pub(crate) fn all() -> Router<Arc<Server>> {
+    Router::new()
+        .route("/", get(index))
+        .route("/health", get(health::get))
+        .route("/v1/adapters", get(adapters::list))
+        .route("/v1/tasks/{adapter}", post(tasks::answer))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+}
+
+async fn index() -> Json<serde_json::Value> {
+    Json(serde_json::json!({
+        "name": "transducer-host",
+        "version": env!("CARGO_PKG_VERSION"),
+        "routes": ["GET /health", "GET /v1/adapters", "POST /v1/tasks/{adapter}"],
+    }))
+}
+
+async fn not_found(uri: Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "route_not_found",
+        format!("no route {}: see GET /", uri.path()),
+    )
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not take {method}: see GET /", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}

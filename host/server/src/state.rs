@@ -1,0 +1,117 @@
+//! What the routes share: how far the host is, how many requests run, and the word to stop.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use transducer_pipeline::Service;
+
+use crate::Options;
+use crate::error::ApiError;
+
+/// Shared by all routes.
+pub(crate) struct Server {
+    pub(crate) options: Options,
+    phase: Mutex<Phase>,
+    /// A permit a request that is worked on.
+    slots: Arc<Semaphore>,
+    /// How far the end is.
+    end: watch::Sender<End>,
+}
+
+/// How far the host is.
+#[derive(Clone)]
+pub(crate) enum Phase {
+    /// It loads; the text says what.
+    Loading(String),
+    /// It answers.
+    Ready(Arc<dyn Service>),
+    /// It was asked to stop, and takes no more requests.
+    Draining,
+}
+
+/// How far the end is.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum End {
+    NotYet,
+    Draining,
+    CancelAll,
+}
+
+impl Server {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(options.max_requests)),
+            phase: Mutex::new(Phase::Loading("starting".to_owned())),
+            end: watch::Sender::new(End::NotYet),
+            options,
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.lock().clone()
+    }
+
+    pub(crate) fn set_stage(&self, stage: &str) {
+        let mut phase = self.lock();
+        if let Phase::Loading(text) = &mut *phase {
+            stage.clone_into(text);
+        }
+    }
+
+    pub(crate) fn set_ready(&self, service: Arc<dyn Service>) {
+        let mut phase = self.lock();
+        if let Phase::Loading(_) = *phase {
+            *phase = Phase::Ready(service);
+        }
+    }
+
+    pub(crate) fn set_draining(&self) {
+        *self.lock() = Phase::Draining;
+        self.end.send_replace(End::Draining);
+    }
+
+    /// Ready when the host was asked to stop.
+    pub(crate) async fn drained(&self) {
+        self.wait_for(End::Draining).await;
+    }
+
+    /// Tells every running request to stop.
+    pub(crate) fn cancel_all(&self) {
+        self.end.send_replace(End::CancelAll);
+    }
+
+    /// Ready when running requests have to stop.
+    pub(crate) async fn cancelled(&self) {
+        self.wait_for(End::CancelAll).await;
+    }
+
+    async fn wait_for(&self, end: End) {
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = self.end.subscribe().wait_for(|now| *now >= end).await;
+    }
+
+    /// The host, or why it takes no requests now.
+    pub(crate) fn ready(&self) -> Result<Arc<dyn Service>, ApiError> {
+        let unavailable = |code, message| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(2);
+        match self.phase() {
+            Phase::Ready(service) => Ok(service),
+            Phase::Loading(stage) => Err(unavailable("loading", format!("the host is still loading ({stage})"))),
+            Phase::Draining => Err(unavailable("draining", "the host is shutting down".to_owned())),
+        }
+    }
+
+    /// Room for one more request.
+    pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.slots.clone().try_acquire_owned().map_err(|_| {
+            let limit = self.options.max_requests;
+            let message = format!("{limit} requests are being worked on, which is the limit: try again later");
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message).retry_after(1)
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Phase> {
+        // A phase is replaced as a whole, so a panic elsewhere cannot have left it half changed.
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

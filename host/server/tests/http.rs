@@ -1,0 +1,482 @@
+//! The routes, over real sockets, with a service that answers without a model.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use transducer_pipeline::{
+    AdapterState, AdapterStatus, Answer, Event, Events, ModelInfo, Request, RequestError, Service, Timings, Usage,
+};
+use transducer_server::{Options, ServeError, serve};
+
+/// Long enough for anything here, so that a test that would hang fails instead.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Behaves as the name of the adapter says.
+struct Scripted {
+    model: ModelInfo,
+    /// Tells when a `slow` request begins, and how it ends.
+    slow: Mutex<Sender<&'static str>>,
+    /// A word lets a `slow` request end.
+    release: Mutex<Receiver<()>>,
+}
+
+impl Service for Scripted {
+    fn adapters(&self) -> Vec<AdapterStatus> {
+        let state = AdapterState::Broken {
+            error: "no weights".to_owned(),
+        };
+        vec![AdapterStatus {
+            name: "echo".to_owned(),
+            state,
+        }]
+    }
+
+    fn model(&self) -> &ModelInfo {
+        &self.model
+    }
+
+    fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError> {
+        match request.adapter {
+            "echo" => {
+                let _ = events(Event::Started {
+                    generation: "g1".to_owned(),
+                    prompt_tokens: 3,
+                });
+                for piece in ["né", "\nx"] {
+                    if events(Event::Text(piece.to_owned())) == ControlFlow::Break(()) {
+                        return Err(RequestError::Cancelled);
+                    }
+                }
+                Ok(answer(request.body))
+            }
+            "slow" => {
+                self.slow.lock().unwrap().send("begun").unwrap();
+                let release = self.release.lock().unwrap();
+                while release.recv_timeout(Duration::from_millis(5)).is_err() {
+                    if request.cancel.is_cancelled() {
+                        self.slow.lock().unwrap().send("cancelled").unwrap();
+                        return Err(RequestError::Cancelled);
+                    }
+                }
+                Ok(answer(request.body))
+            }
+            "panic" => panic!("on purpose"),
+            "busy" => Err(RequestError::Busy { limit: 9 }),
+            "picky" => Err(RequestError::Rejected("`code` is missing".to_owned())),
+            "long" => Err(RequestError::TooLong {
+                prompt: 9000,
+                answer: 64,
+                context: 8192,
+            }),
+            "late" => Err(RequestError::Deadline(Duration::from_secs(1))),
+            name => Err(RequestError::UnknownAdapter {
+                name: name.to_owned(),
+                known: vec!["echo".to_owned()],
+            }),
+        }
+    }
+}
+
+fn answer(body: &str) -> Answer {
+    Answer {
+        adapter: "echo".to_owned(),
+        generation: "g1".to_owned(),
+        text: body.to_owned(),
+        data: json!({"echoed": true}),
+        diagnostics: Vec::new(),
+        usage: Usage {
+            prompt_tokens: 3,
+            completion_tokens: 2,
+        },
+        timings: Timings::default(),
+    }
+}
+
+/// A server on a free port. Dropping it asks it to stop.
+struct Running {
+    address: SocketAddr,
+    /// Lets the host be loaded.
+    load: Option<Sender<Result<(), String>>>,
+    stop: Option<oneshot::Sender<()>>,
+    ended: Option<std::thread::JoinHandle<Result<(), ServeError>>>,
+    slow: Receiver<&'static str>,
+    release: Sender<()>,
+}
+
+impl Running {
+    /// Listening, not yet loaded.
+    fn loading(options: Options) -> Self {
+        let (load, loaded) = channel();
+        let (stop, stopped) = oneshot::channel();
+        let (slow_sender, slow) = channel();
+        let (release, released) = channel();
+        let (bound, address) = channel();
+        let model = ModelInfo {
+            name: "tiny".to_owned(),
+            family: "llama".to_owned(),
+            hidden_size: 8,
+            context: 64,
+            embedding_sha256: "a".repeat(64),
+            tokenizer_sha256: "b".repeat(64),
+            precision: "f32".to_owned(),
+            device: "cpu".to_owned(),
+        };
+        let service = Scripted {
+            model,
+            slow: Mutex::new(slow_sender),
+            release: Mutex::new(released),
+        };
+        let ended = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                bound.send(listener.local_addr().unwrap()).unwrap();
+                let load = move |stage: &dyn Fn(&str)| {
+                    stage("reading the model");
+                    loaded.recv().unwrap()?;
+                    Ok(Arc::new(service) as Arc<dyn Service>)
+                };
+                let shutdown = async {
+                    let _ = stopped.await;
+                };
+                serve(listener, options, load, shutdown).await
+            })
+        });
+        let address = address.recv_timeout(PATIENCE).unwrap();
+        Self {
+            address,
+            load: Some(load),
+            stop: Some(stop),
+            ended: Some(ended),
+            slow,
+            release,
+        }
+    }
+
+    fn ready() -> Self {
+        Self::ready_with(Options::default())
+    }
+
+    fn ready_with(options: Options) -> Self {
+        let mut running = Self::loading(options);
+        running.finish_loading(Ok(()));
+        for _ in 0..2000 {
+            if running.get("/health").0 == 200 {
+                return running;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the server does not get ready");
+    }
+
+    fn finish_loading(&mut self, result: Result<(), String>) {
+        self.load.take().unwrap().send(result).unwrap();
+    }
+
+    fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// How `serve` ended.
+    fn end(mut self) -> Result<(), ServeError> {
+        self.stop();
+        self.ended.take().unwrap().join().unwrap()
+    }
+
+    fn get(&self, path: &str) -> (u16, Value) {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+    }
+
+    fn post(&self, path: &str, body: &[u8]) -> (u16, Value) {
+        let mut stream = self.send(path, body, "");
+        read_response(&mut stream)
+    }
+
+    /// Sends a request and does not read the response.
+    fn send(&self, path: &str, body: &[u8], headers: &str) -> TcpStream {
+        let mut stream = self.connect();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // A server that refuses a long body may close before it is all sent.
+        let _ = stream.write_all(body);
+        stream
+    }
+
+    fn exchange(&self, request: &str) -> (u16, Value) {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        read_response(&mut stream)
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn slow_says(&self, word: &str) {
+        assert_eq!(self.slow.recv_timeout(PATIENCE).unwrap(), word);
+    }
+}
+
+/// Status and JSON body of a response.
+fn read_response(stream: &mut TcpStream) -> (u16, Value) {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let status = line
+        .split(' ')
+        .nth(1)
+        .unwrap_or_else(|| panic!("no status in {line:?}"))
+        .parse()
+        .unwrap();
+    let mut length = 0;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[track_caller]
+fn check_error((status, body): (u16, Value), expected_status: u16, code: &str, message: &str) {
+    assert_eq!(
+        (status, body["error"]["code"].as_str()),
+        (expected_status, Some(code)),
+        "{body}"
+    );
+    assert!(body["error"]["message"].as_str().unwrap().contains(message), "{body}");
+    assert!(
+        body["error"]["type"].is_string() && body["error"].get("param").is_some(),
+        "{body}"
+    );
+}
+
+#[test]
+fn while_it_loads_it_says_how_far_it_is() {
+    let mut server = Running::loading(Options::default());
+    let (status, body) = server.get("/health");
+    assert_eq!((status, &body["status"]), (503, &json!("loading")));
+    check_error(server.post("/v1/tasks/echo", b"{}"), 503, "loading", "still loading");
+    check_error(server.get("/v1/adapters"), 503, "loading", "still loading");
+    server.finish_loading(Ok(()));
+    server.end().unwrap();
+}
+
+#[test]
+fn a_host_that_cannot_be_loaded_ends_the_server() {
+    let mut server = Running::loading(Options::default());
+    server.finish_loading(Err("the model x.gguf: truncated".to_owned()));
+    let ended = server.ended.take().unwrap().join().unwrap();
+    assert_eq!(ended.unwrap_err().to_string(), "the model x.gguf: truncated");
+}
+
+#[test]
+fn it_lists_adapters_and_answers() {
+    let server = Running::ready();
+    let (status, body) = server.get("/v1/adapters");
+    assert_eq!(status, 200);
+    assert_eq!(
+        body["data"],
+        json!([{"name": "echo", "state": "broken", "error": "no weights"}])
+    );
+    let (status, body) = server.post("/v1/tasks/echo", br#"{"code": "int f() {}"}"#);
+    assert_eq!(status, 200);
+    assert_eq!(body["text"], r#"{"code": "int f() {}"}"#);
+    assert_eq!(
+        (&body["generation"], &body["usage"]["completion_tokens"]),
+        (&json!("g1"), &json!(2))
+    );
+    assert_eq!(server.get("/health").1["model"]["hidden_size"], 8);
+    assert_eq!(server.get("/").0, 200);
+}
+
+#[test]
+fn errors_have_statuses_and_codes() {
+    let server = Running::ready();
+    check_error(
+        server.post("/v1/tasks/nobody", b"{}"),
+        404,
+        "adapter_not_found",
+        "there are: echo",
+    );
+    check_error(
+        server.post("/v1/tasks/picky", b"{}"),
+        400,
+        "request_rejected",
+        "`code` is missing",
+    );
+    check_error(
+        server.post("/v1/tasks/long", b"{}"),
+        400,
+        "context_length_exceeded",
+        "9000 tokens",
+    );
+    check_error(server.post("/v1/tasks/busy", b"{}"), 429, "queue_full", "try again");
+    check_error(
+        server.post("/v1/tasks/late", b"{}"),
+        504,
+        "deadline_exceeded",
+        "within 1s",
+    );
+    check_error(
+        server.post("/v1/tasks/echo", b"{\"code\": "),
+        400,
+        "invalid_json",
+        "not JSON",
+    );
+    check_error(
+        server.post("/v1/tasks/echo", b"{\"code\": \"\xff\"}"),
+        400,
+        "invalid_json",
+        "UTF-8",
+    );
+    check_error(
+        server.post("/v1/tasks/echo", &[b'['; 100_000]),
+        400,
+        "invalid_json",
+        "recursion",
+    );
+    check_error(
+        server.post("/v1/task/echo", b"{}"),
+        404,
+        "route_not_found",
+        "/v1/task/echo",
+    );
+    check_error(server.get("/v1/tasks/echo"), 405, "method_not_allowed", "GET");
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused() {
+    let server = Running::ready_with(Options {
+        max_body_bytes: 1000,
+        ..Options::default()
+    });
+    let body = format!("\"{}\"", "x".repeat(999));
+    check_error(
+        server.post("/v1/tasks/echo", body.as_bytes()),
+        413,
+        "body_too_large",
+        "1000 bytes",
+    );
+    assert_eq!(server.post("/v1/tasks/echo", b"{}").0, 200);
+}
+
+#[test]
+fn a_panic_fails_its_own_request_only() {
+    let server = Running::ready();
+    check_error(
+        server.post("/v1/tasks/panic", b"{}"),
+        500,
+        "internal",
+        "inside the host",
+    );
+    assert_eq!(server.post("/v1/tasks/echo", b"{}").0, 200);
+}
+
+#[test]
+fn a_stream_has_every_event_and_ends_in_done() {
+    let server = Running::ready();
+    let events = |path: &str, headers: &str| {
+        let mut text = String::new();
+        server.send(path, b"[1]", headers).read_to_string(&mut text).unwrap();
+        // Without the lengths of the chunks: no line of an event is a hexadecimal number.
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("text/event-stream"), "{head}");
+        let lines = body.lines().filter(|line| line.contains(": "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = events("/v1/tasks/echo?stream=true", "");
+    assert_eq!(lines, events("/v1/tasks/echo", "accept: text/event-stream\r\n"));
+    assert_eq!(lines[0], "event: started");
+    assert_eq!(lines[1], r#"data: {"generation":"g1","prompt_tokens":3}"#);
+    assert_eq!(
+        lines[2..6],
+        [
+            "event: text",
+            r#"data: {"text":"né"}"#,
+            "event: text",
+            r#"data: {"text":"\nx"}"#
+        ]
+    );
+    assert_eq!(lines[6], "event: answer");
+    let answer: Value = serde_json::from_str(lines[7].strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!(answer["text"], "[1]");
+    assert_eq!(lines[8..], ["data: [DONE]"]);
+
+    let lines = events("/v1/tasks/nobody?stream=true", "");
+    assert_eq!(lines[0], "event: error");
+    assert!(lines[1].contains("adapter_not_found"), "{lines:?}");
+    assert_eq!(lines[2..], ["data: [DONE]"]);
+}
+
+#[test]
+fn a_client_that_goes_away_cancels_its_request() {
+    let server = Running::ready();
+    for path in ["/v1/tasks/slow", "/v1/tasks/slow?stream=true"] {
+        let connection = server.send(path, b"{}", "");
+        server.slow_says("begun");
+        drop(connection);
+        server.slow_says("cancelled");
+    }
+}
+
+#[test]
+fn beyond_the_limit_requests_are_told_to_come_again() {
+    let server = Running::ready_with(Options {
+        max_requests: 1,
+        ..Options::default()
+    });
+    let mut first = server.send("/v1/tasks/slow", b"{}", "");
+    server.slow_says("begun");
+    check_error(server.post("/v1/tasks/echo", b"{}"), 429, "too_many_requests", "limit");
+    server.release.send(()).unwrap();
+    assert_eq!(read_response(&mut first).0, 200);
+}
+
+#[test]
+fn a_shutdown_lets_running_requests_finish() {
+    let mut server = Running::ready();
+    let mut running = server.send("/v1/tasks/slow", b"{}", "");
+    server.slow_says("begun");
+    server.stop();
+    server.release.send(()).unwrap();
+    assert_eq!(read_response(&mut running).0, 200);
+    server.end().unwrap();
+}
+
+#[test]
+fn a_shutdown_cancels_what_runs_beyond_the_drain_limit() {
+    let mut server = Running::ready_with(Options {
+        drain_limit: Duration::from_millis(50),
+        ..Options::default()
+    });
+    let mut running = server.send("/v1/tasks/slow", b"{}", "");
+    server.slow_says("begun");
+    server.stop();
+    server.slow_says("cancelled");
+    check_error(read_response(&mut running), 503, "cancelled", "cancelled");
+    server.end().unwrap();
+}

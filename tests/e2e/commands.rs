@@ -1,0 +1,116 @@
+//! `run`, `cpg` and `adapters` on good input.
+
+use serde_json::Value;
+
+use crate::program::{fixture, json, stdout};
+
+/// One adapter's whole answer about one file.
+#[track_caller]
+fn answer(adapter: &str, file: &str, more: &[&str]) -> Value {
+    let file = fixture(file);
+    let answer = json(&stdout(
+        &[&["run", "--adapter", adapter, &file, "--json"], more].concat(),
+    ));
+    assert_eq!(answer["adapter"], adapter);
+    assert_eq!(answer["generation"].as_str().map(str::len), Some(64));
+    for stage in [
+        "prepare_ms",
+        "cpg_ms",
+        "embed_ms",
+        "transducer_ms",
+        "prefill_ms",
+        "decode_ms",
+        "finish_ms",
+    ] {
+        assert!(
+            answer["timings"][stage].as_f64().is_some_and(|ms| ms > 0.0),
+            "{stage} in {answer}"
+        );
+    }
+    assert!(
+        answer["usage"]["completion_tokens"]
+            .as_u64()
+            .is_some_and(|count| count > 0),
+        "{answer}"
+    );
+    answer
+}
+
+#[test]
+fn summarizes_a_method() {
+    let answer = answer("summarize-java", "Fraction.java", &["--method", "gcd"]);
+    let text = answer["text"].as_str().unwrap();
+    assert!(text.split_whitespace().count() >= 3, "no sentence: {text}");
+    assert!(!text.contains("```"), "{text}");
+}
+
+#[test]
+fn writes_an_assertion() {
+    let answer = answer("assert-java", "FractionTest.java", &[]);
+    assert!(answer["text"].is_string() && answer["data"].is_object(), "{answer}");
+}
+
+#[test]
+fn translates_a_method() {
+    let answer = answer("translate-java-csharp", "Fraction.java", &["--method", "toString"]);
+    let text = answer["text"].as_str().unwrap();
+    assert!(text.contains('{') && !text.contains("```"), "{text}");
+}
+
+#[test]
+fn greedy_answers_repeat() {
+    let run = || answer("summarize-java", "Fraction.java", &["--method", "plus#2"])["text"].clone();
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn the_graph_has_four_forms() {
+    let file = fixture("Fraction.java");
+    let graph = json(&stdout(&["cpg", &file, "--format", "json"]));
+    assert_eq!(graph["language"], "java");
+    for key in ["schema", "nodes", "edges", "diagnostics"] {
+        assert!(graph.get(key).is_some(), "{key}");
+    }
+    assert!(stdout(&["cpg", &file]).contains("gcd"));
+    assert!(stdout(&["cpg", &file, "--format", "dot"]).starts_with("digraph"));
+    assert!(stdout(&["cpg", &file, "--format", "graphml"]).contains("<graphml"));
+}
+
+#[test]
+fn the_graph_of_one_method_with_chosen_edges() {
+    let file = fixture("Fraction.java");
+    let graph = json(&stdout(&[
+        "cpg", &file, "--method", "gcd", "--edges", "ddg", "--format", "json",
+    ]));
+    let edges = graph["edges"].as_array().unwrap();
+    assert!(edges.iter().all(|edge| edge["kind"] == "REACHING_DEF"), "{edges:?}");
+    assert!(!edges.is_empty());
+    let names: Vec<_> = graph["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|node| node["kind"] == "METHOD")
+        .collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+}
+
+#[test]
+fn lists_adapters() {
+    let listed = json(&stdout(&["adapters", "--json"]));
+    let names: Vec<_> = listed["adapters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|adapter| adapter["name"].clone())
+        .collect();
+    assert_eq!(names, ["assert-java", "summarize-java", "translate-java-csharp"]);
+    assert!(
+        listed["adapters"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|adapter| adapter["state"] == "ready"),
+        "{listed}"
+    );
+    assert!(stdout(&["adapters"]).contains("summarize-java"));
+}

@@ -1,0 +1,174 @@
+//! Starting the program.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use serde_json::Value;
+
+/// The repository.
+pub fn root() -> PathBuf {
+    // This suite belongs to the package in host/cli.
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository is there")
+}
+
+pub fn fixture(name: &str) -> String {
+    root().join("tests/e2e/fixtures").join(name).display().to_string()
+}
+
+/// The program, with the front ends that cargo built beside it, and the adapters of the repository.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_transducer-host"));
+    command
+        .current_dir(root())
+        .env("TRANSDUCER_FRONTENDS", front_ends())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Cargo leaves a dev-dependency's dynamic library in `deps/`, beside this test.
+fn front_ends() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it lies");
+    test.parent().expect("a file lies in a folder").to_owned()
+}
+
+/// What a finished program left.
+pub struct Finished {
+    pub success: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+pub fn run(args: &[&str]) -> Finished {
+    finish(program().args(args))
+}
+
+pub fn finish(command: &mut Command) -> Finished {
+    let output = command.output().expect("the program starts");
+    Finished {
+        success: output.status.success(),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// Standard output of a run that must succeed.
+#[track_caller]
+pub fn stdout(args: &[&str]) -> String {
+    let finished = run(args);
+    assert!(finished.success, "{args:?} failed: {}", finished.stderr);
+    finished.stdout
+}
+
+/// Standard error of a run that must fail.
+#[track_caller]
+pub fn failure(args: &[&str]) -> String {
+    let finished = run(args);
+    assert!(!finished.success, "{args:?} succeeded: {}", finished.stdout);
+    assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
+    finished.stderr
+}
+
+#[track_caller]
+pub fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    pub url: String,
+}
+
+impl Server {
+    /// Started, and listening.
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = program()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
+        let mut line = String::new();
+        stderr.read_line(&mut line).expect("a line of text");
+        let url = line
+            .strip_prefix("listening on ")
+            .and_then(|rest| rest.split(';').next());
+        let url = url.unwrap_or_else(|| panic!("{line}")).to_owned();
+        Self { child, stderr, url }
+    }
+
+    /// Reads what the server says until a line begins like this, and returns all of it.
+    pub fn wait_for(&mut self, start: &str) -> String {
+        let mut text = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.stderr.read_line(&mut line).expect("a line of text");
+            assert_ne!(read, 0, "the server ended: {text}");
+            text.push_str(&line);
+            if line.starts_with(start) {
+                return text;
+            }
+        }
+    }
+
+    pub fn terminate(&self) {
+        let status = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(status.expect("kill is there").success());
+    }
+
+    /// Whether it ended with success.
+    pub fn end(mut self) -> bool {
+        self.child.wait().expect("a child can be waited for").success()
+    }
+
+    pub fn get(&self, path: &str) -> (u16, Value) {
+        let agent = agent();
+        let mut response = agent.get(format!("{}{path}", self.url)).call().expect("an answer");
+        (
+            response.status().as_u16(),
+            response.body_mut().read_json().expect("JSON"),
+        )
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let agent = agent();
+        let mut response = agent
+            .post(format!("{}{path}", self.url))
+            .send_json(body)
+            .expect("an answer");
+        (
+            response.status().as_u16(),
+            response.body_mut().read_json().expect("JSON"),
+        )
+    }
+
+    pub fn post_for_text(&self, path: &str, body: &Value) -> String {
+        let agent = agent();
+        let mut response = agent
+            .post(format!("{}{path}", self.url))
+            .send_json(body)
+            .expect("an answer");
+        response.body_mut().read_to_string().expect("text")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A test that failed leaves no server behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Errors are answers here.
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}

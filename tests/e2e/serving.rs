@@ -1,0 +1,95 @@
+//! `serve`, from its first line to its last.
+
+use serde_json::json;
+
+use crate::program::{Server, fixture};
+
+#[test]
+fn serves_three_tasks_from_one_model_and_stops_when_asked() {
+    let mut server = Server::start(&[]);
+    let (status, health) = server.get("/health");
+    assert!(
+        status == 503 && health["status"] == "loading" || status == 200,
+        "{health}"
+    );
+    let said = server.wait_for("ready on ");
+    for adapter in ["assert-java", "summarize-java", "translate-java-csharp"] {
+        assert!(said.contains(adapter), "{said}");
+    }
+    assert_eq!(server.get("/health").0, 200);
+    let (_, adapters) = server.get("/v1/adapters");
+    let generation = adapters["data"][1]["generation"].clone();
+    assert_eq!(adapters["data"][1]["name"], "summarize-java");
+
+    let method = "int twice(int x) { return 2 * x; }";
+    let (status, answer) = server.post("/v1/tasks/summarize-java", &json!({"code": method}));
+    assert_eq!((status, &answer["generation"]), (200, &generation), "{answer}");
+    let text = answer["text"].as_str().unwrap();
+    assert!(!text.is_empty());
+
+    // The pieces that are streamed end in the same answer.
+    let stream = server.post_for_text("/v1/tasks/summarize-java?stream=true", &json!({"code": method}));
+    assert!(
+        stream.starts_with("event: started") && stream.trim_end().ends_with("data: [DONE]"),
+        "{stream}"
+    );
+    assert!(stream.matches("event: text").count() > 1, "{stream}");
+    assert!(stream.contains(&serde_json::to_string(text).unwrap()), "{stream}");
+
+    let test = std::fs::read_to_string(fixture("FractionTest.java")).unwrap();
+    assert_eq!(server.post("/v1/tasks/assert-java", &json!({"code": test})).0, 200);
+    assert_eq!(
+        server
+            .post("/v1/tasks/translate-java-csharp", &json!({"code": method}))
+            .0,
+        200
+    );
+
+    // Bad requests are answered, and the next good one is too.
+    for (path, body, expected) in [
+        ("/v1/tasks/nobody", json!({}), 404),
+        ("/v1/tasks/summarize-java", json!({}), 400),
+        ("/v1/tasks/summarize-java", json!({"code": 5}), 400),
+        ("/v1/tasks/summarize-java", json!({"code": "x ".repeat(20_000)}), 400),
+        ("/v1/tasks/summarize-java", json!({"code": "x".repeat(10 << 20)}), 413),
+    ] {
+        let (status, body) = server.post(path, &body);
+        assert_eq!(status, expected, "{body}");
+        assert!(body["error"]["message"].is_string(), "{body}");
+    }
+    assert_eq!(server.post("/v1/tasks/summarize-java", &json!({"code": method})).0, 200);
+
+    server.terminate();
+    server.wait_for("stopping");
+    assert!(server.end(), "a server that was asked to stop ends with success");
+}
+
+#[test]
+fn requests_at_once_are_all_answered_as_if_alone() {
+    let mut server = Server::start(&[]);
+    server.wait_for("ready on ");
+    let request = |number: u32| json!({"code": format!("int f{number}(int x) {{ return x + {number}; }}")});
+    let alone: Vec<_> = (0..4)
+        .map(|number| server.post("/v1/tasks/summarize-java", &request(number)).1["text"].clone())
+        .collect();
+    let together: Vec<_> = std::thread::scope(|scope| {
+        let server = &server;
+        let asked: Vec<_> = (0..4)
+            .map(|number| {
+                scope.spawn(move || server.post("/v1/tasks/summarize-java", &request(number)).1["text"].clone())
+            })
+            .collect();
+        asked.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(alone, together);
+    server.terminate();
+    assert!(server.end());
+}
+
+#[test]
+fn a_taken_address_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let error = crate::program::failure(&["serve", "--listen", &address]);
+    assert!(error.contains(&address) && error.contains("--listen"), "{error}");
+}

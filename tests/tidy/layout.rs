@@ -1,0 +1,68 @@
+//! The top level, and what the map says about it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the repository")
+        .to_owned()
+}
+
+#[test]
+fn the_top_level_is_what_was_agreed() {
+    let agreed = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "adapters",
+        "host",
+        "plugins",
+        "sdk",
+        "target",
+        "tests",
+    ];
+    for entry in std::fs::read_dir(root()).expect("the repository can be listed") {
+        let name = entry
+            .expect("an entry can be read")
+            .file_name()
+            .into_string()
+            .expect("a name in UTF-8");
+        assert!(
+            name.starts_with('.') || agreed.contains(&name.as_str()),
+            "{name} does not belong at the top level"
+        );
+    }
+}
+
+/// Every folder of `host/`, `sdk/` and `plugins/` stands on the map, and everything on the map exists.
+#[test]
+fn the_map_names_every_room() {
+    let map = std::fs::read_to_string(root().join("host/README.md")).expect("host/README.md, the map, exists");
+    let mut rooms = BTreeSet::new();
+    for floor in ["host", "sdk", "plugins"] {
+        for entry in std::fs::read_dir(root().join(floor)).expect("a floor can be listed") {
+            let entry = entry.expect("an entry can be read");
+            if entry.path().is_dir() {
+                rooms.insert(format!("{floor}/{}", entry.file_name().to_string_lossy()));
+            }
+        }
+    }
+    let mapped: BTreeSet<_> = map
+        .split('`')
+        .filter(|word| {
+            word.split('/').count() == 2
+                && ["host/", "sdk/", "plugins/"]
+                    .iter()
+                    .any(|floor| word.starts_with(floor))
+        })
+        .filter(|word| !word.contains('.'))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        rooms, mapped,
+        "rooms on disk (left) and on the map in host/README.md (right)"
+    );
+}

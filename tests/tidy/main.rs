@@ -1,0 +1,4 @@
+//! The invariants of `host/README.md`, as tests.
+
+mod layout;
+mod rooms;
