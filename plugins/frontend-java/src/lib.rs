@@ -31,7 +31,9 @@ impl FrontEnd for JavaFrontEnd {
         limits.check_length(source.len())?;
         let budget = limits.budget();
         let Reading { syntax, tops, notes } = reading::read(source, &budget).map_err(|error| match error {
-            ReadError::TimedOut => ParseError::TimedOut { limit_millis: limits.max_millis },
+            ReadError::TimedOut => ParseError::TimedOut {
+                limit_millis: limits.max_millis,
+            },
             ReadError::Grammar(error) => ParseError::failed(error),
         })?;
         let mut cpg = CpgBuilder::new(Self::LANGUAGE, source.len()).map_err(ParseError::failed)?;
@@ -65,7 +67,10 @@ fn report_damage(syntax: &Syntax, source: &str, cpg: &mut CpgBuilder) {
         if found > DIAGNOSTICS_SHOWN {
             continue;
         }
-        let span = Span { start: part.start, end: part.end };
+        let span = Span {
+            start: part.start,
+            end: part.end,
+        };
         let text = span.text(source).unwrap_or_default();
         let line = text.lines().next().unwrap_or_default();
         let message = match (part.missing, line) {

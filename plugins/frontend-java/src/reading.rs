@@ -43,7 +43,9 @@ pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> 
             Some(parser) => parser,
             None => {
                 let mut parser = Parser::new();
-                parser.set_language(&Language::new(tree_sitter_java::LANGUAGE)).map_err(ReadError::Grammar)?;
+                parser
+                    .set_language(&Language::new(tree_sitter_java::LANGUAGE))
+                    .map_err(ReadError::Grammar)?;
                 slot.insert(parser)
             }
         };
@@ -58,7 +60,11 @@ fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Re
     let tree = parse(parser, source, budget)?;
     let syntax = Syntax::read(&tree, 0, source.len());
     let all = syntax.children(0).collect();
-    let mut best = Reading { syntax, tops: all, notes: Vec::new() };
+    let mut best = Reading {
+        syntax,
+        tops: all,
+        notes: Vec::new(),
+    };
     if best.syntax.damage == 0 {
         return Ok(best);
     }
@@ -68,7 +74,10 @@ fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Re
     wrapped.push_str(&patched);
     // On a line of its own: the source may end in a comment.
     wrapped.push_str("\n}");
-    let candidates = [(0, patched.as_str(), !notes.is_empty()), (WRAPPER.len(), wrapped.as_str(), true)];
+    let candidates = [
+        (0, patched.as_str(), !notes.is_empty()),
+        (WRAPPER.len(), wrapped.as_str(), true),
+    ];
     for (prefix, text, worth_it) in candidates {
         // Each reading costs a whole parse; what is as good as whole needs no better one.
         if !worth_it || best.syntax.damage == 0 {
@@ -76,9 +85,15 @@ fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Re
         }
         let tree = parse(parser, text, budget)?;
         let syntax = Syntax::read(&tree, prefix, source.len());
-        let Some(tops) = tops(&syntax, prefix > 0) else { continue };
+        let Some(tops) = tops(&syntax, prefix > 0) else {
+            continue;
+        };
         if syntax.damage < best.syntax.damage {
-            best = Reading { syntax, tops, notes: notes.clone() };
+            best = Reading {
+                syntax,
+                tops,
+                notes: notes.clone(),
+            };
         }
     }
     Ok(best)
@@ -91,7 +106,9 @@ fn tops(syntax: &Syntax, is_wrapped: bool) -> Option<Vec<SyntaxId>> {
         return Some(syntax.children(0).collect());
     }
     let mut outer = syntax.children(0);
-    let class = outer.next().filter(|&class| syntax.kind(class) == Kind::ClassDeclaration)?;
+    let class = outer
+        .next()
+        .filter(|&class| syntax.kind(class) == Kind::ClassDeclaration)?;
     let body = syntax.child(class, Kind::ClassBody)?;
     outer.next().is_none().then(|| syntax.children(body).collect())
 }
@@ -100,10 +117,16 @@ fn parse(parser: &mut Parser, text: &str, budget: &Budget) -> Result<Tree, ReadE
     let bytes = text.as_bytes();
     let mut give = |offset: usize, _| bytes.get(offset..).unwrap_or_default();
     let mut progress = |_: &tree_sitter::ParseState| {
-        if budget.is_late() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if budget.is_late() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let options = ParseOptions::new().progress_callback(&mut progress);
-    parser.parse_with_options(&mut give, None, Some(options)).ok_or(ReadError::TimedOut)
+    parser
+        .parse_with_options(&mut give, None, Some(options))
+        .ok_or(ReadError::TimedOut)
 }
 
 /// The source with what no Java has replaced byte for byte, and the brackets closed that it leaves open; and what was done.
@@ -111,7 +134,11 @@ fn patched(source: &str) -> (String, Vec<String>) {
     let mut notes = Vec::new();
     let mut bytes = source.as_bytes().to_vec();
     let mut open_braces = 0_usize;
-    let mut scanner = Scanner { source: source.as_bytes(), at: 0, at_statement: true };
+    let mut scanner = Scanner {
+        source: source.as_bytes(),
+        at: 0,
+        at_statement: true,
+    };
     while let Some(piece) = scanner.next() {
         match piece {
             Piece::Open => open_braces += 1,
@@ -141,9 +168,14 @@ enum Piece {
     Open,
     Close,
     /// `<Name>` where a statement starts.
-    Placeholder { start: usize, end: usize },
+    Placeholder {
+        start: usize,
+        end: usize,
+    },
     /// `...` where a statement starts.
-    Ellipsis { start: usize },
+    Ellipsis {
+        start: usize,
+    },
 }
 
 /// Goes over a text, past comments and literals.
@@ -181,7 +213,10 @@ impl Iterator for Scanner<'_> {
                 }
                 b'"' | b'\'' => self.skip_literal(byte),
                 b'<' if at_statement => {
-                    let name = rest[1..].iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+                    let name = rest[1..]
+                        .iter()
+                        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
+                        .count();
                     if name > 0 && rest.get(name + 1) == Some(&b'>') && self.ends_statement(start + name + 2) {
                         self.at = start + name + 2;
                         return Some(Piece::Placeholder { start, end: self.at });
@@ -222,7 +257,12 @@ impl Scanner<'_> {
     }
 
     fn ends_statement(&self, at: usize) -> bool {
-        let next = self.source.get(at..).unwrap_or_default().iter().find(|byte| !byte.is_ascii_whitespace());
+        let next = self
+            .source
+            .get(at..)
+            .unwrap_or_default()
+            .iter()
+            .find(|byte| !byte.is_ascii_whitespace());
         matches!(next, None | Some(b';' | b'}'))
     }
 }

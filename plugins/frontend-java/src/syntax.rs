@@ -307,9 +307,16 @@ impl Syntax {
         let mut ancestors: Vec<SyntaxId> = Vec::new();
         loop {
             let node = cursor.node();
-            let field = cursor.field_id().map_or(Field::Other, |id| grammar.fields[usize::from(id.get())]);
-            let kind = if node.is_error() { Kind::Error } else { grammar.kinds[usize::from(node.kind_id())] };
-            let kept = kind != Kind::Token || field == Field::Operator || grammar.kept_tokens[usize::from(node.kind_id())];
+            let field = cursor
+                .field_id()
+                .map_or(Field::Other, |id| grammar.fields[usize::from(id.get())]);
+            let kind = if node.is_error() {
+                Kind::Error
+            } else {
+                grammar.kinds[usize::from(node.kind_id())]
+            };
+            let kept =
+                kind != Kind::Token || field == Field::Operator || grammar.kept_tokens[usize::from(node.kind_id())];
             let missing = node.is_missing();
             let in_source = |byte: usize| byte.saturating_sub(prefix).min(source_len) as u32;
             let (start, end) = (in_source(node.start_byte()), in_source(node.end_byte()));
@@ -320,7 +327,15 @@ impl Syntax {
             let id = syntax.nodes.len();
             if kept || missing {
                 let line = node.start_position().row as u32 + 1;
-                syntax.nodes.push(SyntaxNode { kind, field, missing, start, end, line, next: id + 1 });
+                syntax.nodes.push(SyntaxNode {
+                    kind,
+                    field,
+                    missing,
+                    start,
+                    end,
+                    line,
+                    next: id + 1,
+                });
             }
             // String literals are one piece here.
             if kept && kind != Kind::String && cursor.goto_first_child() {

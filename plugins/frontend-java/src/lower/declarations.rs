@@ -20,18 +20,32 @@ impl Lowering<'_> {
                 let type_decl = self.add(task, NodeKind::TypeDecl, syntax, name);
                 self.type_parts(type_decl, syntax);
             }
-            Kind::ClassBody | Kind::InterfaceBody | Kind::EnumBody | Kind::EnumBodyDeclarations | Kind::AnnotationTypeBody => {
+            Kind::ClassBody
+            | Kind::InterfaceBody
+            | Kind::EnumBody
+            | Kind::EnumBodyDeclarations
+            | Kind::AnnotationTypeBody => {
                 self.members(task.parent, syntax);
             }
             Kind::Field | Kind::Constant => self.fields(syntax, task),
             Kind::EnumConstant => {
-                let variable = Variable { kind: NodeKind::Member, declarator: syntax, typed: None, modifiers: None };
+                let variable = Variable {
+                    kind: NodeKind::Member,
+                    declarator: syntax,
+                    typed: None,
+                    modifiers: None,
+                };
                 self.instead(task, What::Variable(variable));
-                if self.syntax.field(syntax, Field::Arguments).is_some() || self.syntax.field(syntax, Field::Body).is_some() {
+                if self.syntax.field(syntax, Field::Arguments).is_some()
+                    || self.syntax.field(syntax, Field::Body).is_some()
+                {
                     self.instead(task, What::EnumConstantInitialiser(syntax));
                 }
             }
-            Kind::MethodDeclaration | Kind::ConstructorDeclaration | Kind::CompactConstructor | Kind::AnnotationElement => {
+            Kind::MethodDeclaration
+            | Kind::ConstructorDeclaration
+            | Kind::CompactConstructor
+            | Kind::AnnotationElement => {
                 self.method(syntax, task);
             }
             Kind::StaticInitializer => {
@@ -41,8 +55,15 @@ impl Lowering<'_> {
             }
             Kind::FormalParameter | Kind::SpreadParameter => self.parameter(syntax, task),
             Kind::ReceiverParameter => {}
-            Kind::FormalParameters | Kind::TypeParameters | Kind::TypeList | Kind::Superclass | Kind::SuperInterfaces
-            | Kind::ExtendsInterfaces | Kind::Permits | Kind::Throws | Kind::CatchType => {
+            Kind::FormalParameters
+            | Kind::TypeParameters
+            | Kind::TypeList
+            | Kind::Superclass
+            | Kind::SuperInterfaces
+            | Kind::ExtendsInterfaces
+            | Kind::Permits
+            | Kind::Throws
+            | Kind::CatchType => {
                 for child in self.syntax.children(syntax) {
                     self.instead(task, What::Node(child));
                 }
@@ -86,7 +107,9 @@ impl Lowering<'_> {
             start: self.syntax.node(path).start,
             end: self.syntax.node(end).end,
         });
-        let name = self.cpg.intern(span.and_then(|span| span.text(self.source)).unwrap_or_default());
+        let name = self
+            .cpg
+            .intern(span.and_then(|span| span.text(self.source)).unwrap_or_default());
         self.add(task, kind, syntax, name);
     }
 
@@ -108,7 +131,11 @@ impl Lowering<'_> {
     fn members(&mut self, type_decl: NodeId, body: SyntaxId) {
         for member in self.syntax.children(body) {
             let is_block = self.syntax.kind(member) == Kind::Block;
-            let what = if is_block { What::Initialiser(member) } else { What::Node(member) };
+            let what = if is_block {
+                What::Initialiser(member)
+            } else {
+                What::Node(member)
+            };
             self.push(type_decl, what, 1, Role::Plain);
         }
     }
@@ -121,8 +148,12 @@ impl Lowering<'_> {
         let mut modifiers = modifiers;
         for declarator in self.syntax.children(syntax) {
             if self.syntax.node(declarator).field == Field::Declarator {
-                let variable =
-                    Variable { kind: NodeKind::Member, declarator, typed: typed.take(), modifiers: modifiers.take() };
+                let variable = Variable {
+                    kind: NodeKind::Member,
+                    declarator,
+                    typed: typed.take(),
+                    modifiers: modifiers.take(),
+                };
                 self.instead(task, What::Variable(variable));
                 if self.syntax.field(declarator, Field::Value).is_some() {
                     self.instead(task, What::FieldInitialiser(declarator, is_static));
@@ -135,12 +166,24 @@ impl Lowering<'_> {
 
     /// The node of a variable, over its modifiers, its type and its name.
     pub(super) fn variable(&mut self, variable: Variable, task: Task) -> NodeId {
-        let Variable { kind, declarator, typed, modifiers } = variable;
+        let Variable {
+            kind,
+            declarator,
+            typed,
+            modifiers,
+        } = variable;
         let name = self.syntax.field(declarator, Field::Name).unwrap_or(declarator);
         let last = self.syntax.field(declarator, Field::Dimensions).unwrap_or(name);
         let first = *self.syntax.node(modifiers.or(typed).unwrap_or(name));
-        let span = Span { start: first.start, end: self.syntax.node(last).end.max(first.start) };
-        let name = if self.syntax.node(name).missing { NameId::EMPTY } else { self.text_name(name) };
+        let span = Span {
+            start: first.start,
+            end: self.syntax.node(last).end.max(first.start),
+        };
+        let name = if self.syntax.node(name).missing {
+            NameId::EMPTY
+        } else {
+            self.text_name(name)
+        };
         let node = self.add_span(task, kind, span, first.line, name);
         if let Some(modifiers) = modifiers {
             self.modifiers(node, modifiers);
@@ -168,7 +211,12 @@ impl Lowering<'_> {
     pub(super) fn enum_constant_call(&mut self, constant: SyntaxId, task: Task) {
         let block = self.add(task, NodeKind::Block, constant, NameId::EMPTY);
         let name = self.cpg.intern("<init>");
-        let call = Task { what: task.what, parent: block, order: 1, role: Role::Plain };
+        let call = Task {
+            what: task.what,
+            parent: block,
+            order: 1,
+            role: Role::Plain,
+        };
         let call = self.add(call, NodeKind::Call, constant, name);
         if let Some(arguments) = self.syntax.field(constant, Field::Arguments) {
             self.push_arguments(call, arguments);
@@ -201,9 +249,17 @@ impl Lowering<'_> {
     pub(super) fn global(&mut self, first: SyntaxId, last: SyntaxId, task: Task) {
         let name = self.cpg.intern("<global>");
         let from = *self.syntax.node(first);
-        let span = Span { start: from.start, end: self.syntax.node(last).end };
+        let span = Span {
+            start: from.start,
+            end: self.syntax.node(last).end,
+        };
         let method = self.add_span(task, NodeKind::Method, span, from.line, name);
-        let block = Task { what: task.what, parent: method, order: 1, role: Role::Plain };
+        let block = Task {
+            what: task.what,
+            parent: method,
+            order: 1,
+            role: Role::Plain,
+        };
         let block = self.add_span(block, NodeKind::Block, span, from.line, NameId::EMPTY);
         let mut statement = first;
         while statement <= last {
@@ -237,7 +293,13 @@ impl Lowering<'_> {
             _ => {
                 let end = self.syntax.node(method).end;
                 let line = self.line_of(end);
-                self.add_span(task, NodeKind::MethodReturn, Span { start: end, end }, line, NameId::EMPTY);
+                self.add_span(
+                    task,
+                    NodeKind::MethodReturn,
+                    Span { start: end, end },
+                    line,
+                    NameId::EMPTY,
+                );
             }
         }
     }
@@ -245,7 +307,11 @@ impl Lowering<'_> {
     /// A parameter of a method, or a component of a record.
     fn parameter(&mut self, syntax: SyntaxId, task: Task) {
         let in_type = self.cpg.nodes()[task.parent as usize].kind == NodeKind::TypeDecl;
-        let kind = if in_type { NodeKind::Member } else { NodeKind::MethodParameterIn };
+        let kind = if in_type {
+            NodeKind::Member
+        } else {
+            NodeKind::MethodParameterIn
+        };
         let is_spread = self.syntax.kind(syntax) == Kind::SpreadParameter;
         let declarator = self.syntax.child(syntax, Kind::VariableDeclarator).unwrap_or(syntax);
         let name = self.field_name(declarator);
@@ -268,7 +334,10 @@ impl Lowering<'_> {
         let end = self.syntax.node(declarator).start.max(start);
         let text = Span { start, end }.text(self.source).unwrap_or_default().trim_end();
         let (name, line) = (self.cpg.intern(text), self.syntax.node(typed).line);
-        let span = Span { start, end: start + text.len() as u32 };
+        let span = Span {
+            start,
+            end: start + text.len() as u32,
+        };
         self.add_span(task, NodeKind::TypeRef, span, line, name);
     }
 
@@ -276,7 +345,11 @@ impl Lowering<'_> {
     pub(super) fn modifiers(&mut self, parent: NodeId, modifiers: SyntaxId) {
         for modifier in self.syntax.children(modifiers) {
             let is_keyword = self.syntax.kind(modifier) == Kind::Token;
-            let what = if is_keyword { What::Leaf(NodeKind::Modifier, modifier) } else { What::Node(modifier) };
+            let what = if is_keyword {
+                What::Leaf(NodeKind::Modifier, modifier)
+            } else {
+                What::Node(modifier)
+            };
             self.push(parent, what, 1, Role::Plain);
         }
     }

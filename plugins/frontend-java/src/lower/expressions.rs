@@ -18,12 +18,27 @@ impl Lowering<'_> {
                 let name = self.text_name(syntax);
                 self.add(task, NodeKind::Identifier, syntax, name);
             }
-            Kind::BinaryInteger | Kind::Character | Kind::DecimalFloat | Kind::DecimalInteger | Kind::False | Kind::HexFloat
-            | Kind::HexInteger | Kind::Null | Kind::OctalInteger | Kind::String | Kind::True => {
+            Kind::BinaryInteger
+            | Kind::Character
+            | Kind::DecimalFloat
+            | Kind::DecimalInteger
+            | Kind::HexFloat
+            | Kind::HexInteger
+            | Kind::Null
+            | Kind::OctalInteger
+            | Kind::String => {
                 self.add(task, NodeKind::Literal, syntax, NameId::EMPTY);
             }
+            // Named, so that an endless `while (true)` can be told.
+            Kind::True | Kind::False => {
+                let name = self.text_name(syntax);
+                self.add(task, NodeKind::Literal, syntax, name);
+            }
             Kind::Assignment => {
-                let operator = self.operator(syntax).and_then(operators::assignment).unwrap_or(operators::ASSIGNMENT);
+                let operator = self
+                    .operator(syntax)
+                    .and_then(operators::assignment)
+                    .unwrap_or(operators::ASSIGNMENT);
                 self.operator_call(operator, syntax, &[Field::Left, Field::Right], task);
             }
             Kind::Binary => match self.operator(syntax).and_then(operators::binary) {
@@ -88,7 +103,9 @@ impl Lowering<'_> {
     }
 
     fn operator(&self, syntax: SyntaxId) -> Option<&str> {
-        self.syntax.field(syntax, Field::Operator).map(|operator| self.text(operator))
+        self.syntax
+            .field(syntax, Field::Operator)
+            .map(|operator| self.text(operator))
     }
 
     /// A call of an operator, its arguments the children in the fields given.
@@ -106,7 +123,10 @@ impl Lowering<'_> {
 
     fn update(&mut self, syntax: SyntaxId, task: Task) {
         let token = self.syntax.child(syntax, Kind::Token);
-        let operand = self.syntax.children(syntax).find(|&child| self.syntax.kind(child) != Kind::Token);
+        let operand = self
+            .syntax
+            .children(syntax)
+            .find(|&child| self.syntax.kind(child) != Kind::Token);
         let is_increment = token.is_none_or(|token| self.text(token) == "++");
         let operator = operators::update(is_increment, token < operand);
         let name = self.cpg.intern(operator);
@@ -247,9 +267,14 @@ impl Lowering<'_> {
 
     /// `List::size`, `Box::new`: named by the method.
     fn method_reference(&mut self, syntax: SyntaxId, task: Task) {
-        let mut parts = self.syntax.children(syntax).filter(|&part| !self.syntax.kind(part).is_comment());
+        let mut parts = self
+            .syntax
+            .children(syntax)
+            .filter(|&part| !self.syntax.kind(part).is_comment());
         let receiver = parts.next();
-        let name = parts.last().filter(|&last| matches!(self.syntax.kind(last), Kind::Identifier | Kind::Token));
+        let name = parts
+            .last()
+            .filter(|&last| matches!(self.syntax.kind(last), Kind::Identifier | Kind::Token));
         let text = name.map_or(NameId::EMPTY, |name| self.text_name(name));
         let reference = self.add(task, NodeKind::MethodRef, syntax, text);
         for part in self.syntax.children(syntax) {
@@ -272,7 +297,11 @@ impl Lowering<'_> {
                 (Field::Parameters, Kind::InferredParameters) => {
                     for name in self.syntax.children(part) {
                         let is_name = self.syntax.kind(name) == Kind::Identifier;
-                        let what = if is_name { What::Leaf(NodeKind::MethodParameterIn, name) } else { What::Node(name) };
+                        let what = if is_name {
+                            What::Leaf(NodeKind::MethodParameterIn, name)
+                        } else {
+                            What::Node(name)
+                        };
                         self.push(method, what, 1, Role::Plain);
                     }
                 }
@@ -294,7 +323,11 @@ impl Lowering<'_> {
         for (child, order) in self.syntax.children(syntax).zip(1..) {
             if self.syntax.kind(child) == Kind::Guard {
                 for guard in self.syntax.children(child) {
-                    let role = if self.syntax.kind(guard) == Kind::Token { Role::Plain } else { Role::Condition };
+                    let role = if self.syntax.kind(guard) == Kind::Token {
+                        Role::Plain
+                    } else {
+                        Role::Condition
+                    };
                     self.push(target, What::Node(guard), order, role);
                 }
             } else {
@@ -318,17 +351,29 @@ impl Lowering<'_> {
             }
         }
         if let Some(name) = name {
-            let variable = Variable { kind: NodeKind::Local, declarator: name, typed, modifiers: None };
+            let variable = Variable {
+                kind: NodeKind::Local,
+                declarator: name,
+                typed,
+                modifiers: None,
+            };
             self.instead(task, What::Variable(variable));
         }
     }
 
     /// `Point(int x, int y)`: the type, then the patterns of its components.
     fn record_pattern(&mut self, syntax: SyntaxId, task: Task) {
-        let task = Task { role: Role::Plain, ..task };
+        let task = Task {
+            role: Role::Plain,
+            ..task
+        };
         for part in self.syntax.children(syntax) {
             let is_type_name = self.syntax.kind(part) == Kind::Identifier;
-            let what = if is_type_name { What::Leaf(NodeKind::TypeRef, part) } else { What::Node(part) };
+            let what = if is_type_name {
+                What::Leaf(NodeKind::TypeRef, part)
+            } else {
+                What::Node(part)
+            };
             self.instead(task, what);
         }
     }

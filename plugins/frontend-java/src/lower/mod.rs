@@ -96,8 +96,19 @@ pub(crate) struct Lowering<'a> {
 
 /// Adds the nodes of a source to `cpg`: `tops` are the syntax nodes at its top.
 pub(crate) fn lower(source: &str, syntax: &Syntax, tops: &[SyntaxId], cpg: &mut CpgBuilder, budget: &Budget) {
-    let line_starts = source.bytes().zip(1..).filter(|&(byte, _)| byte == b'\n').map(|(_, next)| next).collect();
-    let mut lowering = Lowering { source, syntax, cpg, stack: Vec::new(), line_starts };
+    let line_starts = source
+        .bytes()
+        .zip(1..)
+        .filter(|&(byte, _)| byte == b'\n')
+        .map(|(_, next)| next)
+        .collect();
+    let mut lowering = Lowering {
+        source,
+        syntax,
+        cpg,
+        stack: Vec::new(),
+        line_starts,
+    };
     lowering.top(tops);
     lowering.stack.reverse();
     let mut steps = 0_u32;
@@ -106,8 +117,16 @@ pub(crate) fn lower(source: &str, syntax: &Syntax, tops: &[SyntaxId], cpg: &mut 
         steps = steps.wrapping_add(1);
         let late = steps.is_multiple_of(1024) && budget.is_late();
         if lowering.cpg.nodes().len() >= budget.max_nodes || late {
-            let at = lowering.cpg.nodes().last().map_or((Span::default(), 1), |node| (node.span, node.line));
-            let limit = if late { "time limit".to_owned() } else { format!("limit of {} nodes", budget.max_nodes) };
+            let at = lowering
+                .cpg
+                .nodes()
+                .last()
+                .map_or((Span::default(), 1), |node| (node.span, node.line));
+            let limit = if late {
+                "time limit".to_owned()
+            } else {
+                format!("limit of {} nodes", budget.max_nodes)
+            };
             let message = format!("the {limit} was reached: the source after this is left out");
             lowering.cpg.diagnostic(Severity::Error, at.0, at.1, message);
             break;
@@ -208,7 +227,8 @@ impl<'a> Lowering<'a> {
                 self.add(task, NodeKind::TypeRef, syntax, name);
             }
             _ => {
-                let known = self.declaration(syntax, task) || self.statement(syntax, task) || self.expression(syntax, task);
+                let known =
+                    self.declaration(syntax, task) || self.statement(syntax, task) || self.expression(syntax, task);
                 if !known {
                     let unknown = self.add(task, NodeKind::Unknown, syntax, NameId::EMPTY);
                     self.push_all(unknown, syntax);
@@ -237,7 +257,9 @@ impl<'a> Lowering<'a> {
 
     /// The text of the child in the role of the name, as a name.
     fn field_name(&mut self, syntax: SyntaxId) -> NameId {
-        self.syntax.field(syntax, Field::Name).map_or(NameId::EMPTY, |name| self.text_name(name))
+        self.syntax
+            .field(syntax, Field::Name)
+            .map_or(NameId::EMPTY, |name| self.text_name(name))
     }
 
     /// Adds the node of a task over a syntax node, and the edge of its role.
@@ -247,8 +269,19 @@ impl<'a> Lowering<'a> {
     }
 
     fn add_span(&mut self, task: Task, kind: NodeKind, span: Span, line: u32, name: NameId) -> NodeId {
-        let Task { parent, order, role, .. } = task;
-        let id = self.cpg.add(parent, NodeSpec { kind, span, line, order, name });
+        let Task {
+            parent, order, role, ..
+        } = task;
+        let id = self.cpg.add(
+            parent,
+            NodeSpec {
+                kind,
+                span,
+                line,
+                order,
+                name,
+            },
+        );
         match role {
             Role::Plain => {}
             Role::Argument => self.cpg.edge(EdgeKind::Argument, parent, id),
@@ -262,7 +295,12 @@ impl<'a> Lowering<'a> {
     }
 
     fn push(&mut self, parent: NodeId, what: What, order: u32, role: Role) {
-        self.stack.push(Task { what, parent, order, role });
+        self.stack.push(Task {
+            what,
+            parent,
+            order,
+            role,
+        });
     }
 
     /// The same task for another piece of syntax: what has no node of its own hands its place on.
@@ -281,9 +319,14 @@ impl<'a> Lowering<'a> {
     fn push_arguments(&mut self, parent: NodeId, list: SyntaxId) {
         let mut order = 0;
         for child in self.syntax.children(list) {
-            let is_argument = !matches!(self.syntax.kind(child), Kind::Token | Kind::Error) && !self.syntax.kind(child).is_comment();
+            let is_argument =
+                !matches!(self.syntax.kind(child), Kind::Token | Kind::Error) && !self.syntax.kind(child).is_comment();
             order += u32::from(is_argument);
-            let (order, role) = if is_argument { (order, Role::Argument) } else { (0, Role::Plain) };
+            let (order, role) = if is_argument {
+                (order, Role::Argument)
+            } else {
+                (0, Role::Plain)
+            };
             self.push(parent, What::Node(child), order, role);
         }
     }

@@ -30,7 +30,12 @@ impl Lowering<'_> {
                 self.control("DO", syntax, &[(Field::Body, 1), (Field::Condition, 2)], task);
             }
             Kind::For => {
-                let roles = [(Field::Init, 1), (Field::Condition, 2), (Field::Update, 3), (Field::Body, 4)];
+                let roles = [
+                    (Field::Init, 1),
+                    (Field::Condition, 2),
+                    (Field::Update, 3),
+                    (Field::Body, 4),
+                ];
                 self.control("FOR", syntax, &roles, task);
             }
             Kind::EnhancedFor => {
@@ -61,7 +66,11 @@ impl Lowering<'_> {
                 for child in self.syntax.children(syntax) {
                     let is_operand = self.is_operand(child);
                     order += u32::from(is_operand);
-                    let role = if is_operand && order == 1 { Role::Condition } else { Role::Plain };
+                    let role = if is_operand && order == 1 {
+                        Role::Condition
+                    } else {
+                        Role::Plain
+                    };
                     self.push(control, What::Node(child), if is_operand { order } else { 0 }, role);
                 }
             }
@@ -120,8 +129,15 @@ impl Lowering<'_> {
         let control = self.control_node(name, syntax, task);
         for child in self.syntax.children(syntax) {
             let field = self.syntax.node(child).field;
-            let order = roles.iter().find(|(role, _)| *role == field).map_or(0, |&(_, order)| order);
-            let role = if field == Field::Condition { Role::Condition } else { Role::Plain };
+            let order = roles
+                .iter()
+                .find(|(role, _)| *role == field)
+                .map_or(0, |&(_, order)| order);
+            let role = if field == Field::Condition {
+                Role::Condition
+            } else {
+                Role::Plain
+            };
             self.push(control, What::Node(child), order, role);
         }
     }
@@ -137,7 +153,11 @@ impl Lowering<'_> {
         let control = self.control_node(name, syntax, task);
         for child in self.syntax.children(syntax) {
             let is_label = self.syntax.kind(child) == Kind::Identifier;
-            let what = if is_label { What::Leaf(NodeKind::JumpTarget, child) } else { What::Node(child) };
+            let what = if is_label {
+                What::Leaf(NodeKind::JumpTarget, child)
+            } else {
+                What::Node(child)
+            };
             self.push(control, what, 1, Role::Plain);
         }
     }
@@ -147,8 +167,11 @@ impl Lowering<'_> {
         let block = self.add(task, NodeKind::Block, syntax, NameId::EMPTY);
         let label = self.syntax.child(syntax, Kind::Identifier);
         for child in self.syntax.children(syntax) {
-            let what =
-                if Some(child) == label { What::Leaf(NodeKind::JumpTarget, child) } else { What::Node(child) };
+            let what = if Some(child) == label {
+                What::Leaf(NodeKind::JumpTarget, child)
+            } else {
+                What::Node(child)
+            };
             self.push(block, what, 1, Role::Plain);
         }
     }
@@ -158,8 +181,12 @@ impl Lowering<'_> {
         let mut typed = self.syntax.field(syntax, Field::Type);
         for declarator in self.syntax.children(syntax) {
             if self.syntax.node(declarator).field == Field::Declarator {
-                let variable =
-                    Variable { kind: NodeKind::Local, declarator, typed: typed.take(), modifiers: modifiers.take() };
+                let variable = Variable {
+                    kind: NodeKind::Local,
+                    declarator,
+                    typed: typed.take(),
+                    modifiers: modifiers.take(),
+                };
                 self.instead(task, What::Variable(variable));
                 if self.syntax.field(declarator, Field::Value).is_some() {
                     self.instead(task, What::Assignment(declarator));
@@ -194,7 +221,10 @@ impl Lowering<'_> {
         let target = self.syntax.field(declarator, Field::Name);
         let first = target.unwrap_or(declarator);
         let from = *self.syntax.node(first);
-        let span = transducer_frontend::cpg::Span { start: from.start, end: self.syntax.node(declarator).end };
+        let span = transducer_frontend::cpg::Span {
+            start: from.start,
+            end: self.syntax.node(declarator).end,
+        };
         let call = self.add_span(task, NodeKind::Call, span, from.line, name);
         if let Some(target) = target {
             self.push(call, What::Leaf(NodeKind::Identifier, target), 1, Role::Argument);

@@ -1,10 +1,49 @@
 //! From a syntax tree to the edges that need no knowledge of the language.
+//!
+//! A front end adds the nodes, and the edges that follow from syntax alone (ARGUMENT, RECEIVER, CONDITION); [`run`] adds REF,
+//! CALL, CFG, DOMINATE, POST_DOMINATE, CDG, REACHING_DEF and NEXT_TOKEN. For that, the tree must have the shapes below. They
+//! are the CPG specification's as far as it has them; names are those of [`Cpg::name`](crate::Cpg::name), numbers
+//! [`Node::order`](crate::Node::order).
+//!
+//! | node | children | control flow |
+//! |---|---|---|
+//! | `METHOD` | parameters, a `BLOCK`, last a `METHOD_RETURN` | from the `METHOD` through the block to the `METHOD_RETURN` |
+//! | `CALL` | receiver 0, arguments from 1 | children, then the call |
+//! | `CALL` `<operator>.logicalAnd`, `.logicalOr` | 1, 2 | 1, then 2 or the call at once |
+//! | `CALL` `<operator>.conditional` | 1 ? 2 : 3 | 1, then 2 or 3, then the call |
+//! | `METHOD_REF` | for a lambda, its `METHOD`, whose flow is its own | receiver, then the reference |
+//! | `RETURN` | 1 | child, then the return, then the exit |
+//! | `BLOCK` | statements; after a `JUMP_TARGET` it is a labelled statement | children |
+//! | `IF` | condition 1, then 2, else 3 | |
+//! | `WHILE` | condition 1, body 2, `else` of the loop 3 | |
+//! | `DO` | body 1, condition 2 | |
+//! | `FOR` | initialisers 1, condition 2, updates 3, body 4 | |
+//! | `FOREACH` | variable 1, what is iterated 2, body 3, `else` 4 | 2, then the structure itself: is there one more? |
+//! | `SWITCH` | selector 1, `BLOCK` 2 of `JUMP_TARGET`s (`case`, `default`) and statements | cases fall through |
+//! | `MATCH` | the same | cases do not fall through |
+//! | `BREAK`, `CONTINUE` | a `JUMP_TARGET` where they name a label | |
+//! | `YIELD` | the value | to the end of the `SWITCH` or `MATCH` |
+//! | `THROW` | the exception | to the handlers |
+//! | `TRY` | what is protected; then `CATCH`es, an `ELSE`, a `FINALLY` | calls inside may throw |
+//! | `CATCH` | a `LOCAL` with its types, then a `BLOCK` | from what throws to the structure itself, then its block |
+//! | `ASSERT` | condition 1, message 2 | where it fails, the structure itself throws |
+//! | others | | children, in order |
+//!
+//! All names in capitals but for kinds are `CONTROL_STRUCTURE`s. A `LOCAL` below a `CALL`, a `JUMP_TARGET`, a `CATCH` or a
+//! `FOREACH` is given its value when that node is reached. `this` is an `IDENTIFIER` of that name.
 
+mod calls;
+mod control_flow;
+mod data_flow;
+mod flow;
+mod references;
+mod shape;
 mod tokens;
 
 use std::time::Instant;
 
-use crate::CpgBuilder;
+use crate::{CpgBuilder, Severity, Span};
+use shape::Shape;
 
 /// How much the passes may spend.
 #[derive(Clone, Copy, Debug)]
@@ -18,14 +57,31 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// No limits at all.
+    pub const UNLIMITED: Self = Self {
+        max_nodes: usize::MAX,
+        max_edges: usize::MAX,
+        deadline: None,
+    };
+
     /// Whether the time is up.
     pub fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
-/// Adds every edge kind that follows from the syntax tree.
+/// Adds every edge kind that follows from the syntax tree, as far as the budget allows; what is left out is said in a diagnostic.
 pub fn run(cpg: &mut CpgBuilder, budget: &Budget) {
     tokens::next_tokens(cpg);
-    let _ = budget;
+    let shape = Shape::new(cpg);
+    let references = references::resolve(cpg, &shape);
+    calls::resolve(cpg, &shape);
+    if let Err(reason) = flow::run(cpg, &shape, &references, budget) {
+        cpg.diagnostic(
+            Severity::Error,
+            Span::default(),
+            1,
+            format!("some edges are left out: {reason}"),
+        );
+    }
 }

@@ -1,0 +1,425 @@
+//! Where jumps go: the loops, labels, switches and handlers around a place.
+
+use crate::{NameId, NodeId};
+
+/// A way to leave a place other than to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Jump {
+    Break(Option<NameId>),
+    Continue(Option<NameId>),
+    Yield,
+    Return,
+    /// Certainly an exception, of that type if it is known.
+    Throw(Option<NameId>),
+    /// Maybe an exception; the flow goes on as well.
+    MayThrow,
+}
+
+/// One `catch`.
+#[derive(Debug)]
+struct Handler {
+    control: NodeId,
+    types: Vec<NameId>,
+    catches_all: bool,
+}
+
+/// A `try`, and what was seen in it.
+#[derive(Debug, Default)]
+pub(super) struct Try {
+    handlers: Vec<Handler>,
+    pub(super) has_finally: bool,
+    /// Whether the protected part is over: handlers do not protect each other, but `finally` protects them.
+    in_handlers: bool,
+    /// What throws for certain in the protected part.
+    throws: Vec<(NodeId, Option<NameId>)>,
+    /// What may throw in it.
+    may_throw: Vec<NodeId>,
+    /// The operators in it, for when nothing in it is known to throw.
+    operators: Vec<NodeId>,
+    /// Where the parts end that end by themselves.
+    ends: Vec<NodeId>,
+    /// What jumps into `finally`, and where to after it.
+    into_finally: Vec<NodeId>,
+    after_finally: Vec<Jump>,
+}
+
+impl Try {
+    pub(super) fn add_catch(&mut self, control: NodeId, types: Vec<NameId>, catches_all: bool) {
+        self.handlers.push(Handler {
+            control,
+            types,
+            catches_all,
+        });
+    }
+
+    fn goes_on(&mut self, jump: Jump) {
+        if !self.after_finally.contains(&jump) {
+            self.after_finally.push(jump);
+        }
+    }
+
+    fn catches_all(&self) -> bool {
+        self.handlers.iter().any(|handler| handler.catches_all)
+    }
+
+    /// The handler that surely takes an exception of a type.
+    fn sure_handler(&self, thrown: Option<NameId>) -> Option<usize> {
+        let named = |handler: &Handler| thrown.is_some_and(|thrown| handler.types.contains(&thrown));
+        self.handlers
+            .iter()
+            .position(|handler| handler.catches_all || named(handler))
+    }
+}
+
+#[derive(Debug)]
+enum Kind {
+    Loop {
+        head: Option<NodeId>,
+        exits: Vec<NodeId>,
+        continues: Vec<NodeId>,
+    },
+    Label(NameId),
+    Switch {
+        selector: Vec<NodeId>,
+        is_expression: bool,
+    },
+    Try(Box<Try>),
+}
+
+#[derive(Debug)]
+struct Frame {
+    kind: Kind,
+    breaks: Vec<NodeId>,
+}
+
+/// What is open around the present place, innermost last.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    frames: Vec<Frame>,
+    /// Loops whose first node is still to come: indices into `frames`.
+    headless: Vec<usize>,
+    /// Indices of the open `try`s, so that calls need not look for them.
+    tries: Vec<usize>,
+    /// `finally` parts that are being walked: where their ends go on to, and whether they also just end.
+    finals: Vec<(Vec<Jump>, bool)>,
+    /// What leaves the method.
+    pub(super) exits: Vec<NodeId>,
+}
+
+impl Frames {
+    fn push(&mut self, kind: Kind) {
+        self.frames.push(Frame {
+            kind,
+            breaks: Vec::new(),
+        });
+    }
+
+    /// A node is reached; calls and operators could fail.
+    pub(super) fn reached(&mut self, node: NodeId, could_fail: bool) {
+        for index in self.headless.drain(..) {
+            if let Some(Frame {
+                kind: Kind::Loop { head, .. },
+                ..
+            }) = self.frames.get_mut(index)
+            {
+                *head = Some(node);
+            }
+        }
+        if let Some(&index) = self.tries.last()
+            && could_fail
+            && let Kind::Try(innermost) = &mut self.frames[index].kind
+            && !innermost.in_handlers
+        {
+            innermost.operators.push(node);
+        }
+    }
+
+    // Loops, labels and switches.
+
+    pub(super) fn open_loop(&mut self) {
+        self.headless.push(self.frames.len());
+        self.push(Kind::Loop {
+            head: None,
+            exits: Vec::new(),
+            continues: Vec::new(),
+        });
+    }
+
+    pub(super) fn open_label(&mut self, label: NameId) {
+        self.push(Kind::Label(label));
+    }
+
+    pub(super) fn open_switch(&mut self, selector: Vec<NodeId>, is_expression: bool) {
+        self.push(Kind::Switch {
+            selector,
+            is_expression,
+        });
+    }
+
+    pub(super) fn loop_head(&mut self) -> Option<NodeId> {
+        let index = self.frames.len().checked_sub(1)?;
+        self.headless.retain(|&headless| headless != index);
+        match &self.frames[index].kind {
+            Kind::Loop { head, .. } => *head,
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_loop_exits(&mut self, fringe: Vec<NodeId>) {
+        if let Some(Frame {
+            kind: Kind::Loop { exits, .. },
+            ..
+        }) = self.frames.last_mut()
+        {
+            *exits = fringe;
+        }
+    }
+
+    pub(super) fn take_loop_exits(&mut self) -> Vec<NodeId> {
+        match self.frames.last_mut() {
+            Some(Frame {
+                kind: Kind::Loop { exits, .. },
+                ..
+            }) => std::mem::take(exits),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn take_continues(&mut self) -> Vec<NodeId> {
+        match self.frames.last_mut() {
+            Some(Frame {
+                kind: Kind::Loop { continues, .. },
+                ..
+            }) => std::mem::take(continues),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What chooses among the cases of the innermost switch.
+    pub(super) fn selector(&self) -> Vec<NodeId> {
+        match self.frames.last() {
+            Some(Frame {
+                kind: Kind::Switch { selector, .. },
+                ..
+            }) => selector.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn add_to_selector(&mut self, failed: Vec<NodeId>) {
+        if let Some(Frame {
+            kind: Kind::Switch { selector, .. },
+            ..
+        }) = self.frames.last_mut()
+        {
+            selector.extend(failed);
+        }
+    }
+
+    pub(super) fn add_breaks(&mut self, nodes: Vec<NodeId>) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.breaks.extend(nodes);
+        }
+    }
+
+    /// Closes the innermost loop, label or switch, and gives what breaks out of it.
+    pub(super) fn close(&mut self) -> Vec<NodeId> {
+        self.frames.pop().map(|frame| frame.breaks).unwrap_or_default()
+    }
+
+    // Exceptions.
+
+    pub(super) fn open_try(&mut self, parts: Try) {
+        self.tries.push(self.frames.len());
+        self.push(Kind::Try(Box::new(parts)));
+    }
+
+    fn innermost_try(&mut self) -> Option<&mut Try> {
+        match self.frames.last_mut() {
+            Some(Frame {
+                kind: Kind::Try(innermost),
+                ..
+            }) => Some(innermost),
+            _ => None,
+        }
+    }
+
+    pub(super) fn end_try_body(&mut self, body: Vec<NodeId>) {
+        let Some(this) = self.innermost_try() else { return };
+        this.in_handlers = true;
+        let operators = std::mem::take(&mut this.operators);
+        if this.may_throw.is_empty() && this.throws.is_empty() {
+            // Why else the handlers? A division or an access it is then, or whatever comes last.
+            this.may_throw = if operators.is_empty() { body.clone() } else { operators };
+        }
+        this.ends = body;
+        let escaping: Vec<NodeId> = this
+            .throws
+            .iter()
+            .filter(|(_, thrown)| this.sure_handler(*thrown).is_none())
+            .map(|&(node, _)| node)
+            .collect();
+        if this.has_finally && !this.catches_all() {
+            let uncaught = this.may_throw.clone();
+            this.into_finally.extend(uncaught);
+            if !this.may_throw.is_empty() {
+                this.goes_on(Jump::Throw(None));
+            }
+        }
+        if !escaping.is_empty() {
+            self.jump(Jump::Throw(None), &escaping);
+        }
+    }
+
+    /// What leads to a handler.
+    pub(super) fn enter_catch(&mut self, control: NodeId) -> Vec<NodeId> {
+        let Some(this) = self.innermost_try() else {
+            return Vec::new();
+        };
+        let index = this
+            .handlers
+            .iter()
+            .position(|handler| handler.control == control)
+            .unwrap_or_default();
+        // After a handler that takes everything, no other gets anything.
+        if this.handlers[..index].iter().any(|before| before.catches_all) {
+            return Vec::new();
+        }
+        let takes = |thrown: Option<NameId>| this.sure_handler(thrown).is_none_or(|sure| sure == index);
+        let throws = this
+            .throws
+            .iter()
+            .filter(|(_, thrown)| takes(*thrown))
+            .map(|&(node, _)| node);
+        this.may_throw.iter().copied().chain(throws).collect()
+    }
+
+    /// The protected part ended without an exception: what comes next is not protected by the handlers.
+    pub(super) fn take_ends(&mut self) -> Vec<NodeId> {
+        self.innermost_try()
+            .map(|this| std::mem::take(&mut this.ends))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn end_catch(&mut self, fringe: Vec<NodeId>) {
+        if let Some(this) = self.innermost_try() {
+            this.ends.extend(fringe);
+        }
+    }
+
+    fn pop_try(&mut self) -> Option<Box<Try>> {
+        self.innermost_try()?;
+        self.tries.pop();
+        match self.frames.pop()?.kind {
+            Kind::Try(this) => Some(this),
+            _ => None,
+        }
+    }
+
+    pub(super) fn close_try(&mut self) -> Vec<NodeId> {
+        sorted(self.pop_try().map(|this| this.ends).unwrap_or_default())
+    }
+
+    /// What leads into `finally`, which is no longer protected by its own `try`.
+    pub(super) fn enter_finally(&mut self) -> Vec<NodeId> {
+        let Some(this) = self.pop_try() else { return Vec::new() };
+        let Try {
+            mut ends,
+            into_finally,
+            after_finally,
+            ..
+        } = *this;
+        self.finals.push((after_finally, !ends.is_empty()));
+        ends.extend(into_finally);
+        sorted(ends)
+    }
+
+    /// Sends the end of `finally` to wherever it was entered for; what is left goes on behind it.
+    pub(super) fn end_finally(&mut self, fringe: Vec<NodeId>) -> Vec<NodeId> {
+        let Some((jumps, goes_on)) = self.finals.pop() else {
+            return fringe;
+        };
+        for jump in jumps {
+            self.jump(jump, &fringe);
+        }
+        if goes_on { fringe } else { Vec::new() }
+    }
+
+    /// Sends nodes along a jump.
+    pub(super) fn jump(&mut self, jump: Jump, from: &[NodeId]) {
+        if jump == Jump::MayThrow {
+            return self.may_throw(from);
+        }
+        let mut index = self.frames.len();
+        while let Some(inner) = index.checked_sub(1) {
+            index = inner;
+            // A label names the loop that stands right below it.
+            let is_labelled = |label: NameId, frames: &[Frame]| {
+                let above = frames[..inner].iter().rev().map_while(|frame| match frame.kind {
+                    Kind::Label(name) => Some(name),
+                    _ => None,
+                });
+                above.into_iter().any(|name| name == label)
+            };
+            let labelled = match jump {
+                Jump::Continue(Some(label)) => is_labelled(label, &self.frames),
+                _ => false,
+            };
+            let Frame { kind, breaks } = &mut self.frames[inner];
+            match (kind, jump) {
+                (Kind::Loop { .. }, Jump::Break(None)) => return breaks.extend(from),
+                (Kind::Loop { continues, .. }, Jump::Continue(None)) => return continues.extend(from),
+                (Kind::Loop { continues, .. }, Jump::Continue(Some(_))) if labelled => return continues.extend(from),
+                (Kind::Label(name), Jump::Break(Some(label))) if *name == label => return breaks.extend(from),
+                (Kind::Switch { .. }, Jump::Break(None)) => return breaks.extend(from),
+                (
+                    Kind::Switch {
+                        is_expression: true, ..
+                    },
+                    Jump::Yield,
+                ) => return breaks.extend(from),
+                (Kind::Try(this), jump) => {
+                    if let (Jump::Throw(thrown), false, false) = (jump, this.in_handlers, this.handlers.is_empty()) {
+                        return this.throws.extend(from.iter().map(|&node| (node, thrown)));
+                    }
+                    if this.has_finally {
+                        this.into_finally.extend(from);
+                        // Whatever was thrown, behind `finally` it is on its way out.
+                        let jump = if matches!(jump, Jump::Throw(_)) {
+                            Jump::Throw(None)
+                        } else {
+                            jump
+                        };
+                        return this.goes_on(jump);
+                    }
+                }
+                _ => {}
+            }
+        }
+        // Out of the method; broken code jumps to loops that are not there.
+        self.exits.extend(from);
+    }
+
+    /// A call: to the handlers and the `finally` right around it. Where there is none, its exceptions are those of the whole
+    /// method, which would double the edges of every method and tell nothing.
+    fn may_throw(&mut self, from: &[NodeId]) {
+        for &index in self.tries.iter().rev() {
+            let Kind::Try(this) = &mut self.frames[index].kind else {
+                continue;
+            };
+            if !this.in_handlers && (this.has_finally || !this.handlers.is_empty()) {
+                return this.may_throw.extend(from);
+            }
+            if this.has_finally {
+                this.into_finally.extend(from);
+                return this.goes_on(Jump::Throw(None));
+            }
+        }
+    }
+}
+
+fn sorted(mut nodes: Vec<NodeId>) -> Vec<NodeId> {
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
+}

@@ -1,0 +1,392 @@
+//! REACHING_DEF: where the values come from that are used.
+//!
+//! A variable is a declaration, or a path of fields from one (`a.b`, `this.x`; a bare name that nothing declares is taken for
+//! `this.name`). An array counts as one variable: to set an element is to change a part of it. Defining `a` ends what was
+//! known of `a.b`. What a called method does to fields is not followed.
+//!
+//! The source of an edge is the node that names what is defined (the left side of an assignment, the operand of `++`, a
+//! parameter, a local bound by a pattern, a loop or a handler), its target the identifier or field access that reads it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rustc_hash::FxBuildHasher;
+
+use super::references::{NONE, References};
+use super::shape::Shape;
+use crate::analysis::{self, Access, AccessKind, Graph, Rows, TooLarge};
+use crate::{CpgBuilder, NameId, NodeId, NodeKind};
+
+/// Fields after one another that are told apart, as in `a.b.c`. Real code rarely has more than three; a longer path is not
+/// followed, lest broken code with a chain of thousands makes the work quadratic.
+const DEEPEST_PATH: u32 = 8;
+
+/// Identifiers inside lambdas and classes that read a variable of the method around them.
+pub(super) struct Captures {
+    /// Node of the outer flow at which the lambda or class is made, and the identifier inside; sorted.
+    uses: Vec<(NodeId, NodeId)>,
+}
+
+impl Captures {
+    pub(super) fn new(cpg: &CpgBuilder, shape: &Shape, references: &References) -> Self {
+        let (nodes, parents) = (cpg.nodes(), cpg.parents());
+        let mut uses = Vec::new();
+        // The methods around the present node, innermost last.
+        let mut around: Vec<NodeId> = Vec::new();
+        for (node, id) in nodes.iter().zip(0 as NodeId..) {
+            while around.last().is_some_and(|&method| shape.end(method) <= id) {
+                around.pop();
+            }
+            if node.kind == NodeKind::Method {
+                around.push(id);
+            }
+            let declaration = references[id as usize];
+            if declaration == NONE || nodes[declaration as usize].kind == NodeKind::Member {
+                continue;
+            }
+            // Methods begin before what they declare: the inner ones are those that begin after the declaration.
+            let first_inner = around.partition_point(|&method| method <= declaration);
+            if let Some(&inner) = around.get(first_inner) {
+                let flows = |node: NodeId| matches!(nodes[node as usize].kind, NodeKind::MethodRef | NodeKind::Call);
+                let mut at = parents[inner as usize];
+                while at != 0 && !flows(at) {
+                    at = parents[at as usize];
+                }
+                uses.push((at, id));
+            }
+        }
+        uses.sort_unstable();
+        Self { uses }
+    }
+
+    /// The places in `uses` of those made at a node.
+    fn at(&self, node: NodeId) -> Range<usize> {
+        let start = self.uses.partition_point(|&(at, _)| at < node);
+        let count = self.uses[start..].partition_point(|&(at, _)| at == node);
+        start..start + count
+    }
+}
+
+/// How a call treats its first argument.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// It is only read.
+    None,
+    /// It gets a new value.
+    Write,
+    /// It is read, then gets a new value.
+    ReadWrite,
+}
+
+/// The effect of an operator, named without its prefix.
+fn effect_of(operator: &str) -> Effect {
+    match operator {
+        "assignment" => Effect::Write,
+        "preIncrement" | "preDecrement" | "postIncrement" | "postDecrement" => Effect::ReadWrite,
+        operator if operator.starts_with("assignment") => Effect::ReadWrite,
+        _ => Effect::None,
+    }
+}
+
+/// A variable of one method.
+#[derive(Clone, Copy)]
+struct Variable {
+    /// The variable that it is a field of.
+    base: Option<u32>,
+    name: NameId,
+    depth: u32,
+}
+
+/// What tells variables apart: a declaration, or a field of another variable.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    This,
+    Declared(NodeId),
+    Field(u32, NameId),
+}
+
+/// What a node stands for that names a variable; [`Place::NONE`] for others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    variable: u32,
+    /// Whether it is only a part of the variable: an element of the array.
+    is_part: bool,
+}
+
+impl Place {
+    const NONE: Self = Self {
+        variable: u32::MAX,
+        is_part: false,
+    };
+}
+
+/// What the data flow of a whole graph is found with.
+pub(super) struct DataFlow<'a> {
+    shape: &'a Shape,
+    references: &'a References,
+    captures: Captures,
+    /// For each node, what it stands for: filled as the methods are gone through.
+    places: Vec<Place>,
+}
+
+/// The data flow of one method.
+pub(super) struct Found {
+    /// Definition, use, and an index into the labels.
+    pub(super) edges: Vec<(NodeId, NodeId, u32)>,
+    /// Names of the variables; empty for those without edges.
+    pub(super) labels: Vec<String>,
+}
+
+impl<'a> DataFlow<'a> {
+    pub(super) fn new(cpg: &CpgBuilder, shape: &'a Shape, references: &'a References) -> Self {
+        let captures = Captures::new(cpg, shape, references);
+        Self {
+            shape,
+            references,
+            captures,
+            places: vec![Place::NONE; cpg.nodes().len()],
+        }
+    }
+
+    /// The edges of a method, given the nodes of its control flow in order of evaluation.
+    pub(super) fn of_method(
+        &mut self,
+        cpg: &CpgBuilder,
+        members: &[NodeId],
+        graph: &Graph,
+        limit: usize,
+    ) -> Result<Found, TooLarge> {
+        let mut method = Method {
+            cpg,
+            flow: self,
+            variables: Vec::new(),
+            keys: HashMap::default(),
+            accesses: Vec::new(),
+            nodes: Vec::new(),
+            at: 0,
+        };
+        for (&member, number) in members.iter().zip(0..) {
+            method.at = number;
+            method.visit(member);
+        }
+        let Method {
+            variables,
+            accesses,
+            nodes,
+            ..
+        } = method;
+        let pairs = analysis::reaching_definitions(graph, &accesses, &also_killed(&variables), limit)?;
+        let mut labels = vec![String::new(); variables.len()];
+        let edges = pairs.iter().map(|&(definition, used)| {
+            let variable = accesses[used as usize].variable;
+            if labels[variable as usize].is_empty() {
+                labels[variable as usize] = label(cpg, &variables, variable);
+            }
+            (nodes[definition as usize], nodes[used as usize], variable)
+        });
+        Ok(Found {
+            edges: edges.collect(),
+            labels,
+        })
+    }
+}
+
+/// The accesses of one method, as they are found.
+struct Method<'a, 'b> {
+    cpg: &'a CpgBuilder,
+    flow: &'a mut DataFlow<'b>,
+    variables: Vec<Variable>,
+    keys: HashMap<Key, u32, FxBuildHasher>,
+    accesses: Vec<Access>,
+    /// The node of each access.
+    nodes: Vec<NodeId>,
+    /// Number of the present node.
+    at: u32,
+}
+
+impl Method<'_, '_> {
+    fn visit(&mut self, node: NodeId) {
+        let nodes = self.cpg.nodes();
+        match nodes[node as usize].kind {
+            NodeKind::Method => self.define_children(node, NodeKind::MethodParameterIn),
+            NodeKind::Identifier => {
+                let place = self.place_of_identifier(node);
+                self.read(node, place);
+            }
+            NodeKind::Call => self.visit_call(node),
+            NodeKind::MethodRef => self.captured(node),
+            NodeKind::ControlStructure | NodeKind::JumpTarget => self.define_children(node, NodeKind::Local),
+            _ => {}
+        }
+    }
+
+    fn visit_call(&mut self, call: NodeId) {
+        self.captured(call);
+        self.define_children(call, NodeKind::Local);
+        let nodes = self.cpg.nodes();
+        let Some(operator) = self.cpg.text(nodes[call as usize].name).strip_prefix("<operator>.") else {
+            return;
+        };
+        let role = |order: u32| {
+            self.flow
+                .shape
+                .children(call)
+                .find(|&child| nodes[child as usize].order == order)
+        };
+        let Some(first) = role(1) else { return };
+        let base = self.flow.places[first as usize];
+        match operator {
+            "fieldAccess" if base != Place::NONE => {
+                let field = role(2).map_or(NameId::EMPTY, |field| nodes[field as usize].name);
+                if self.variables[base.variable as usize].depth < DEEPEST_PATH && field != NameId::EMPTY {
+                    let place = Place {
+                        variable: self.field(base.variable, field),
+                        ..base
+                    };
+                    self.flow.places[call as usize] = place;
+                    self.read(call, place);
+                }
+            }
+            "indexAccess" if base != Place::NONE => {
+                self.flow.places[call as usize] = Place { is_part: true, ..base };
+            }
+            operator => {
+                if effect_of(operator) != Effect::None && base != Place::NONE {
+                    let kind = if base.is_part {
+                        AccessKind::Update
+                    } else {
+                        AccessKind::Define
+                    };
+                    self.access(base.variable, kind, first);
+                }
+            }
+        }
+    }
+
+    /// A node that names a variable is a use of it, unless it stands where it is only written.
+    fn read(&mut self, node: NodeId, place: Place) {
+        let nodes = self.cpg.nodes();
+        let parent = &nodes[self.cpg.parents()[node as usize] as usize];
+        let operator = self.cpg.text(parent.name).strip_prefix("<operator>.");
+        let is_target = nodes[node as usize].order == 1
+            && parent.kind == NodeKind::Call
+            && operator.is_some_and(|operator| effect_of(operator) == Effect::Write);
+        if !is_target && place != Place::NONE {
+            self.access(place.variable, AccessKind::Use, node);
+        }
+    }
+
+    fn captured(&mut self, node: NodeId) {
+        for index in self.flow.captures.at(node) {
+            let identifier = self.flow.captures.uses[index].1;
+            let declaration = self.flow.references[identifier as usize];
+            let variable = self.declared(declaration);
+            self.access(variable, AccessKind::Use, identifier);
+        }
+    }
+
+    /// The children of a kind get a value here.
+    fn define_children(&mut self, node: NodeId, kind: NodeKind) {
+        let shape = self.flow.shape;
+        for child in shape
+            .children(node)
+            .filter(|&child| self.cpg.nodes()[child as usize].kind == kind)
+        {
+            let variable = self.declared(child);
+            self.access(variable, AccessKind::Define, child);
+        }
+    }
+
+    fn access(&mut self, variable: u32, kind: AccessKind, node: NodeId) {
+        self.accesses.push(Access {
+            at: self.at,
+            variable,
+            kind,
+        });
+        self.nodes.push(node);
+    }
+
+    fn place_of_identifier(&mut self, node: NodeId) -> Place {
+        let name = self.cpg.nodes()[node as usize].name;
+        let declaration = self.flow.references[node as usize];
+        let is_own = declaration != NONE && self.cpg.nodes()[declaration as usize].kind != NodeKind::Member;
+        let variable = if is_own {
+            self.declared(declaration)
+        } else {
+            let this = self.variable(
+                Key::This,
+                Variable {
+                    base: None,
+                    name: NameId::EMPTY,
+                    depth: 0,
+                },
+            );
+            match self.cpg.text(name) {
+                "" => return Place::NONE,
+                "this" | "super" | "self" => this,
+                _ => self.field(this, name),
+            }
+        };
+        let place = Place {
+            variable,
+            is_part: false,
+        };
+        self.flow.places[node as usize] = place;
+        place
+    }
+
+    fn declared(&mut self, declaration: NodeId) -> u32 {
+        let name = self.cpg.nodes()[declaration as usize].name;
+        self.variable(
+            Key::Declared(declaration),
+            Variable {
+                base: None,
+                name,
+                depth: 0,
+            },
+        )
+    }
+
+    fn field(&mut self, base: u32, name: NameId) -> u32 {
+        let depth = self.variables[base as usize].depth + 1;
+        self.variable(
+            Key::Field(base, name),
+            Variable {
+                base: Some(base),
+                name,
+                depth,
+            },
+        )
+    }
+
+    fn variable(&mut self, key: Key, variable: Variable) -> u32 {
+        let variables = &mut self.variables;
+        *self.keys.entry(key).or_insert_with(|| {
+            variables.push(variable);
+            variables.len() as u32 - 1
+        })
+    }
+}
+
+/// For each variable, the paths that begin with it.
+fn also_killed(variables: &[Variable]) -> Rows {
+    let paths = (0..variables.len() as u32).flat_map(|path| {
+        let base = move |&variable: &u32| variables[variable as usize].base;
+        std::iter::successors(base(&path), base).map(move |base| (base, path))
+    });
+    Rows::new(variables.len(), paths)
+}
+
+/// A variable as the source writes it.
+fn label(cpg: &CpgBuilder, variables: &[Variable], variable: u32) -> String {
+    let mut names = Vec::new();
+    let mut next = Some(variable);
+    while let Some(Variable { base, name, .. }) = next.map(|variable| variables[variable as usize]) {
+        names.push(cpg.text(name));
+        next = base;
+    }
+    names.reverse();
+    // Fields of `this` go by their own name, with or without `this` in the source.
+    names.retain(|name| !name.is_empty());
+    names.join(".")
+}
