@@ -201,7 +201,7 @@ impl ConfigJson {
             "linear" => Ok(RopeScaling::Linear { factor: factor()? }),
             "dynamic" => Ok(RopeScaling::Dynamic {
                 factor: factor()?,
-                original_context,
+                original_context: self.max_position_embeddings,
             }),
             "llama3" => Ok(RopeScaling::Llama3(Llama3 {
                 factor: factor()?,
