@@ -1,5 +1,6 @@
 //! From text to the best concrete syntax that can be had of it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
@@ -57,54 +58,29 @@ pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> 
 }
 
 fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Reading, ReadError> {
-    let tree = parse(parser, source, budget)?;
+    // What no Java has is replaced before anything is parsed: to recover from it costs the parser many times a parse.
+    let (text, notes) = patched(source);
+    let tree = parse(parser, &text, budget)?;
     let syntax = Syntax::read(&tree, 0, source.len());
     let all = syntax.children(0).collect();
-    let mut best = Reading {
-        syntax,
-        tops: all,
-        notes: Vec::new(),
-    };
-    if best.syntax.damage == 0 {
-        return Ok(best);
+    let as_it_stands = Reading { syntax, tops: all, notes };
+    if as_it_stands.syntax.damage == 0 {
+        return Ok(as_it_stands);
     }
-    let (patched, notes) = patched(source);
-    let mut wrapped = String::with_capacity(WRAPPER.len() + patched.len() + 2);
-    wrapped.push_str(WRAPPER);
-    wrapped.push_str(&patched);
     // On a line of its own: the source may end in a comment.
-    wrapped.push_str("\n}");
-    let candidates = [
-        (0, patched.as_str(), !notes.is_empty()),
-        (WRAPPER.len(), wrapped.as_str(), true),
-    ];
-    for (prefix, text, worth_it) in candidates {
-        // Each reading costs a whole parse; what is as good as whole needs no better one.
-        if !worth_it || best.syntax.damage == 0 {
-            continue;
+    let wrapped = format!("{WRAPPER}{text}\n}}");
+    let tree = parse(parser, &wrapped, budget)?;
+    let syntax = Syntax::read(&tree, WRAPPER.len(), source.len());
+    match tops(&syntax) {
+        Some(tops) if syntax.damage < as_it_stands.syntax.damage => {
+            Ok(Reading { syntax, tops, notes: as_it_stands.notes })
         }
-        let tree = parse(parser, text, budget)?;
-        let syntax = Syntax::read(&tree, prefix, source.len());
-        let Some(tops) = tops(&syntax, prefix > 0) else {
-            continue;
-        };
-        if syntax.damage < best.syntax.damage {
-            best = Reading {
-                syntax,
-                tops,
-                notes: notes.clone(),
-            };
-        }
+        _ => Ok(as_it_stands),
     }
-    Ok(best)
 }
 
-/// The syntax nodes at the top: of the program, or of the class that was put around it; `None` where that class did not hold
-/// together.
-fn tops(syntax: &Syntax, is_wrapped: bool) -> Option<Vec<SyntaxId>> {
-    if !is_wrapped {
-        return Some(syntax.children(0).collect());
-    }
+/// The members of the class that was put around the source; `None` where that class did not hold together.
+fn tops(syntax: &Syntax) -> Option<Vec<SyntaxId>> {
     let mut outer = syntax.children(0);
     let class = outer
         .next()
@@ -129,10 +105,10 @@ fn parse(parser: &mut Parser, text: &str, budget: &Budget) -> Result<Tree, ReadE
         .ok_or(ReadError::TimedOut)
 }
 
-/// The source with what no Java has replaced byte for byte, and the brackets closed that it leaves open; and what was done.
-fn patched(source: &str) -> (String, Vec<String>) {
+/// The source with what no Java has replaced byte for byte, and the braces closed that it leaves open; and what was done.
+fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
     let mut notes = Vec::new();
-    let mut bytes = source.as_bytes().to_vec();
+    let mut bytes = Cow::Borrowed(source.as_bytes());
     let mut open_braces = 0_usize;
     let mut scanner = Scanner {
         source: source.as_bytes(),
@@ -144,23 +120,29 @@ fn patched(source: &str) -> (String, Vec<String>) {
             Piece::Open => open_braces += 1,
             Piece::Close => open_braces = open_braces.saturating_sub(1),
             Piece::Placeholder { start, end } => {
+                let bytes = bytes.to_mut();
                 bytes[start] = b'_';
                 bytes[end - 1] = b'_';
                 notes.push(format!("read the placeholder `{}` as a name", &source[start..end]));
             }
             Piece::Ellipsis { start } => {
-                bytes[start..start + 3].copy_from_slice(b";  ");
+                bytes.to_mut()[start..start + 3].copy_from_slice(b";  ");
                 notes.push("read `...` as an empty statement".to_owned());
             }
         }
     }
     if open_braces > 0 {
         notes.push(format!("closed {open_braces} open braces at the end"));
+        let bytes = bytes.to_mut();
         bytes.push(b'\n');
         bytes.extend(std::iter::repeat_n(b'}', open_braces));
     }
-    // Only ASCII was put in place of ASCII.
-    (String::from_utf8(bytes).unwrap_or_else(|_| source.to_owned()), notes)
+    let text = match bytes {
+        Cow::Borrowed(_) => Cow::Borrowed(source),
+        // Only ASCII was put in place of ASCII.
+        Cow::Owned(bytes) => String::from_utf8(bytes).map_or(Cow::Borrowed(source), Cow::Owned),
+    };
+    (text, notes)
 }
 
 /// What of a text matters to [`patched`].
