@@ -63,7 +63,11 @@ fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Re
     let tree = parse(parser, &text, budget)?;
     let syntax = Syntax::read(&tree, 0, source.len());
     let all = syntax.children(0).collect();
-    let as_it_stands = Reading { syntax, tops: all, notes };
+    let as_it_stands = Reading {
+        syntax,
+        tops: all,
+        notes,
+    };
     if as_it_stands.syntax.damage == 0 {
         return Ok(as_it_stands);
     }
@@ -72,9 +76,11 @@ fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Re
     let tree = parse(parser, &wrapped, budget)?;
     let syntax = Syntax::read(&tree, WRAPPER.len(), source.len());
     match tops(&syntax) {
-        Some(tops) if syntax.damage < as_it_stands.syntax.damage => {
-            Ok(Reading { syntax, tops, notes: as_it_stands.notes })
-        }
+        Some(tops) if syntax.damage < as_it_stands.syntax.damage => Ok(Reading {
+            syntax,
+            tops,
+            notes: as_it_stands.notes,
+        }),
         _ => Ok(as_it_stands),
     }
 }

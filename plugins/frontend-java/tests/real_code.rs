@@ -15,22 +15,36 @@ use transducer_frontend_java::JavaFrontEnd;
 const VARIABLE: &str = "TRANSDUCER_JAVA_CORPUS";
 
 fn corpus() -> Vec<String> {
-    let folder = PathBuf::from(std::env::var(VARIABLE).unwrap_or_else(|_| panic!("set {VARIABLE} to a folder of *.jsonl")));
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folder =
+        PathBuf::from(std::env::var(VARIABLE).unwrap_or_else(|_| panic!("set {VARIABLE} to a folder of *.jsonl")));
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
     let rows = files.iter().flat_map(|file| {
         let text = std::fs::read_to_string(file).unwrap();
-        text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).collect::<Vec<_>>()
+        text.lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .collect::<Vec<_>>()
     });
-    rows.map(|row| row["source"].as_str().expect("a row has its code in `source`").to_owned()).collect()
+    rows.map(|row| {
+        row["source"]
+            .as_str()
+            .expect("a row has its code in `source`")
+            .to_owned()
+    })
+    .collect()
 }
 
 /// The graph, checked as a host checks it.
 fn graph(source: &str) -> Cpg {
-    let graph = JavaFrontEnd::parse(source, &ParseLimits::DEFAULT)
+    let graph =
+        JavaFrontEnd::parse(source, &ParseLimits::DEFAULT).unwrap_or_else(|error| panic!("{error}\n---\n{source}"));
+    graph
+        .check_source(source)
         .unwrap_or_else(|error| panic!("{error}\n---\n{source}"));
-    graph.check_source(source).unwrap_or_else(|error| panic!("{error}\n---\n{source}"));
     assert_eq!(wire::decode(&wire::encode(&graph)).as_ref(), Ok(&graph), "{source}");
     for method in graph.edges_of(EdgeKind::Cfg) {
         assert_ne!(method.source, 0, "no flow from the file itself\n---\n{source}");
@@ -59,9 +73,15 @@ impl Tally {
     }
 
     fn report(&self, what: &str) {
-        let Tally { graphs, methods, with_warnings } = self;
+        let Tally {
+            graphs,
+            methods,
+            with_warnings,
+        } = self;
         let share = 100.0 * *methods as f64 / *graphs as f64;
-        println!("{what:<24} {graphs:>6} graphs, {methods:>6} with a method and its flow ({share:.2}%), {with_warnings:>6} with diagnostics");
+        println!(
+            "{what:<24} {graphs:>6} graphs, {methods:>6} with a method and its flow ({share:.2}%), {with_warnings:>6} with diagnostics"
+        );
     }
 }
 
@@ -75,7 +95,14 @@ fn boundary(source: &str, at: usize) -> usize {
 fn every_row_gives_a_graph_whole_and_damaged() {
     let sources = corpus();
     let mut random = StdRng::seed_from_u64(1);
-    let names = ["whole", "indented", "cut", "brace missing", "seven bytes missing", "line is `...`"];
+    let names = [
+        "whole",
+        "indented",
+        "cut",
+        "brace missing",
+        "seven bytes missing",
+        "line is `...`",
+    ];
     let mut tallies: [Tally; 6] = Default::default();
     for source in &sources {
         let at = boundary(source, random.random_range(0..=source.len()));
@@ -84,15 +111,26 @@ fn every_row_gives_a_graph_whole_and_damaged() {
         let brace = braces.get(random.random_range(0..braces.len().max(1))).copied();
         let lines: Vec<&str> = source.lines().collect();
         let line = random.random_range(0..lines.len().max(1));
-        let dotted: Vec<&str> = lines.iter().enumerate().map(|(i, text)| if i == line { "..." } else { text }).collect();
+        let dotted: Vec<&str> = lines
+            .iter()
+            .enumerate()
+            .map(|(i, text)| if i == line { "..." } else { text })
+            .collect();
         let variants = [
             source.clone(),
             source.lines().map(|line| format!("        {line}\r\n")).collect(),
             source[..at].to_owned(),
-            brace.map_or_else(|| source.clone(), |brace| format!("{}{}", &source[..brace], &source[brace + 1..])),
+            brace.map_or_else(
+                || source.clone(),
+                |brace| format!("{}{}", &source[..brace], &source[brace + 1..]),
+            ),
             format!("{}{}", &source[..at], &source[to..]),
             // Of code on one line nothing would be left.
-            if lines.len() > 1 { dotted.join("\n") } else { source.clone() },
+            if lines.len() > 1 {
+                dotted.join("\n")
+            } else {
+                source.clone()
+            },
         ];
         for (tally, variant) in tallies.iter_mut().zip(&variants) {
             tally.add(variant);
@@ -105,7 +143,10 @@ fn every_row_gives_a_graph_whole_and_damaged() {
     assert_eq!(tallies[0].methods, tallies[0].graphs, "every whole row is a method");
     // A cut leaves less than a method where it falls before the body; those are not counted out here.
     for (name, tally) in names.iter().zip(&tallies).skip(1) {
-        assert!(tally.methods * 100 >= tally.graphs * 98, "{name}: fewer than 98% keep a method");
+        assert!(
+            tally.methods * 100 >= tally.graphs * 98,
+            "{name}: fewer than 98% keep a method"
+        );
     }
 }
 
