@@ -1,4 +1,4 @@
-//! Prints the graph of a file (or of standard input) as a table: `print_graph [FILE]`.
+//! Prints the graph of standard input as a table, or in another format: `print_graph [table|json|dot|graphml]`.
 
 use std::io::Read as _;
 
@@ -7,15 +7,16 @@ use transducer_frontend::{FrontEnd as _, ParseLimits};
 use transducer_frontend_java::JavaFrontEnd;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let source = match std::env::args().nth(1) {
-        Some(path) => std::fs::read_to_string(path)?,
-        None => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
-            text
-        }
-    };
+    let mut source = String::new();
+    std::io::stdin().read_to_string(&mut source)?;
     let graph = JavaFrontEnd::parse(&source, &ParseLimits::DEFAULT)?;
-    print!("{}", export::table(&graph, &source, EdgeKind::ALL));
+    let text = match std::env::args().nth(1).as_deref() {
+        None | Some("table") => export::table(&graph, &source, EdgeKind::ALL),
+        Some("json") => export::json(&graph, &source, EdgeKind::ALL)?,
+        Some("dot") => export::dot(&graph, &source, EdgeKind::ALL),
+        Some("graphml") => export::graphml(&graph, &source, EdgeKind::ALL),
+        Some(other) => return Err(format!("no format `{other}`: table, json, dot or graphml").into()),
+    };
+    print!("{text}");
     Ok(())
 }

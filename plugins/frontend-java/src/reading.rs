@@ -137,6 +137,11 @@ fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
             }
         }
     }
+    if !scanner.at_statement {
+        notes.push("ended the last statement".to_owned());
+        // On a line of its own: the source may end in a comment.
+        bytes.to_mut().extend(b"\n;");
+    }
     if open_braces > 0 {
         notes.push(format!("closed {open_braces} open braces at the end"));
         let bytes = bytes.to_mut();

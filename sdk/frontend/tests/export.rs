@@ -25,6 +25,7 @@ impl FrontEnd for Empty {
 
 export_frontend!(Empty);
 
+#[expect(improper_ctypes, reason = "both sides are this very crate")]
 // SAFETY: the statics that the macro just made, of these types; they are constants.
 unsafe extern "C" {
     #[link_name = "_1as_0lib_1header_0root_bmodule_bloader"]

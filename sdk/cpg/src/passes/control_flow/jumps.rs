@@ -408,7 +408,12 @@ impl Frames {
                 continue;
             };
             if !this.in_handlers && (this.has_finally || !this.handlers.is_empty()) {
-                return this.may_throw.extend(from);
+                this.may_throw.extend(from);
+                if this.catches_all() || this.has_finally {
+                    return;
+                }
+                // What no handler here takes may be for one further out.
+                continue;
             }
             if this.has_finally {
                 this.into_finally.extend(from);
