@@ -129,13 +129,13 @@ fn check_file(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
         });
     }
     let stamp = find_stamp(&file).ok_or_else(|| LoadError::NotAFrontEnd { path: path.to_owned() })?;
-    let versions: [(_, fn(&Stamp) -> u32); 3] = [
-        ("interface", Stamp::interface_version),
-        ("CPG schema", Stamp::schema_version),
-        ("wire", Stamp::wire_version),
+    let current = Stamp::CURRENT;
+    let versions = [
+        ("interface", stamp.interface_version(), current.interface_version()),
+        ("CPG schema", stamp.schema_version(), current.schema_version()),
+        ("wire", stamp.wire_version(), current.wire_version()),
     ];
-    for (what, version) in versions {
-        let (found, expected) = (version(&stamp), version(&Stamp::CURRENT));
+    for (what, found, expected) in versions {
         if found != expected {
             return Err(LoadError::Version {
                 path: path.to_owned(),

@@ -121,7 +121,7 @@ fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
         at: 0,
         at_statement: true,
     };
-    while let Some(piece) = scanner.next() {
+    for piece in scanner.by_ref() {
         match piece {
             Piece::Open => open_braces += 1,
             Piece::Close => open_braces = open_braces.saturating_sub(1),

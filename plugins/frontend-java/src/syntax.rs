@@ -227,7 +227,7 @@ fields! {
     Constructor = "constructor",
     Declarator = "declarator",
     Dimensions = "dimensions",
-    FieldName = "field",
+    Member = "field",
     Index = "index",
     Init = "init",
     Key = "key",

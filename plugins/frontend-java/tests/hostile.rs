@@ -16,7 +16,7 @@ fn graph(source: &str) -> Cpg {
         max_millis: u32::MAX,
         ..ParseLimits::DEFAULT
     };
-    let graph = JavaFrontEnd::parse(source, &limits).unwrap_or_else(|error| panic!("{error}: {:.100}", source));
+    let graph = JavaFrontEnd::parse(source, &limits).unwrap_or_else(|error| panic!("{error}: {source:.100}"));
     assert_eq!(graph.check_source(source), Ok(()), "{source:.100}");
     assert!(start.elapsed() < PATIENCE, "{:?} for {source:.100}", start.elapsed());
     graph

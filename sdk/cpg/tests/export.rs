@@ -117,7 +117,7 @@ fn graphml_is_well_formed_and_carries_every_text() {
 
 /// Reads the statements of a DOT graph as the language's grammar has them: identifiers, quoted strings with `\"` and `\\`,
 /// punctuation. Returns nodes and edges with their labels.
-fn read_dot(text: &str) -> (Vec<(String, String)>, Vec<(String, String, String)>) {
+fn read_dot(text: &str) -> (Vec<[String; 2]>, Vec<[String; 3]>) {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.trim_start().chars().next() {
@@ -158,9 +158,9 @@ fn read_dot(text: &str) -> (Vec<(String, String)>, Vec<(String, String, String)>
         match statement {
             [] | ["node", ..] => {}
             [source, "->", target, attributes @ ..] => {
-                edges.push((source.to_string(), target.to_string(), label(attributes)));
+                edges.push([source.to_string(), target.to_string(), label(attributes)]);
             }
-            [node, attributes @ ..] => nodes.push((node.to_string(), label(attributes))),
+            [node, attributes @ ..] => nodes.push([node.to_string(), label(attributes)]),
         }
     }
     (nodes, edges)
@@ -170,16 +170,12 @@ fn read_dot(text: &str) -> (Vec<(String, String)>, Vec<(String, String, String)>
 fn dot_quotes_what_it_must() {
     let (nodes, edges) = read_dot(&export::dot(&sample(), SOURCE, &[EdgeKind::Cfg, EdgeKind::ReachingDef]));
     assert_eq!(nodes.len(), 3);
-    assert_eq!(nodes[2].1, r#""LITERAL \n\"<a&b>\\n\"\nline 1""#);
+    assert_eq!(nodes[2][1], r#""LITERAL \n\"<a&b>\\n\"\nline 1""#);
     assert_eq!(
         edges,
         [
-            ("n1".to_owned(), "n2".to_owned(), "\"CFG\"".to_owned()),
-            (
-                "n1".to_owned(),
-                "n2".to_owned(),
-                r#""REACHING_DEF: a\"b\\<""#.to_owned()
-            ),
+            ["n1", "n2", "\"CFG\""].map(str::to_owned),
+            ["n1", "n2", r#""REACHING_DEF: a\"b\\<""#].map(str::to_owned),
         ]
     );
 }

@@ -178,7 +178,7 @@ impl Lowering<'_> {
         for child in self.syntax.children(syntax) {
             match self.syntax.node(child).field {
                 Field::Object => self.push(call, What::Node(child), 1, Role::Argument),
-                Field::FieldName => self.push(call, What::Leaf(NodeKind::FieldIdentifier, child), 2, Role::Argument),
+                Field::Member => self.push(call, What::Leaf(NodeKind::FieldIdentifier, child), 2, Role::Argument),
                 _ => self.push(call, What::Node(child), 0, Role::Plain),
             }
         }

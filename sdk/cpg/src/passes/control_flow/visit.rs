@@ -1,0 +1,301 @@
+//! Which steps each kind of node takes.
+
+use super::jumps::{Jump, Try};
+use super::{Builder, Step};
+use crate::{NameId, NodeId, NodeKind};
+
+impl Builder<'_> {
+    /// Pushes the steps for a node, in the order they are to happen.
+    pub(super) fn visit(&mut self, node: NodeId) {
+        match self.node(node).kind {
+            NodeKind::Identifier | NodeKind::Literal | NodeKind::FieldIdentifier => self.reach(node),
+            // A type is evaluated where it is an argument: of a cast, of `instanceof`.
+            NodeKind::TypeRef if self.node(node).order > 0 && self.parent_kind(node) == NodeKind::Call => {
+                self.reach(node);
+            }
+            NodeKind::Call => self.visit_call(node),
+            NodeKind::MethodRef | NodeKind::Unknown => {
+                self.visit_children(node);
+                self.steps.push(Step::Reach(node));
+            }
+            NodeKind::Return => {
+                self.visit_children(node);
+                self.steps
+                    .extend([Step::Reach(node), Step::JumpFrom(node, Jump::Return)]);
+            }
+            NodeKind::Block => self.visit_block(node),
+            NodeKind::JumpTarget => {
+                self.steps.push(Step::Reach(node));
+                self.visit_children(node);
+            }
+            NodeKind::ControlStructure => self.visit_control(node),
+            _ => {}
+        }
+    }
+
+    fn parent_kind(&self, node: NodeId) -> NodeKind {
+        self.node(self.cpg.parents()[node as usize]).kind
+    }
+
+    fn visit_children(&mut self, node: NodeId) {
+        self.steps.extend(self.shape.children(node).map(Step::Visit));
+    }
+
+    fn visit_role(&mut self, node: NodeId, order: u32) {
+        let nodes = self.cpg.nodes();
+        self.steps.extend(
+            self.shape
+                .children(node)
+                .filter(|&child| nodes[child as usize].order == order)
+                .map(Step::Visit),
+        );
+    }
+
+    fn has_role(&self, node: NodeId, order: u32) -> bool {
+        self.shape.children(node).any(|child| self.node(child).order == order)
+    }
+
+    fn visit_call(&mut self, node: NodeId) {
+        match self.name(node) {
+            "<operator>.logicalAnd" | "<operator>.logicalOr" => {
+                self.visit_role(node, 1);
+                self.steps.push(Step::Fork);
+                self.visit_role(node, 2);
+                self.steps.push(Step::Merge);
+            }
+            "<operator>.conditional" => {
+                self.visit_role(node, 1);
+                self.steps.push(Step::Fork);
+                self.visit_role(node, 2);
+                self.steps.push(Step::OtherBranch);
+                self.visit_role(node, 3);
+                self.steps.push(Step::Merge);
+            }
+            _ => self.visit_children(node),
+        }
+        self.steps.push(Step::Reach(node));
+        if !self.name(node).starts_with("<operator>") {
+            self.steps.push(Step::JumpFrom(node, Jump::MayThrow));
+        }
+    }
+
+    fn visit_block(&mut self, block: NodeId) {
+        let mut labels = 0;
+        for child in self.shape.children(block) {
+            if self.node(child).kind == NodeKind::JumpTarget {
+                self.steps.extend([Step::Reach(child), Step::LabelOpen(child)]);
+                labels += 1;
+            } else {
+                self.steps.push(Step::Visit(child));
+            }
+        }
+        self.steps.extend(std::iter::repeat_n(Step::LabelClose, labels));
+    }
+
+    fn visit_control(&mut self, node: NodeId) {
+        match self.name(node) {
+            "IF" => {
+                self.visit_role(node, 1);
+                self.steps.push(Step::Fork);
+                self.visit_role(node, 2);
+                self.steps.push(Step::OtherBranch);
+                self.visit_role(node, 3);
+                self.steps.push(Step::Merge);
+            }
+            "WHILE" => {
+                self.steps.push(Step::LoopOpen);
+                self.visit_role(node, 1);
+                self.steps.push(Step::LoopTest {
+                    always: self.is_always(node, 1),
+                });
+                self.visit_role(node, 2);
+                self.steps
+                    .extend([Step::LoopContinue, Step::LoopBack(node), Step::LoopExit]);
+                self.visit_role(node, 3);
+                self.steps.push(Step::LoopClose);
+            }
+            "DO" => {
+                self.steps.push(Step::LoopOpen);
+                self.visit_role(node, 1);
+                self.steps.push(Step::LoopContinue);
+                self.visit_role(node, 2);
+                let always = self.is_always(node, 2);
+                self.steps.extend([
+                    Step::LoopTest { always },
+                    Step::LoopBack(node),
+                    Step::LoopExit,
+                    Step::LoopClose,
+                ]);
+            }
+            "FOR" => {
+                self.visit_role(node, 1);
+                self.steps.push(Step::LoopOpen);
+                self.visit_role(node, 2);
+                self.steps.push(Step::LoopTest {
+                    always: self.is_always(node, 2),
+                });
+                self.visit_role(node, 4);
+                self.steps.push(Step::LoopContinue);
+                self.visit_role(node, 3);
+                self.steps
+                    .extend([Step::LoopBack(node), Step::LoopExit, Step::LoopClose]);
+            }
+            "FOREACH" => {
+                self.visit_role(node, 2);
+                self.steps
+                    .extend([Step::LoopOpen, Step::Reach(node), Step::LoopTest { always: false }]);
+                self.visit_role(node, 3);
+                self.steps
+                    .extend([Step::LoopContinue, Step::LoopBack(node), Step::LoopExit]);
+                self.visit_role(node, 4);
+                self.steps.push(Step::LoopClose);
+            }
+            "SWITCH" => self.visit_switch(node, true),
+            "MATCH" => self.visit_switch(node, false),
+            "BREAK" => self.visit_jump(node, Jump::Break),
+            "CONTINUE" => self.visit_jump(node, Jump::Continue),
+            "YIELD" => {
+                self.visit_children(node);
+                self.steps
+                    .extend([Step::Reach(node), Step::JumpFrom(node, Jump::Yield)]);
+            }
+            "THROW" => {
+                self.visit_children(node);
+                let thrown = self.thrown_type(node);
+                self.steps
+                    .extend([Step::Reach(node), Step::JumpFrom(node, Jump::Throw(thrown))]);
+            }
+            "ASSERT" => {
+                self.visit_role(node, 1);
+                self.steps.push(Step::Fork);
+                self.visit_role(node, 2);
+                self.steps
+                    .extend([Step::Reach(node), Step::JumpFrom(node, Jump::Throw(None)), Step::Merge]);
+            }
+            "TRY" => self.visit_try(node),
+            _ => self.visit_children(node),
+        }
+    }
+
+    /// Whether a loop's condition is absent from a `for`, or the literal `true`.
+    fn is_always(&self, control: NodeId, role: u32) -> bool {
+        if !self.has_role(control, role) {
+            return true;
+        }
+        let mut conditions = self
+            .shape
+            .children(control)
+            .filter(|&child| self.node(child).order == role);
+        conditions.any(|condition| {
+            self.node(condition).kind == NodeKind::Literal && matches!(self.name(condition), "true" | "True")
+        })
+    }
+
+    fn visit_jump(&mut self, node: NodeId, jump: fn(Option<NameId>) -> Jump) {
+        let label = self.shape.child_of(self.cpg.nodes(), node, NodeKind::JumpTarget);
+        let label = label.map(|label| self.node(label).name);
+        self.steps
+            .extend([Step::Reach(node), Step::JumpFrom(node, jump(label))]);
+    }
+
+    fn visit_switch(&mut self, node: NodeId, falls_through: bool) {
+        self.visit_role(node, 1);
+        self.steps.push(Step::SwitchOpen(node));
+        let mut has_default = false;
+        let (nodes, shape) = (self.cpg.nodes(), self.shape);
+        let bodies = shape.children(node).filter(|&child| nodes[child as usize].order == 2);
+        for part in bodies.flat_map(|body| shape.children(body)) {
+            if self.node(part).kind != NodeKind::JumpTarget {
+                self.steps.push(Step::Visit(part));
+                continue;
+            }
+            has_default |= self.name(part) == "default";
+            self.steps.push(Step::Case {
+                target: part,
+                falls_through,
+            });
+            let has_guard = shape.children(part).any(|child| shape.is_condition(child));
+            self.visit_children(part);
+            if has_guard {
+                self.steps.push(Step::Guard);
+            }
+        }
+        let is_statement = matches!(self.parent_kind(node), NodeKind::Block | NodeKind::ControlStructure);
+        self.steps.push(Step::SwitchClose {
+            falls_out: is_statement && !has_default,
+        });
+    }
+
+    /// The name of the type in `throw new Type(…)`.
+    fn thrown_type(&self, throw: NodeId) -> Option<NameId> {
+        let nodes = self.cpg.nodes();
+        let creation = self.shape.child_of(nodes, throw, NodeKind::Call)?;
+        let typed = self.shape.child_of(nodes, creation, NodeKind::TypeRef)?;
+        (self.node(typed).order == 0).then_some(self.node(creation).name)
+    }
+
+    fn visit_try(&mut self, node: NodeId) {
+        self.steps.push(Step::TryOpen(node));
+        let mut after_body = Vec::new();
+        let mut finally = None;
+        let mut otherwise = None;
+        for child in self.shape.children(node) {
+            match (self.node(child).kind, self.name(child)) {
+                (NodeKind::ControlStructure, "CATCH") => after_body.push(child),
+                (NodeKind::ControlStructure, "FINALLY") => finally = Some(child),
+                (NodeKind::ControlStructure, "ELSE") => otherwise = Some(child),
+                _ => self.steps.push(Step::Visit(child)),
+            }
+        }
+        self.steps.push(Step::TryBodyEnd);
+        if let Some(otherwise) = otherwise {
+            self.steps.push(Step::TryElse);
+            self.visit_children(otherwise);
+            self.steps.push(Step::CatchEnd);
+        }
+        for catch in after_body {
+            self.steps.push(Step::Catch(catch));
+            self.visit_children(catch);
+            self.steps.push(Step::CatchEnd);
+        }
+        match finally {
+            Some(finally) => {
+                self.steps.push(Step::Finally);
+                self.visit_children(finally);
+                self.steps.push(Step::FinallyEnd);
+            }
+            None => self.steps.push(Step::TryClose),
+        }
+    }
+
+    /// What a `try` has for those who throw in it.
+    pub(super) fn try_parts(&self, node: NodeId) -> Try {
+        let nodes = self.cpg.nodes();
+        let mut parts = Try::default();
+        for child in self.shape.children(node) {
+            if self.node(child).kind != NodeKind::ControlStructure {
+                continue;
+            }
+            match self.name(child) {
+                "CATCH" => {
+                    let variable = self.shape.child_of(nodes, child, NodeKind::Local).unwrap_or(child);
+                    let types = self
+                        .shape
+                        .children(variable)
+                        .filter(|&typed| nodes[typed as usize].kind == NodeKind::TypeRef);
+                    let types: Vec<_> = types.map(|typed| nodes[typed as usize].name).collect();
+                    let catches_all = |name: &NameId| {
+                        let name = self.cpg.text(*name);
+                        let simple = name.rsplit('.').next().unwrap_or(name);
+                        matches!(simple, "Throwable" | "Exception" | "BaseException")
+                    };
+                    let all = types.is_empty() || types.iter().any(catches_all);
+                    parts.add_catch(child, types, all);
+                }
+                "FINALLY" => parts.has_finally = true,
+                _ => {}
+            }
+        }
+        parts
+    }
+}
