@@ -56,10 +56,13 @@ impl Task for Assert {
             Some(signature) => format!("the JUnit test `{}`", signature.name),
             None => "this JUnit test".to_owned(),
         };
+        // The question comes first: a small model that reads it last continues the test instead of answering.
         let prompt = Prompt::new()
-            .text("```java\n")
+            .text(format!(
+                "Which assertion belongs at {PLACEHOLDER} in {test}?\n\n```java\n"
+            ))
             .code(graph)
-            .text(format!("\n```\n\nWrite the one assertion that replaces {PLACEHOLDER} in {test}."));
+            .text("\n```");
         // The reply begins inside a fence: the model goes on with code at once, and closes the fence after it.
         Ok(Prepared::new(prompt, ())
             .reply_start("```java\n")
@@ -68,7 +71,12 @@ impl Task for Assert {
 
     fn finish(_: (), generated: &str) -> Result<Answer<Data>, Error> {
         let code = strip_fence(generated);
-        let Some(Found { statement, closed, alone }) = first_assertion(code) else {
+        let Some(Found {
+            statement,
+            closed,
+            alone,
+        }) = first_assertion(code)
+        else {
             let answer = Answer::new("", Data { assertion: None });
             return Ok(answer.error("no-assertion", "the model wrote no assertion"));
         };
@@ -77,10 +85,16 @@ impl Task for Assert {
         };
         let mut answer = Answer::new(statement, data);
         if !closed {
-            answer = answer.warning("unfinished", "the model's assertion had no end; its brackets were closed");
+            answer = answer.warning(
+                "unfinished",
+                "the model's assertion had no end; its brackets were closed",
+            );
         }
         if !alone {
-            answer = answer.note("more-text", "the model wrote more than the assertion; the rest was left out");
+            answer = answer.note(
+                "more-text",
+                "the model wrote more than the assertion; the rest was left out",
+            );
         }
         Ok(answer)
     }
@@ -89,7 +103,9 @@ impl Task for Assert {
 /// The test, and after it the method under test if there is one.
 fn unit(Request { code, focal_method }: Request) -> Result<String, Error> {
     if code.trim().is_empty() {
-        return Err(Error::invalid_request("`code` is empty; give the source of a JUnit test"));
+        return Err(Error::invalid_request(
+            "`code` is empty; give the source of a JUnit test",
+        ));
     }
     let (test, rest) = code.split_once(FOCAL_MARK).unwrap_or((&code, ""));
     match test.matches(PLACEHOLDER).count() {
@@ -204,7 +220,10 @@ mod tests {
         let together = r#"{"code": "void t() { <AssertPlaceHolder> }\n// focal method\nint size() { return n; }"}"#;
         let apart = r#"{"code": "void t() { <AssertPlaceHolder> }", "focal_method": "int size() { return n; }"}"#;
         let [together, apart] = [together, apart].map(|request| testing::prepare::<Assert>(request).expect(request));
-        assert_eq!(together.code, ["void t() { <AssertPlaceHolder> }\n// focal method\nint size() { return n; }"]);
+        assert_eq!(
+            together.code,
+            ["void t() { <AssertPlaceHolder> }\n// focal method\nint size() { return n; }"]
+        );
         assert_eq!(together.code, apart.code);
         assert!(apart.user.contains("the JUnit test `testSize`"), "{}", apart.user);
         assert_eq!(apart.reply_start.as_deref(), Some("```java\n"));
@@ -216,8 +235,14 @@ mod tests {
             ("{}", "missing field `code`"),
             (r#"{"code": ""}"#, "`code` is empty"),
             (r#"{"code": "void t() { }"}"#, "no <AssertPlaceHolder>"),
-            (r#"{"code": "<AssertPlaceHolder> <AssertPlaceHolder>"}"#, "2 times <AssertPlaceHolder>"),
-            (r#"{"code": "// focal method\n<AssertPlaceHolder>"}"#, "no <AssertPlaceHolder>"),
+            (
+                r#"{"code": "<AssertPlaceHolder> <AssertPlaceHolder>"}"#,
+                "2 times <AssertPlaceHolder>",
+            ),
+            (
+                r#"{"code": "// focal method\n<AssertPlaceHolder>"}"#,
+                "no <AssertPlaceHolder>",
+            ),
             (
                 r#"{"code": "<AssertPlaceHolder>\n// focal method\nint f();", "focal_method": "int f();"}"#,
                 "given twice",
@@ -236,11 +261,23 @@ mod tests {
             ("assertEquals(1, a.size());", "assertEquals(1, a.size());", none),
             ("Assert.assertTrue(a);\n", "Assert.assertTrue(a);", none),
             ("assertTrue(a); assertTrue(b);", "assertTrue(a);", &["more-text"]),
-            ("int x = a.size();\nassertEquals(1, x);", "assertEquals(1, x);", &["more-text"]),
+            (
+                "int x = a.size();\nassertEquals(1, x);",
+                "assertEquals(1, x);",
+                &["more-text"],
+            ),
             ("```java\nassertNull(a);\n```\nIt is null.", "assertNull(a);", none),
-            ("assertEquals(\n    \"a;b)\",\n    c);", "assertEquals( \"a;b)\", c);", none),
+            (
+                "assertEquals(\n    \"a;b)\",\n    c);",
+                "assertEquals( \"a;b)\", c);",
+                none,
+            ),
             ("assertThat(a).isEqualTo(b);", "assertThat(a).isEqualTo(b);", none),
-            ("assertThrows(E.class, () -> { f(); });", "assertThrows(E.class, () -> { f(); });", none),
+            (
+                "assertThrows(E.class, () -> { f(); });",
+                "assertThrows(E.class, () -> { f(); });",
+                none,
+            ),
             ("assertEquals(1, f(x", "assertEquals(1, f(x));", &["unfinished"]),
             ("assertTrue(a)\n}", "assertTrue(a);", &["unfinished"]),
             ("fail(\"no\");", "fail(\"no\");", none),

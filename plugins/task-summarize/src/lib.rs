@@ -114,17 +114,49 @@ impl Task for Summarize {
     }
 }
 
-/// The first sentence, without the fences, quotes and comment marks that models put around it.
+/// The first sentence, without the fences, quotes and comment marks that models put around it, and as a documentation
+/// comment has it: `Returns…` for `This method returns…`.
 fn clean(generated: &str) -> String {
     let marks: &[char] = &['"', '`', '*', '/', '#', '\'', ' ', '\t', '\n'];
     let text = strip_fence(generated).trim_start_matches(marks);
     let words: Vec<&str> = first_sentence(text).split_whitespace().collect();
-    let sentence = words.join(" ");
+    let sentence = capitalized(&without_subject(&words).join(" "));
     // A quote at the end may belong to the sentence: it goes only if its partner is not there.
     let closing = ['"', '\'', '`'].into_iter().find(|&mark| sentence.ends_with(mark));
     match closing {
         Some(mark) if sentence.matches(mark).count() % 2 == 1 => sentence.trim_end_matches(mark).to_owned(),
         _ => sentence.trim_end_matches("*/").trim_end().to_owned(),
+    }
+}
+
+/// Takes off `This Java method` and the like, and the `is used to` after it.
+fn without_subject<'a, 'b>(words: &'b [&'a str]) -> &'b [&'a str] {
+    const SUBJECT: [&str; 6] = ["Java", "Python", "method", "function", "code", "constructor"];
+    let [first, rest @ ..] = words else {
+        return words;
+    };
+    if !matches!(*first, "This" | "The") {
+        return words;
+    }
+    let named = |word: &&&str| word.starts_with('`') && word.ends_with('`');
+    let subject = rest
+        .iter()
+        .take_while(|word| SUBJECT.contains(word) || named(word))
+        .count();
+    let predicate = &rest[subject..];
+    match predicate {
+        _ if subject == 0 => words,
+        ["is", "used" | "designed", "to", predicate @ ..] if !predicate.is_empty() => predicate,
+        [] => words,
+        predicate => predicate,
+    }
+}
+
+fn capitalized(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
     }
 }
 
@@ -163,7 +195,10 @@ mod tests {
             ("{}", "missing field `code`"),
             ("{", "EOF"),
             (r#"{"code": " \n"}"#, "`code` is empty"),
-            (r#"{"code": "x", "language": "cobol"}"#, "unknown variant `cobol`, expected `java` or `python`"),
+            (
+                r#"{"code": "x", "language": "cobol"}"#,
+                "unknown variant `cobol`, expected `java` or `python`",
+            ),
             (r#"{"code": "x", "langauge": "java"}"#, "unknown field `langauge`"),
         ] {
             let error = testing::prepare::<Summarize>(request).expect_err(request);
@@ -188,6 +223,10 @@ mod tests {
             ("/** Returns the\n   size. */", "Returns the size."),
             ("Returns the size */", "Returns the size"),
             ("Calls `size`", "Calls `size`"),
+            ("This Java method returns the size.", "Returns the size."),
+            ("The `size` method is used to count elements.", "Count elements."),
+            ("The size of the list.", "The size of the list."),
+            ("This method", "This method"),
             ("  ", ""),
         ] {
             assert_eq!(clean(generated), expected, "{generated:?}");

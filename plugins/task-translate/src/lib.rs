@@ -84,7 +84,9 @@ impl Task for Translate {
 
     fn prepare(Request { code, to, .. }: Request) -> Result<Prepared<State>, Error> {
         if code.trim().is_empty() {
-            return Err(Error::invalid_request("`code` is empty; give the source of a Java method"));
+            return Err(Error::invalid_request(
+                "`code` is empty; give the source of a Java method",
+            ));
         }
         let graph = cpg::parse("java", &code)?;
         let subject = match graph.method_signature() {
@@ -95,10 +97,11 @@ impl Task for Translate {
             units: balance(&code, usize::MAX).units.max(1),
         };
         let new_tokens = u32::try_from(code.len() / 2).unwrap_or(MAX_NEW_TOKENS);
-        let prompt = Prompt::new().text("```java\n").code(graph).text(format!(
-            "\n```\n\nTranslate {subject} to {}. Write only the code.",
-            to.title()
-        ));
+        // The instruction comes first: a small model that reads it last writes a file of its own, `using` and all.
+        let prompt = Prompt::new()
+            .text(format!("Translate {subject} to {}.\n\n```java\n", to.title()))
+            .code(graph)
+            .text("\n```");
         Ok(Prepared::new(prompt, state)
             .reply_start(format!("```{}\n", to.name()))
             .decoding(Decoding::greedy(new_tokens.clamp(MIN_NEW_TOKENS, MAX_NEW_TOKENS)).stop("\n```")))
@@ -112,12 +115,7 @@ impl Task for Translate {
             missing,
         } = balance(reply, units);
         let language = Target::CSharp.name();
-        let answer = |code: String| {
-            Answer::new(
-                code.clone(),
-                Data { code, language },
-            )
-        };
+        let answer = |code: String| Answer::new(code.clone(), Data { code, language });
         if reply.is_empty() {
             return Ok(answer(String::new()).error("no-code", "the model wrote no code"));
         }
@@ -127,7 +125,10 @@ impl Task for Translate {
             return Ok(if rest.trim().is_empty() {
                 answer
             } else {
-                answer.note("more-text", "the model wrote more than was asked for; the rest was left out")
+                answer.note(
+                    "more-text",
+                    "the model wrote more than was asked for; the rest was left out",
+                )
             });
         }
         if missing.is_empty() {
@@ -162,7 +163,11 @@ mod tests {
         let request = r#"{"code": "boolean isEmpty() { return n == 0; }", "to": "C#"}"#;
         let prompt = testing::prepare::<Translate>(&request.replace("C#", "c#")).expect("a prompt");
         assert_eq!(prompt.code, ["boolean isEmpty() { return n == 0; }"]);
-        assert!(prompt.user.contains("Translate the Java method `isEmpty` to C#."), "{}", prompt.user);
+        assert!(
+            prompt.user.contains("Translate the Java method `isEmpty` to C#."),
+            "{}",
+            prompt.user
+        );
         assert_eq!(prompt.reply_start.as_deref(), Some("```csharp\n"));
         assert_eq!(prompt.max_new_tokens, 64);
     }
@@ -172,7 +177,10 @@ mod tests {
         for (request, expected) in [
             ("{}", "missing field `code`"),
             (r#"{"code": "\n"}"#, "`code` is empty"),
-            (r#"{"code": "x", "from": "perl"}"#, "unknown variant `perl`, expected `java`"),
+            (
+                r#"{"code": "x", "from": "perl"}"#,
+                "unknown variant `perl`, expected `java`",
+            ),
             (r#"{"code": "x", "to": "perl"}"#, "unknown variant `perl`"),
         ] {
             let error = testing::prepare::<Translate>(request).expect_err(request);
@@ -188,10 +196,30 @@ mod tests {
         let none: &[&str] = &[];
         for (request, generated, expected, codes) in [
             (one, "int F() { return 1; }", "int F() { return 1; }", none),
-            (one, "```csharp\nint F() { return 1; }\n```\nDone.", "int F() { return 1; }", none),
-            (one, "int F() { return 1; }\nint G() { }", "int F() { return 1; }", &["more-text"]),
-            (two, "int F() { return 1; } int G();", "int F() { return 1; } int G();", none),
-            (two, "int F() { return 1; } I am done", "int F() { return 1; }", &["incomplete"]),
+            (
+                one,
+                "```csharp\nint F() { return 1; }\n```\nDone.",
+                "int F() { return 1; }",
+                none,
+            ),
+            (
+                one,
+                "int F() { return 1; }\nint G() { }",
+                "int F() { return 1; }",
+                &["more-text"],
+            ),
+            (
+                two,
+                "int F() { return 1; } int G();",
+                "int F() { return 1; } int G();",
+                none,
+            ),
+            (
+                two,
+                "int F() { return 1; } I am done",
+                "int F() { return 1; }",
+                &["incomplete"],
+            ),
             (one, "int F() { return G(1", "int F() { return G(1)}", &["unbalanced"]),
             (one, "I cannot.", "I cannot.", &["incomplete"]),
             (one, "int F() { } }", "int F() { }", &["more-text"]),

@@ -15,7 +15,7 @@ macro_rules! export {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             type Exported = $crate::Exported<$task>;
-            $crate::bindings::export!(Exported with_types_in $crate::bindings);
+    $crate::bindings::export!(Exported with_types_in $crate::bindings);
         };
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn() -> $crate::TaskInfo = <$task as $crate::Task>::describe;
@@ -36,11 +36,9 @@ impl<T: Task> handler::Guest for Exported<T> {
             answer_schema,
             examples,
         } = T::describe();
-        let examples = examples.into_iter().map(|(title, request, answer)| types::Example {
-            title,
-            request,
-            answer,
-        });
+        let examples = examples
+            .into_iter()
+            .map(|(title, request, answer)| types::Example { title, request, answer });
         types::TaskInfo {
             name,
             summary,

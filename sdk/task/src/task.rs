@@ -78,7 +78,8 @@ impl TaskInfo {
     /// A request to try (JSON), and what a good answer says.
     #[must_use]
     pub fn example(mut self, title: &str, request: &str, answer: &str) -> Self {
-        self.examples.push((title.to_owned(), request.to_owned(), answer.to_owned()));
+        self.examples
+            .push((title.to_owned(), request.to_owned(), answer.to_owned()));
         self
     }
 }
@@ -123,7 +124,10 @@ impl<Data> Answer<Data> {
 
     /// The codes of all remarks, in order.
     pub fn codes(&self) -> Vec<&str> {
-        self.diagnostics.iter().map(|diagnostic| diagnostic.code.as_str()).collect()
+        self.diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.code.as_str())
+            .collect()
     }
 
     fn remark(mut self, severity: types::Severity, code: &str, message: impl Into<String>) -> Self {

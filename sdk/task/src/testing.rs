@@ -123,17 +123,28 @@ impl Graph {
     }
 
     pub(crate) fn nodes(&self, kind: NodeKind) -> Vec<Node> {
-        self.fake.nodes.iter().filter(|node| node.kind == kind).cloned().collect()
+        self.fake
+            .nodes
+            .iter()
+            .filter(|node| node.kind == kind)
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn successors(&self, node: u32, edge: EdgeKind) -> Vec<u32> {
         let edges = self.fake.edges.iter();
-        edges.filter(|(from, kind, _)| (*from, *kind) == (node, edge)).map(|(_, _, to)| *to).collect()
+        edges
+            .filter(|(from, kind, _)| (*from, *kind) == (node, edge))
+            .map(|(_, _, to)| *to)
+            .collect()
     }
 
     pub(crate) fn predecessors(&self, node: u32, edge: EdgeKind) -> Vec<u32> {
         let edges = self.fake.edges.iter();
-        edges.filter(|(_, kind, to)| (*to, *kind) == (node, edge)).map(|(from, _, _)| *from).collect()
+        edges
+            .filter(|(_, kind, to)| (*to, *kind) == (node, edge))
+            .map(|(from, _, _)| *from)
+            .collect()
     }
 
     pub(crate) fn method_signature(&self) -> Option<Signature> {

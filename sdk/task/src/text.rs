@@ -27,7 +27,9 @@ pub fn first_sentence(text: &str) -> &str {
     for (index, end) in text.match_indices(['.', '!', '?']) {
         let (sentence, rest) = text.split_at(index + end.len());
         let last_word = sentence.rsplit(char::is_whitespace).next().unwrap_or_default();
-        let last_word = last_word.trim_start_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
+        let last_word = last_word
+            .trim_start_matches(|c: char| !c.is_alphanumeric())
+            .to_ascii_lowercase();
         let ends = rest.is_empty() || rest.starts_with(char::is_whitespace);
         if ends && (rest.is_empty() || !ABBREVIATIONS.contains(&last_word.as_str())) {
             return sentence;
