@@ -85,17 +85,10 @@ impl Yarn {
     }
 
     /// Tokens that the stretched context has.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "saturates; validated with the rest of the configuration"
-    )]
     pub(crate) fn context(&self) -> usize {
         (self.original_context as f64 * self.factor) as usize
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "validated: far below 2^53")]
     fn frequencies(&self, theta: f64, plain: &[f64]) -> Vec<f64> {
         let width = (2 * plain.len()) as f64;
         // The (fractional) pair that makes `turns` turns over the original context.
@@ -106,7 +99,7 @@ impl Yarn {
         }
         let (low, high) = (low.max(0.0), high.min(width - 1.0));
         // As the reference implementation: no division by zero where both borders meet.
-        let span = if high > low || high < low { high - low } else { 0.001 };
+        let span = if high != low { high - low } else { 0.001 };
         plain
             .iter()
             .enumerate()
@@ -119,7 +112,6 @@ impl Yarn {
 }
 
 impl Llama3 {
-    #[allow(clippy::cast_precision_loss, reason = "validated: far below 2^53")]
     fn frequency(&self, plain: f64) -> f64 {
         let wavelengths = self.original_context as f64 * plain / TAU; // in the original context
         let kept =
@@ -194,7 +186,6 @@ impl Rope {
     }
 
     /// Angle a token of each of the `head_dim / 2` pairs, for a sequence that may reach `length` tokens.
-    #[allow(clippy::cast_precision_loss, reason = "validated: far below 2^53")]
     pub(crate) fn frequencies(&self, head_dim: usize, length: usize) -> Vec<f64> {
         let width = head_dim as f64;
         let plain = |theta: f64| (0..head_dim / 2).map(move |pair| theta.powf(-2.0 * pair as f64 / width));
@@ -238,11 +229,6 @@ pub(crate) struct RotaryTable {
 }
 
 impl RotaryTable {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        reason = "the model computes in f32; sizes are validated"
-    )]
     pub(crate) fn new(
         rope: &Rope,
         head_dim: usize,

@@ -119,12 +119,6 @@ impl ModelConfig {
 }
 
 /// `context × factor` tokens.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "checked later"
-)]
 pub(super) fn stretched(context: usize, factor: f64) -> usize {
     (context as f64 * factor) as usize
 }
@@ -152,7 +146,6 @@ impl ConfigJson {
             return refuse("hidden_act", format!("{:?}", self.hidden_act), "silu");
         }
         let partial = self.rope().partial_rotary_factor.unwrap_or(1.0);
-        #[allow(clippy::float_cmp, reason = "exactly the neutral value")]
         if partial != 1.0 {
             return refuse("partial_rotary_factor", partial.to_string(), "1.0");
         }

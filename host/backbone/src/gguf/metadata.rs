@@ -177,10 +177,6 @@ impl<'a> Cursor<'a> {
                 .map(|_| self.bool(key))
                 .collect::<Result<_, _>>()
                 .map(Array::Bools),
-            #[allow(
-                clippy::cast_possible_truncation,
-                reason = "only token scores are float arrays, and they are f32"
-            )]
             F32 | F64 => (0..items)
                 .map(|_| self.float(code).map(|number| number as f32))
                 .collect::<Result<_, _>>()

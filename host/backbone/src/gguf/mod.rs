@@ -108,10 +108,6 @@ impl Gguf {
     /// [`GgufError::MissingKey`], or [`GgufError::WrongType`] if the entry is no float.
     pub fn f32(&self, key: &str) -> Result<f32, GgufError> {
         self.typed(key, "float", |value| match value {
-            #[allow(
-                clippy::cast_possible_truncation,
-                reason = "f32 values are stored widened; f64 ones are rounded"
-            )]
             Value::Float(number) => Some(*number as f32),
             _ => None,
         })

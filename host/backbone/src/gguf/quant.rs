@@ -11,7 +11,6 @@ pub(super) const SUPPORTED: &str = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0
 /// How the values of a tensor are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(non_camel_case_types, reason = "the field writes them so")]
-#[allow(missing_docs, reason = "the names are the documentation: GGML's")]
 pub enum QuantType {
     F32,
     F16,
@@ -164,7 +163,7 @@ fn q5_0(block: &[u8], values: &mut [f32]) {
     let scale = half_at(block, 0);
     let (high, low) = block[2..].split_at(4);
     nibbles(low, |place, q| {
-        values[place] = scale * (f32::from(q | fifth_bit(high, place)) - 16.0)
+        values[place] = scale * (f32::from(q | fifth_bit(high, place)) - 16.0);
     });
 }
 
@@ -172,7 +171,7 @@ fn q5_1(block: &[u8], values: &mut [f32]) {
     let (scale, min) = (half_at(block, 0), half_at(block, 2));
     let (high, low) = block[4..].split_at(4);
     nibbles(low, |place, q| {
-        values[place] = scale * f32::from(q | fifth_bit(high, place)) + min
+        values[place] = scale * f32::from(q | fifth_bit(high, place)) + min;
     });
 }
 
