@@ -3,6 +3,7 @@
 use crate::TransducerConfig;
 use crate::batch::{Dense, Graphs};
 use crate::parameters::Parameters;
+use crate::tensor::linear;
 use tch::Tensor;
 
 /// The ABFL. Keys and values are the nodes, so that attention picks nodes and the step depends on the graph.
@@ -34,15 +35,22 @@ impl Abfl {
         }
     }
 
-    /// The step for each code token `[T, D]`, from its normalised embedding `[T, D]` and the node vectors `[N, h]`: what
-    /// attention over the nodes of its own graph finds, plus the node that it belongs to.
-    pub(crate) fn forward(&self, graphs: &Graphs, codes: &Tensor, nodes: &Tensor) -> Tensor {
-        let linear = |input: &Tensor, weight: &Tensor| input.linear(weight, None::<&Tensor>);
-        let query = linear(codes, &self.query);
+    /// The step for each code token `[T, D]`, times its `scale [T, 1]`, from its embedding `[T, D]` with RMS `[T, 1]` and
+    /// the node vectors `[N, h]`: what attention over the nodes of its own graph finds, plus the node that it belongs to.
+    pub(crate) fn forward(
+        &self,
+        graphs: &Graphs,
+        codes: &Tensor,
+        rms: &Tensor,
+        scale: &Tensor,
+        nodes: &Tensor,
+    ) -> Tensor {
+        // RMSNorm and scale are factors of a row: they are applied where a row has `h` components, not `D`.
+        let query = linear(codes, &self.query) / rms;
         let (key, value) = (linear(nodes, &self.key), linear(nodes, &self.value));
         let found = self.attend(graphs.dense.as_ref(), &query, &key, &value);
         let leaf = linear(nodes, &self.leaf).index_select(0, &graphs.leaves);
-        linear(&(found + leaf), &self.output)
+        linear(&((found + leaf) * scale), &self.output)
     }
 
     /// Multi-head attention of each token over the nodes of its graph, `[T, h]`.

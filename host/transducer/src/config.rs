@@ -77,7 +77,7 @@ pub struct TransducerConfig {
 }
 
 impl TransducerConfig {
-    /// The default shape for an LLM with embeddings of size `hidden`: about 47,000 parameters at 576.
+    /// The default shape for an LLM with embeddings of size `hidden`: 45,088 parameters at 576.
     ///
     /// The edges are those of the method (syntax, control flow, control and data dependence, references) and the order
     /// of tokens, which ties the leaves of a syntax tree together.

@@ -27,8 +27,9 @@ impl GraphInput {
     ///
     /// `offsets` are the bytes that each code token covers in the graph's source, `(first, one past the last)`. A token
     /// belongs to the smallest node that covers its middle byte: tokens of many LLMs carry the space before a word, and
-    /// the middle byte is the word's. Of nodes with the very same text it is the deepest in the syntax tree. A token that
-    /// no node covers belongs to the root. The tokens that belong to a node are thus the tokens of its own text, without
+    /// the middle byte is the word's. Of nodes with the very same text it is the deepest in the syntax tree; of nodes that
+    /// overlap without nesting, which no sound syntax tree has, the one that starts last. A token that no node covers
+    /// belongs to the root. The tokens that belong to a node are thus the tokens of its own text, without
     /// its children's; each token belongs to one node. Time: sorting the nodes and the tokens.
     ///
     /// # Errors

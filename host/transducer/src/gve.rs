@@ -3,7 +3,7 @@
 use crate::TransducerConfig;
 use crate::batch::{Edges, Graphs};
 use crate::parameters::Parameters;
-use crate::tensor::rms_norm;
+use crate::tensor::{linear, rms, rms_norm};
 use tch::Tensor;
 
 /// Slope of the LeakyReLU of GATv2 (Brody et al., arXiv 2105.14491).
@@ -73,8 +73,9 @@ impl Gve {
             0 => Tensor::zeros([graphs.nodes, codes.size()[1]], (codes.kind(), codes.device())),
             _ => Tensor::embedding_bag(codes, tokens, begins, false, MEAN, false, None::<&Tensor>, false).0,
         };
-        let mut nodes =
-            rms_norm(&texts).linear(&self.down, None::<&Tensor>) + self.kinds.index_select(0, &graphs.kinds);
+        // RMSNorm, then down: dividing afterwards is the same and divides `h` components instead of `D`.
+        let texts = linear(&texts, &self.down) / rms(&texts);
+        let mut nodes = texts + self.kinds.index_select(0, &graphs.kinds);
         if let Some(edges) = &graphs.edges {
             for layer in &self.layers {
                 // Not in place: the norm's gradient needs the nodes as they were.
@@ -91,18 +92,15 @@ impl Layer {
     fn forward(&self, edges: &Edges, nodes: &Tensor) -> Tensor {
         let width = nodes.size()[1];
         let by_head = [-1, self.attention.size()[0], self.attention.size()[1]];
-        let says = nodes.linear(&self.source, None::<&Tensor>).unsqueeze(1);
+        let says = linear(nodes, &self.source).unsqueeze(1);
         // Every relation's form of what every node says, [N, R, h]: one gather an edge instead of three.
         let says = self.shift.addcmul(&says, &self.scale).view([-1, width]);
         let messages = says.index_select(0, &edges.messages);
-        let hears = edges.targets.spread(&nodes.linear(&self.target, None::<&Tensor>));
+        let hears = edges.targets.spread(&linear(nodes, &self.target));
         let scores = leaky_relu(&(&messages + hears)).view(by_head) * &self.attention;
         let scores = scores.sum_dim_intlist([-1_i64].as_slice(), false, None);
         let heard = edges.targets.attend(&scores, &messages.view(by_head));
-        heard
-            .view([-1, width])
-            .gelu("none")
-            .linear(&self.output, None::<&Tensor>)
+        linear(&heard.view([-1, width]).gelu("none"), &self.output)
     }
 }
 

@@ -8,6 +8,7 @@
 use crate::TransducerConfig;
 use crate::batch::{Graphs, Tasks};
 use crate::parameters::Parameters;
+use crate::tensor::linear;
 use tch::Tensor;
 
 /// The task tokens.
@@ -48,7 +49,7 @@ impl TaskTokens {
         match (&self.graph, nodes) {
             (Some(part), Some((graphs, nodes))) => {
                 let pooled = part.pool(graphs, nodes).index_select(0, &tasks.slots);
-                learned + pooled.linear(&part.output, None::<&Tensor>)
+                learned + linear(&pooled, &part.output)
             }
             _ => learned,
         }
@@ -60,7 +61,7 @@ impl GraphPart {
     /// with several graphs pools them together.
     fn pool(&self, graphs: &Graphs, nodes: &Tensor) -> Tensor {
         let width = nodes.size()[1];
-        let scores = nodes.linear(&self.query, None::<&Tensor>) / (width as f64).sqrt();
+        let scores = linear(nodes, &self.query) / (width as f64).sqrt();
         graphs.prompts.attend(&scores, &nodes.unsqueeze(1)).view([-1, width])
     }
 }

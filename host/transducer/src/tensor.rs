@@ -1,6 +1,6 @@
 //! Tensor operations that more than one part needs.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Added to a mean square before its root is taken, so that zeros have a norm: what the LLMs' own RMSNorms add.
 pub(crate) const EPSILON: f64 = 1e-6;
@@ -17,13 +17,19 @@ pub(crate) fn mask(values: &[bool], device: Device) -> Tensor {
 
 /// Root mean square of each row, `[rows, size]` → `[rows, 1]`.
 pub(crate) fn rms(rows: &Tensor) -> Tensor {
-    let mean_square = rows.square().mean_dim([-1_i64].as_slice(), true, None::<Kind>);
-    (mean_square + EPSILON).sqrt()
+    let size = rows.size()[1] as f64;
+    let length = rows.norm_scalaropt_dim(2, [-1_i64].as_slice(), true);
+    (length.square() / size + EPSILON).sqrt()
 }
 
 /// RMSNorm without a scale (Zhang & Sennrich, arXiv 1910.07467): each row divided by its root mean square.
 pub(crate) fn rms_norm(rows: &Tensor) -> Tensor {
     rows / rms(rows)
+}
+
+/// A linear map without bias: `input [rows, from]`, `weight [to, from]` → `[rows, to]`.
+pub(crate) fn linear(input: &Tensor, weight: &Tensor) -> Tensor {
+    input.linear(weight, None::<&Tensor>)
 }
 
 /// Rows in groups: those of one group side by side.

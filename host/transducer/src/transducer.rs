@@ -150,40 +150,33 @@ impl Transducer {
     /// [`TransducerError::OtherConfig`] for a batch of another configuration.
     pub fn forward(&self, batch: &Batch, embeddings: &Tensor) -> Result<Tensor, TransducerError> {
         self.check(batch, embeddings)?;
-        let before = embeddings.index_select(0, &batch.rows).to_kind(self.kind);
-        let sizes = rms(&before);
+        // Code tokens come first, then task tokens.
+        let read = embeddings.index_select(0, &batch.rows).to_kind(self.kind);
+        let sizes = rms(&read);
+        let count = read.size()[0];
         let tokens = batch.graphs.as_ref().map_or(0, |graphs| graphs.tokens);
-        let nodes = self.gve.as_ref().zip(batch.graphs.as_ref()).map(|(gve, graphs)| {
-            let codes = before.narrow(0, 0, tokens);
-            (graphs, gve.forward(graphs, &codes))
-        });
-        let fused = self
-            .abfl
+        let (codes, code_sizes) = (read.narrow(0, 0, tokens), sizes.narrow(0, 0, tokens));
+        let nodes = self
+            .gve
             .as_ref()
-            .zip(nodes.as_ref())
-            .filter(|_| tokens > 0)
-            .map(|(abfl, (graphs, nodes))| {
-                let normalised = before.narrow(0, 0, tokens) / sizes.narrow(0, 0, tokens);
-                abfl.forward(graphs, &normalised, nodes) * self.config.fusion_scale
-            });
-        let tasks = self.task.as_ref().zip(batch.tasks.as_ref()).map(|(task, tasks)| {
-            let nodes = nodes.as_ref().map(|(graphs, nodes)| (*graphs, nodes));
-            task.forward(tasks, nodes) * self.config.task_scale
-        });
-        // Code tokens come first; without ABFL they are read and not changed.
-        let first = if fused.is_some() { 0 } else { tokens };
-        let steps: Vec<Tensor> = fused.into_iter().chain(tasks).collect();
-        if steps.is_empty() {
-            return Ok(embeddings.copy());
+            .zip(batch.graphs.as_ref())
+            .map(|(gve, graphs)| (graphs, gve.forward(graphs, &codes)));
+
+        let mut enriched = embeddings.copy();
+        let mut add = |first, steps: Tensor| {
+            let rows = batch.rows.narrow(0, first, steps.size()[0]);
+            let _in_place = enriched.index_add_(0, &rows, &steps.to_kind(embeddings.kind()));
+        };
+        if let (Some(abfl), Some((graphs, nodes)), true) = (&self.abfl, &nodes, tokens > 0) {
+            let scale = &code_sizes * self.config.fusion_scale;
+            add(0, abfl.forward(graphs, &codes, &code_sizes, &scale, nodes));
         }
-        let steps = Tensor::cat(&steps, 0);
-        let count = steps.size()[0];
-        let steps = steps * sizes.narrow(0, first, count);
-        Ok(embeddings.index_add(
-            0,
-            &batch.rows.narrow(0, first, count),
-            &steps.to_kind(embeddings.kind()),
-        ))
+        if let (Some(task), Some(tasks)) = (&self.task, &batch.tasks) {
+            let nodes = nodes.as_ref().map(|(graphs, nodes)| (*graphs, nodes));
+            let scale = sizes.narrow(0, tokens, count - tokens) * self.config.task_scale;
+            add(tokens, task.forward(tasks, nodes) * scale);
+        }
+        Ok(enriched)
     }
 
     fn check(&self, batch: &Batch, embeddings: &Tensor) -> Result<(), TransducerError> {
