@@ -54,7 +54,7 @@ pub(crate) struct HostArgs {
 
     /// Threads of the LLM [default: one a core]
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    threads: Option<std::num::NonZeroUsize>,
 
     #[command(flatten)]
     frontends: FrontEndOptions,

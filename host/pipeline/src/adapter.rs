@@ -117,7 +117,7 @@ fn limits(memory: Option<usize>, deadline: Option<Duration>, most: &TaskLimits) 
 fn check_model(pin: &BaseModelPin, backbone: &Backbone) -> Result<(), AdapterError> {
     let (config, fingerprint) = (backbone.config(), backbone.fingerprint());
     let facts = [
-        ("family", pin.family.clone(), config.family.to_string()),
+        ("family", pin.family.clone(), config.family.name().to_owned()),
         (
             "hidden size",
             pin.hidden_size.to_string(),

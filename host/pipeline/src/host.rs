@@ -80,9 +80,6 @@ impl Host {
                 .bundle
                 .map_err(AdapterError::from)
                 .and_then(|bundle| Adapter::load(bundle, &backbone, &front_ends, &tasks));
-            if let Err(error) = &adapter {
-                tracing::warn!(adapter = found.name, %error, "a bundle cannot be used");
-            }
             adapters.insert(found.name, adapter.map(Arc::new));
         }
         let model = model_info(options, &backbone);
@@ -277,7 +274,7 @@ fn model_info(options: &HostOptions, backbone: &Backbone) -> ModelInfo {
     let name = options.model.file_stem().unwrap_or(options.model.as_os_str());
     ModelInfo {
         name: name.to_string_lossy().into_owned(),
-        family: config.family.to_string(),
+        family: config.family.name().to_owned(),
         hidden_size: config.hidden_size,
         context: config.max_context,
         embedding_sha256: fingerprint.embedding_sha256.clone(),

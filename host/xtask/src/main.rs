@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
+mod guests;
 mod provision;
 
 #[derive(Parser)]
@@ -28,6 +29,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Compile the tasks in plugins/ to WebAssembly and put them into adapters/
+    Tasks {
+        /// Compile nothing; fail if a committed task.wasm was made from other sources than those that lie here
+        #[arg(long)]
+        check: bool,
+    },
     /// Build everything and run every test
     Test {
         /// Passed on to `cargo test`
@@ -42,6 +49,8 @@ fn main() -> Result<()> {
     match args.task {
         Task::Setup => provision::ensure(&root).map(drop),
         Task::Serve { args } => serve(&root, &args),
+        Task::Tasks { check: true } => guests::check_tasks(&root),
+        Task::Tasks { check: false } => guests::build_tasks(&root),
         Task::Test { args } => test(&root, &args),
     }
 }
@@ -68,6 +77,7 @@ fn serve(root: &Path, args: &[String]) -> Result<()> {
 }
 
 fn test(root: &Path, args: &[String]) -> Result<()> {
+    guests::check_tasks(root)?;
     let provided = provision::ensure(root)?;
     let mut arguments = vec!["test", "--workspace"];
     arguments.extend(args.iter().map(String::as_str));

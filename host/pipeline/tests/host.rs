@@ -1,0 +1,258 @@
+//! A whole host around a tiny random model: what a bundle's weights do to an answer, and which bundles are refused.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use transducer_core::{Transducer, TransducerConfig};
+use transducer_pipeline::{
+    AdapterState, Answer, Cancel, Event, Host, HostOptions, Precision, Request, RequestError, Service,
+};
+
+/// Hidden size of the tiny model.
+const HIDDEN: usize = 32;
+
+const REQUEST: &str = r#"{"code": "int f(int a) { while (a > 9) { a = a / 2; } return a; }"}"#;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The tiny model with room for a whole prompt: its tokens are little more than bytes.
+fn model() -> &'static Path {
+    static MODEL: OnceLock<TempDir> = OnceLock::new();
+    let dir = MODEL.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(root().join("tests/fixtures/tiny-llama")).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+        let path = dir.path().join("config.json");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let longer = config.replace("\"max_position_embeddings\": 128", "\"max_position_embeddings\": 2048");
+        assert_ne!(config, longer, "the fixture's context has another size");
+        std::fs::write(path, longer).unwrap();
+        dir
+    });
+    dir.path()
+}
+
+/// Cargo leaves a dev-dependency's dynamic library beside the test.
+fn front_ends() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().to_owned()
+}
+
+fn load(adapters: &Path) -> Host {
+    let options = HostOptions {
+        model: model().to_owned(),
+        adapters: adapters.to_owned(),
+        front_ends: front_ends(),
+        precision: Precision::F32,
+        threads: None,
+    };
+    Host::load(&options, &|_| ()).unwrap()
+}
+
+/// The digests that a bundle for the tiny model is pinned to: those of its embedding table and its tokenizer.
+fn pins() -> &'static (String, String) {
+    static PINS: OnceLock<(String, String)> = OnceLock::new();
+    PINS.get_or_init(|| {
+        let empty = tempfile::tempdir().unwrap();
+        let model = load(empty.path()).model().clone();
+        (model.embedding_sha256, model.tokenizer_sha256)
+    })
+}
+
+/// A directory of bundles for the tiny model, each `summarize-java` with weights of its own or none.
+struct Adapters(TempDir);
+
+impl Adapters {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn add(self, name: &str, weights: Option<&[u8]>) -> Self {
+        self.add_edited(name, weights, |manifest| manifest)
+    }
+
+    fn add_edited(self, name: &str, weights: Option<&[u8]>, edit: impl Fn(String) -> String) -> Self {
+        let source = root().join("adapters/summarize-java");
+        let dir = self.0.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::copy(source.join("task.wasm"), dir.join("task.wasm")).unwrap();
+        let (embedding, tokenizer) = pins();
+        let text = std::fs::read_to_string(source.join("adapter.toml")).unwrap();
+        let pinned: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with("weights"))
+            .map(|line| match line.split(" = ").next() {
+                Some("name") => format!("name = {name:?}"),
+                Some("hidden-size") => format!("hidden-size = {HIDDEN}"),
+                Some("embedding-sha256") => format!("embedding-sha256 = {embedding:?}"),
+                Some("tokenizer-sha256") => format!("tokenizer-sha256 = {tokenizer:?}"),
+                _ => line.to_owned(),
+            })
+            .collect();
+        let mut manifest = pinned.join("\n") + "\n";
+        if let Some(weights) = weights {
+            manifest = manifest.replace("[transducer]", "[transducer]\nweights = \"transducer.safetensors\"");
+            std::fs::write(dir.join("transducer.safetensors"), weights).unwrap();
+        }
+        std::fs::write(dir.join("adapter.toml"), edit(manifest)).unwrap();
+        self
+    }
+
+    fn load(&self) -> Host {
+        load(self.0.path())
+    }
+}
+
+/// Weights as training might leave them: nothing is zero any more.
+fn weights(seed: i64, shape: impl Fn(&mut TransducerConfig)) -> Vec<u8> {
+    let mut config = TransducerConfig::for_hidden(HIDDEN);
+    shape(&mut config);
+    let transducer = Transducer::new(config, tch::Device::Cpu, 0).unwrap();
+    tch::manual_seed(seed);
+    for (_, tensor) in transducer.parameters() {
+        let _ = tch::no_grad(|| tensor.shallow_clone().uniform_(-0.5, 0.5));
+    }
+    transducer.to_safetensors().unwrap()
+}
+
+fn ask(host: &Host, adapter: &str, body: &str) -> Result<(Answer, String), RequestError> {
+    let request = Request { adapter, body, cancel: Cancel::default(), time_limit: None };
+    let mut text = String::new();
+    let answer = host.answer(&request, &mut |event| {
+        if let Event::Text(piece) = event {
+            text.push_str(&piece);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok((answer, text))
+}
+
+/// What the model wrote for an adapter.
+fn written(host: &Host, adapter: &str, body: &str) -> String {
+    ask(host, adapter, body).unwrap().1
+}
+
+#[test]
+fn weights_change_the_answer_and_an_untrained_transducer_does_not() {
+    let other_shape = |text: String| text.replace("width = 16", "width = 8").replace("layers = 2", "layers = 1");
+    let host = Adapters::new()
+        .add("untrained", None)
+        .add_edited("untrained-too", None, other_shape)
+        .add("one", Some(&weights(1, |_| ())))
+        .add("two", Some(&weights(2, |_| ())))
+        .load();
+    let frozen = written(&host, "untrained", REQUEST);
+    assert!(!frozen.is_empty());
+    assert_eq!(frozen, written(&host, "untrained-too", REQUEST), "whatever its shape, it changes nothing");
+    let (one, two) = (written(&host, "one", REQUEST), written(&host, "two", REQUEST));
+    assert_ne!(frozen, one);
+    assert_ne!(frozen, two);
+    assert_ne!(one, two, "each adapter has weights of its own");
+    assert_eq!(one, written(&host, "one", REQUEST), "and keeps them");
+}
+
+#[test]
+fn requests_for_different_adapters_at_once_are_answered_as_if_alone() {
+    let host = Adapters::new().add("one", Some(&weights(1, |_| ()))).add("two", Some(&weights(2, |_| ()))).load();
+    let alone = [written(&host, "one", REQUEST), written(&host, "two", REQUEST)];
+    std::thread::scope(|scope| {
+        let host = &host;
+        let asked: Vec<_> = (0..8)
+            .map(|number| scope.spawn(move || written(host, ["one", "two"][number % 2], REQUEST)))
+            .collect();
+        for (number, thread) in asked.into_iter().enumerate() {
+            assert_eq!(thread.join().unwrap(), alone[number % 2]);
+        }
+    });
+}
+
+#[test]
+fn an_answer_says_who_gave_it_and_where_the_time_went() {
+    let host = Adapters::new().add("one", None).load();
+    let (answer, text) = ask(&host, "one", REQUEST).unwrap();
+    let AdapterState::Ready(info) = &host.adapters()[0].state else { panic!("the bundle is good") };
+    assert_eq!((answer.adapter.as_str(), &answer.generation), ("one", &info.generation));
+    assert!(!info.trained && answer.usage.prompt_tokens > REQUEST.len() / 4, "{answer:?}");
+    assert!(answer.usage.completion_tokens > 0 || text.is_empty());
+    let stages: f64 = answer.timings.stages().iter().map(|(_, ms)| ms).sum();
+    assert!(stages > 0.0 && stages <= answer.timings.total_ms, "{:?}", answer.timings);
+}
+
+/// The one bundle is broken, and says why.
+#[track_caller]
+fn check_broken(adapters: &Adapters, expected: &[&str]) {
+    let host = adapters.load();
+    let statuses = host.adapters();
+    let AdapterState::Broken { error } = &statuses[0].state else { panic!("the bundle was accepted") };
+    for text in expected {
+        assert!(error.contains(text), "{text:?} is not in: {error}");
+    }
+    let refused = ask(&host, &statuses[0].name, REQUEST).unwrap_err();
+    assert!(matches!(refused, RequestError::BrokenAdapter { .. }), "{refused}");
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused() {
+    let good = weights(1, |_| ());
+    check_broken(&Adapters::new().add("cut", Some(&good[..good.len() - 1])), &["transducer"]);
+    check_broken(&Adapters::new().add("empty", Some(b"")), &["transducer"]);
+    let narrow = weights(1, |config| config.width = 8);
+    check_broken(&Adapters::new().add("narrow", Some(&narrow)), &["width", "16", "8"]);
+    let other = weights(1, |config| config.hidden = 2 * HIDDEN);
+    check_broken(&Adapters::new().add("other", Some(&other)), &["hidden"]);
+    let mut poisoned = good;
+    let end = poisoned.len();
+    poisoned[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    check_broken(&Adapters::new().add("poisoned", Some(&poisoned)), &["transducer"]);
+}
+
+#[test]
+fn bundles_for_another_host_are_refused() {
+    let edited = |from: &'static str, to: &'static str| {
+        Adapters::new().add_edited("edited", None, move |text| {
+            assert!(text.contains(from), "nothing to replace");
+            text.replace(from, to)
+        })
+    };
+    check_broken(&edited("family = \"llama\"", "family = \"qwen2\""), &["family", "qwen2", "llama"]);
+    check_broken(&edited("hidden-size = 32", "hidden-size = 64"), &["hidden size", "64", "32"]);
+    check_broken(&edited("cpg-schema = 1", "cpg-schema = 99"), &["CPG schema 99"]);
+    check_broken(&edited("languages = [\"java\"]", "languages = [\"cobol\"]"), &["`cobol`", "java"]);
+    check_broken(&edited("heads = 2", "heads = 3"), &["heads"]);
+}
+
+#[test]
+fn requests_that_cannot_be_answered_have_names() {
+    let host = Adapters::new().add("one", None).load();
+    let error = |body: &str| ask(&host, "one", body).unwrap_err();
+    assert!(matches!(ask(&host, "two", REQUEST).unwrap_err(), RequestError::UnknownAdapter { .. }));
+    assert!(matches!(error("{}"), RequestError::Rejected(_)));
+    assert!(matches!(error("nonsense"), RequestError::Rejected(_)));
+    let long = format!(r#"{{"code": "{}"}}"#, "f(); ".repeat(2000));
+    assert!(matches!(error(&long), RequestError::TooLong { .. }));
+    assert!(!written(&host, "one", REQUEST).is_empty(), "and the next one is answered");
+}
+
+#[test]
+fn a_request_ends_when_nobody_wants_its_answer() {
+    let host = Adapters::new().add("one", None).load();
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let request = Request { adapter: "one", body: REQUEST, cancel, time_limit: None };
+    let error = host.answer(&request, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(error, RequestError::Cancelled), "{error}");
+
+    let request = Request { cancel: Cancel::default(), ..request };
+    let error = host.answer(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
+    assert!(matches!(error, RequestError::Cancelled), "{error}");
+
+    let request = Request { time_limit: Some(Duration::ZERO), ..request };
+    let error = host.answer(&request, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(error, RequestError::Deadline(_)), "{error}");
+}
