@@ -73,3 +73,61 @@ impl Abfl {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batch, CodeInput, GraphInput, PromptInput};
+    use tch::{Device, Kind};
+    use transducer_cpg::{CpgBuilder, NameId, NodeKind, NodeSpec, Span};
+
+    /// In the published code the gradient at the graph is 2e-7: nothing that it says is ever learned.
+    #[test]
+    fn every_node_vector_has_a_gradient() {
+        const NODES: u32 = 12;
+        let mut builder = CpgBuilder::new("java", NODES as usize).unwrap();
+        for node in 1..NODES {
+            let span = Span {
+                start: node,
+                end: node + 1,
+            };
+            builder.add(
+                0,
+                NodeSpec {
+                    kind: NodeKind::Identifier,
+                    span,
+                    line: 1,
+                    order: node,
+                    name: NameId::EMPTY,
+                },
+            );
+        }
+        let offsets: Vec<(u32, u32)> = (0..4).map(|byte| (byte, byte + 1)).collect();
+        let graph = GraphInput::new(&builder.finish().unwrap(), &offsets).unwrap();
+        let config = TransducerConfig::for_hidden(32);
+        let prompt = PromptInput {
+            codes: vec![CodeInput {
+                rows: 0..4,
+                graph: &graph,
+            }],
+            instruction: 0..0,
+        };
+        let batch = Batch::new(&config, &[prompt], 4, Device::Cpu).unwrap();
+        let parameters = Parameters::random(&config, Device::Cpu, 1);
+        // Away from zero, as after a first step.
+        let _in_place = parameters.get("fusion.output.weight").fill_(0.1);
+        let abfl = Abfl::new(&config, &parameters);
+
+        let rows = |count: i64, size: i64| {
+            let values = Tensor::arange(count * size, (Kind::Float, Device::Cpu)) * 2.399963;
+            values.sin().view([count, size]) * 2.0_f64.sqrt()
+        };
+        let nodes = rows(i64::from(NODES), 16).set_requires_grad(true);
+        let ones = Tensor::ones([4, 1], (Kind::Float, Device::Cpu));
+        let steps = abfl.forward(batch.graphs.as_ref().unwrap(), &rows(4, 32), &ones, &ones, &nodes);
+        steps.square().mean(Kind::Float).backward();
+        let gradient = nodes.grad().norm_scalaropt_dim(2, [1_i64].as_slice(), false);
+        let least = gradient.min().double_value(&[]);
+        assert!(least > 1e-3, "the smallest gradient of a node is {least:e}");
+    }
+}

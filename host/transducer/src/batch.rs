@@ -21,7 +21,7 @@ pub struct PromptInput<'a> {
     /// The code segments; none for a prompt without code.
     pub codes: Vec<CodeInput<'a>>,
     /// The instruction, among the rows of the embeddings. Its first [`TransducerConfig::task_tokens`] are changed, or all
-    /// where there are fewer.
+    /// where there are fewer. (Where it shares rows with code, both steps are added.)
     pub instruction: Range<usize>,
 }
 
@@ -250,20 +250,19 @@ fn own_tokens(leaves: &[i64], nodes: usize, device: Device) -> (Tensor, Tensor) 
 fn dense(sizes: &[(usize, usize)], device: Device) -> Dense {
     let most_tokens = sizes.iter().map(|size| size.0).max().unwrap_or(0);
     let most_nodes = sizes.iter().map(|size| size.1).max().unwrap_or(0);
-    let (mut tokens, mut nodes) = (vec![0; sizes.len() * most_tokens], vec![0; sizes.len() * most_nodes]);
-    let (mut is_node, mut places) = (vec![false; nodes.len()], Vec::new());
+    let (mut tokens, mut nodes, mut is_node, mut places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut token, mut node) = (0, 0);
-    for (graph, &(own_tokens, own_nodes)) in sizes.iter().enumerate() {
-        for place in graph * most_tokens..graph * most_tokens + own_tokens {
-            tokens[place] = token;
-            places.push(place as i64);
-            token += 1;
-        }
-        for place in graph * most_nodes..graph * most_nodes + own_nodes {
-            nodes[place] = node;
-            is_node[place] = true;
-            node += 1;
-        }
+    for &(own_tokens, own_nodes) in sizes {
+        // What is padded names the first token and the first node: they exist, and the mask hides the node.
+        let (tokens_end, nodes_end) = (tokens.len() + most_tokens, nodes.len() + most_nodes);
+        places.extend((tokens.len()..tokens.len() + own_tokens).map(|place| place as i64));
+        tokens.extend(token..token + own_tokens as i64);
+        tokens.resize(tokens_end, 0);
+        nodes.extend(node..node + own_nodes as i64);
+        nodes.resize(nodes_end, 0);
+        is_node.resize(is_node.len() + own_nodes, true);
+        is_node.resize(nodes_end, false);
+        (token, node) = (token + own_tokens as i64, node + own_nodes as i64);
     }
     let shape = [sizes.len() as i64, 1, 1, most_nodes as i64];
     Dense {

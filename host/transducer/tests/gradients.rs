@@ -66,6 +66,40 @@ fn untrained_learns_through_what_writes_into_the_embeddings() {
 }
 
 #[test]
+fn a_few_steps_move_every_parameter_downhill() {
+    const STEPS: usize = 10;
+    const RATE: f64 = 1e-2;
+    let transducer = Transducer::new(config(), tch::Device::Cpu, 4).unwrap();
+    transducer.set_trainable(true);
+    let (batch, rows) = batch(&transducer);
+    let embeddings = random_tensor(5, &[rows, 24]);
+    let parameters: Vec<Tensor> = transducer
+        .parameters()
+        .map(|(_, tensor)| tensor.shallow_clone())
+        .collect();
+    let first: Vec<Tensor> = parameters.iter().map(|tensor| tensor.detach().copy()).collect();
+    let mut losses = Vec::new();
+    for _ in 0..STEPS {
+        // Away from the embeddings: a target that is there to be learned, but not all of it.
+        let target = random_tensor(6, &[rows, 24]);
+        let loss = (transducer.forward(&batch, &embeddings).unwrap() - target)
+            .square()
+            .sum(Kind::Float);
+        losses.push(loss.double_value(&[]));
+        let gradients = Tensor::run_backward(&[loss], &parameters, false, false);
+        tch::no_grad(|| {
+            for (parameter, gradient) in parameters.iter().zip(gradients) {
+                let _in_place = parameter.shallow_clone().g_sub_(&(gradient * RATE / rows as f64));
+            }
+        });
+    }
+    assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
+    for ((name, now), first) in transducer.parameters().zip(&first) {
+        assert!(largest(now - first) > 0.0, "{name} has not moved");
+    }
+}
+
+#[test]
 fn gradients_are_those_of_finite_differences() {
     const STEP: f64 = 1e-5;
     // Two forward passes for each derivative, of tensors too small to share among threads.
