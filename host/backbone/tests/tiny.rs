@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use common::{embed_batch, f32_on_cpu, fixture, greedy, ids, load, max_abs_diff, tensors};
@@ -338,7 +339,7 @@ fn load_error(model: &str, edit: impl FnOnce(&Path)) -> String {
 fn a_damaged_or_foreign_folder_is_refused_by_name() {
     let with = |key: &'static str, value: serde_json::Value| {
         load_error("tiny-llama", move |folder| {
-            edit_config(folder, |config| config[key] = value)
+            edit_config(folder, |config| config[key] = value);
         })
     };
     let cases = [
@@ -406,7 +407,7 @@ fn a_damaged_or_foreign_folder_is_refused_by_name() {
     assert!(surplus.starts_with("MODEL: the tensor `model.layers.1."), "{surplus}");
     assert!(surplus.ends_with("belongs to no part of a llama model"), "{surplus}");
     let biases = load_error("tiny-qwen2", |folder| {
-        edit_config(folder, |config| config["model_type"] = "llama".into())
+        edit_config(folder, |config| config["model_type"] = "llama".into());
     });
     assert!(
         biases.contains("_proj.bias` belongs to no part of a llama model"),
@@ -450,10 +451,68 @@ fn a_folder_with_damaged_files_is_refused_by_name() {
     });
     assert!(not_finite.contains("holds NaN at place"), "{not_finite}");
     let empty = load_error("tiny-qwen2", |folder| {
-        fs::remove_file(folder.join("config.json")).unwrap()
+        fs::remove_file(folder.join("config.json")).unwrap();
     });
     assert!(
         empty.starts_with("MODEL: no model here; give a .gguf file, or a folder with"),
         "{empty}"
     );
+}
+
+/// What loading the GGUF fixture says after `edit` of its bytes, without the file's path.
+fn gguf_load_error(edit: impl FnOnce(&mut Vec<u8>)) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut bytes = fs::read(fixture("tiny-qwen2/model.gguf")).unwrap();
+    edit(&mut bytes);
+    fs::write(file.path(), bytes).unwrap();
+    let error = Backbone::load(file.path(), &f32_on_cpu())
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
+    error.replace(&file.path().display().to_string(), "MODEL")
+}
+
+/// Replaces the first occurrence of `old` by `new`, of the same length.
+fn replace(bytes: &mut [u8], old: &str, new: &str) {
+    assert_eq!(old.len(), new.len());
+    let place = bytes
+        .windows(old.len())
+        .position(|window| window == old.as_bytes())
+        .unwrap();
+    bytes[place..place + new.len()].copy_from_slice(new.as_bytes());
+}
+
+#[test]
+fn a_damaged_or_foreign_gguf_file_is_refused_by_name() {
+    assert_eq!(
+        gguf_load_error(|bytes| replace(bytes, "qwen2", "gemma")),
+        "MODEL: the model family is \"gemma\"; supported: llama, qwen2"
+    );
+    assert_eq!(
+        gguf_load_error(|bytes| replace(bytes, "qwen2.block_count", "qwen2.block_depth")),
+        "MODEL: the metadata has no entry `qwen2.block_count`"
+    );
+    assert_eq!(
+        gguf_load_error(|bytes| replace(bytes, "blk.1.ffn_up.weight", "blk.1.ffn_in.weight")),
+        "MODEL: the tensor `blk.1.ffn_up.weight` is missing"
+    );
+    let cut = gguf_load_error(|bytes| bytes.truncate(bytes.len() - 64));
+    assert!(cut.ends_with("it ends past the file; the file may be cut off"), "{cut}");
+}
+
+#[test]
+fn loading_tells_how_far_it_has_come() {
+    let mut seen = Vec::new();
+    let options = LoadOptions {
+        threads: NonZeroUsize::new(1),
+        ..f32_on_cpu()
+    };
+    let backbone =
+        Backbone::load_with_progress(&fixture("tiny-llama"), &options, |progress| seen.push(progress)).unwrap();
+    assert_eq!(tch::get_num_threads(), 1);
+    let total = 40_096; // `total_parameters` of the fixture's index
+    assert!(seen.iter().all(|progress| progress.total == total));
+    assert!(seen.is_sorted_by_key(|progress| progress.loaded));
+    assert_eq!(seen.last().map(|progress| progress.loaded), Some(total));
+    assert_eq!(backbone.tokenizer().vocab_size(), backbone.config().vocab_size);
 }
