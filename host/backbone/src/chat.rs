@@ -371,7 +371,12 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_pieces(&self, pieces: &[PromptPiece]) -> Result<Encoding, TokenizerError> {
-        let mut run = Run { tokenizer: self, text: String::new(), start: 0, encoding: Encoding::default() };
+        let mut run = Run {
+            tokenizer: self,
+            text: String::new(),
+            start: 0,
+            encoding: Encoding::default(),
+        };
         for piece in pieces {
             match piece {
                 PromptPiece::Content(text) => run.text.push_str(text),
@@ -407,11 +412,19 @@ impl Run<'_> {
     fn flush(&mut self) -> Result<(), TokenizerError> {
         let bytes = self.start as usize + self.text.len();
         if bytes > MAX_TEXT_BYTES {
-            return Err(TokenizerError::TextTooLong { bytes, limit: MAX_TEXT_BYTES });
+            return Err(TokenizerError::TextTooLong {
+                bytes,
+                limit: MAX_TEXT_BYTES,
+            });
         }
         let found = self.tokenizer.encode(&self.text)?;
         self.encoding.ids.extend(found.ids);
-        self.encoding.offsets.extend(found.offsets.iter().map(|(from, to)| (self.start + from, self.start + to)));
+        self.encoding.offsets.extend(
+            found
+                .offsets
+                .iter()
+                .map(|(from, to)| (self.start + from, self.start + to)),
+        );
         // Fits: the sum is below MAX_TEXT_BYTES.
         self.start += self.text.len() as u32;
         self.text.clear();
@@ -430,9 +443,23 @@ impl Run<'_> {
 impl SpecialNames {
     /// The names that exist: a template asks `if bos_token is defined`.
     fn defined(&self) -> Value {
-        let Self { bos, eos, unknown, padding } = self;
-        let named = [("bos_token", bos), ("eos_token", eos), ("unk_token", unknown), ("pad_token", padding)];
-        Value::from_pairs(named.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?))))
+        let Self {
+            bos,
+            eos,
+            unknown,
+            padding,
+        } = self;
+        let named = [
+            ("bos_token", bos),
+            ("eos_token", eos),
+            ("unk_token", unknown),
+            ("pad_token", padding),
+        ];
+        Value::from_pairs(
+            named
+                .into_iter()
+                .filter_map(|(key, name)| Some((key, name.as_deref()?))),
+        )
     }
 }
 

@@ -99,7 +99,10 @@ fn pieces_are_the_prompt() {
             let name = tokenizer.token_bytes(id).expect("in the vocabulary");
             let part = &text.as_bytes()[start as usize..end as usize];
             // A token that is a part of a character has the range of all of it.
-            assert!(part.windows(name.len()).any(|bytes| bytes == name), "{part:?} is not {name:?}");
+            assert!(
+                part.windows(name.len()).any(|bytes| bytes == name),
+                "{part:?} is not {name:?}"
+            );
         }
         let specials = |ids: &[u32]| ids.iter().filter(|&&id| tokenizer.is_special(id)).count();
         let reference = chat

@@ -147,7 +147,10 @@ fn the_file_says_where_answers_begin_and_end() {
 /// The digest that bundles pin this model's tokenizer by: it may change only when ids do.
 #[test]
 fn the_digest_is_pinned() {
-    assert_eq!(tokenizer().sha256(), "850b4dc7396d0a49b30d7b278ecaf2b82a8c04d826619a198923f424532bb118");
+    assert_eq!(
+        tokenizer().sha256(),
+        "850b4dc7396d0a49b30d7b278ecaf2b82a8c04d826619a198923f424532bb118"
+    );
 }
 
 /// A folder saved by transformers from the same file has the same digest and ids.

@@ -209,3 +209,17 @@ fn candidates(logits: &Tensor, search: &BeamSearch<'_>) -> Result<Vec<Candidate>
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_token_is_the_highest_number() {
+        let pick = |logits: &[f32]| likeliest(&Tensor::from_slice(logits).view([1, 1, -1])).expect("a valid tensor");
+        assert_eq!(pick(&[0.5, 2.0, -1.0]), Some(1));
+        assert_eq!(pick(&[0.5, f32::NEG_INFINITY]), Some(0));
+        assert_eq!(pick(&[0.5, f32::NAN, 3.0]), None);
+        assert_eq!(pick(&[f32::INFINITY, 3.0]), None);
+    }
+}

@@ -31,8 +31,8 @@ pub enum PromptError {
     Torch(#[from] tch::TchError),
 }
 
-/// Input embeddings of a whole prompt, `[tokens, hidden]`: floats on the backbone's device, all finite, with room for
-/// an answer in the model's context. No gradient hangs on them.
+/// Input embeddings of a whole prompt, `[tokens, hidden]`: numbers of the backbone's kind and on its device, all finite,
+/// with room for an answer in the model's context. No gradient hangs on them.
 #[derive(Debug)]
 pub struct PromptEmbeddings(Tensor);
 
@@ -62,7 +62,8 @@ impl PromptEmbeddings {
         if tokens > limit {
             return Err(PromptError::TooLong { tokens, limit, context });
         }
-        let embeddings = embeddings.f_detach()?;
+        // In the model's own kind of numbers, in which a large `f64` would be infinite.
+        let embeddings = embeddings.f_detach()?.f_to_kind(backbone.kind())?;
         let not_finite = embeddings
             .f_isfinite()?
             .f_logical_not()?
@@ -72,6 +73,12 @@ impl PromptEmbeddings {
             return Err(PromptError::NotFinite { count: not_finite });
         }
         Ok(Self(embeddings))
+    }
+
+    /// For tests of what does not read the embeddings.
+    #[cfg(test)]
+    pub(crate) fn unchecked(embeddings: Tensor) -> Self {
+        Self(embeddings)
     }
 
     /// Number of tokens.

@@ -53,7 +53,8 @@ pub struct Encoding {
     pub ids: Vec<u32>,
     /// `(start, end)` of each token as byte offsets into the encoded text, on character borders, so that
     /// `&text[start..end]` is always valid. A token that holds only part of a character's bytes has the range of the
-    /// whole character: tokens that share a character overlap there, and none has an empty range.
+    /// whole character: tokens that share a character overlap there, and none has an empty range. Where the model's
+    /// normalizer composes characters (Qwen 2: a letter and its accent become one), a range ends with the first of them.
     pub offsets: Vec<(u32, u32)>,
 }
 

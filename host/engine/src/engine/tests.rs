@@ -1,1 +1,268 @@
+//! The queue, cancellation and sinks, with a stand-in for the model that says when it is where.
 
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::*;
+use crate::DecodingOptions;
+
+/// What the stand-in does with each request, one script a request.
+enum Script {
+    /// Tokens of text, then done.
+    Say(&'static [&'static str]),
+    /// Tells that it has begun, then gives a token of text for every message, until the channel is closed.
+    Follow(Sender<()>, Receiver<()>),
+    /// A bug.
+    Panic,
+    /// A failed forward pass.
+    Fail,
+}
+
+struct Scripted(VecDeque<Script>);
+
+impl Runner for Scripted {
+    fn run(
+        &mut self,
+        _: &PromptEmbeddings,
+        _: &Decoding,
+        progress: &mut Progress<'_>,
+    ) -> Result<Generated, EngineError> {
+        let mut text = String::new();
+        match self.0.pop_front().expect("a script for every request") {
+            Script::Say(pieces) => {
+                for piece in pieces {
+                    progress.check()?;
+                    progress.text((*piece).to_owned())?;
+                    text.push_str(piece);
+                }
+            }
+            Script::Follow(begun, steps) => {
+                begun.send(()).expect("the test listens");
+                for () in steps {
+                    progress.check()?;
+                    progress.text("x".to_owned())?;
+                    text.push('x');
+                }
+                progress.check()?;
+            }
+            Script::Panic => panic!("the roof fell in"),
+            Script::Fail => return Err(EngineError::NotFinite { token: 3 }),
+        }
+        let count = text.len();
+        Ok(Generated::new(text, vec![7; count], FinishReason::EndToken, count + 1))
+    }
+}
+
+fn engine(queue_bound: usize, scripts: impl IntoIterator<Item = Script>) -> LocalEngine {
+    LocalEngine::with_runner(Scripted(scripts.into_iter().collect()), queue_bound).expect("a thread starts")
+}
+
+fn request(sink: Sink) -> Request {
+    let prompt = PromptEmbeddings::unchecked(tch::Tensor::zeros([3, 2], tch::kind::FLOAT_CPU));
+    Request::new(
+        prompt,
+        Decoding::new(DecodingOptions::default()).expect("the default is valid"),
+        sink,
+    )
+}
+
+/// A sink that writes down what it is told, in words.
+fn recorded() -> (Sink, Receiver<String>) {
+    let (sender, receiver) = channel();
+    let sink = Box::new(move |event| {
+        let _ = sender.send(match event {
+            Event::Text(text) => format!("text {text}"),
+            Event::Done(completion) => format!("done {} {:?}", completion.text, completion.usage),
+            Event::Failed(error) => format!("failed: {error}"),
+        });
+        ControlFlow::Continue(())
+    });
+    (sink, receiver)
+}
+
+/// All that a sink is told, once it was dropped.
+fn all(events: Receiver<String>) -> Vec<String> {
+    events.into_iter().collect()
+}
+
+/// A script that the test leads, and its two ends.
+fn led() -> (Script, Receiver<()>, Sender<()>) {
+    let (begun, has_begun) = channel();
+    let (step, steps) = channel();
+    (Script::Follow(begun, steps), has_begun, step)
+}
+
+const DONE_AB: &str = "done ab Usage { prompt_tokens: 3, completion_tokens: 3 }";
+
+#[test]
+fn events_come_in_order_and_end_once() {
+    let engine = engine(4, [Script::Say(&["a", "", "b"])]);
+    let (sink, events) = recorded();
+    engine.submit(request(sink)).expect("there is room");
+    assert_eq!(all(events), ["text a", "text b", DONE_AB]);
+    let stats = engine.stats();
+    assert_eq!((stats.completed, stats.failed, stats.queued), (1, 0, 0));
+    assert_eq!((stats.prompt_tokens, stats.completion_tokens), (3, 3));
+}
+
+#[test]
+fn one_request_too_many_is_refused() {
+    let (script, begun, step) = led();
+    let engine = engine(1, [script, Script::Say(&["a", "b"])]);
+    let (first, first_events) = recorded();
+    engine.submit(request(first)).expect("nothing waits");
+    begun.recv().expect("the first runs");
+    let (second, second_events) = recorded();
+    engine.submit(request(second)).expect("one may wait");
+    assert_eq!((engine.stats().queued, engine.stats().running), (1, 1));
+    let (third, third_events) = recorded();
+    assert_eq!(
+        engine.submit(request(third)).expect_err("full"),
+        SubmitError::QueueFull { bound: 1 }
+    );
+    assert!(all(third_events).is_empty());
+    drop(step);
+    assert_eq!(
+        all(first_events),
+        ["done  Usage { prompt_tokens: 3, completion_tokens: 1 }"]
+    );
+    assert_eq!(all(second_events).last().map(String::as_str), Some(DONE_AB));
+    assert_eq!(engine.stats().refused, 1);
+}
+
+#[test]
+fn a_ticket_cancels_while_running_and_while_waiting() {
+    let (script, begun, step) = led();
+    let engine = engine(4, [script, Script::Say(&["a", "b"])]);
+    let (running, running_events) = recorded();
+    let (waiting, waiting_events) = recorded();
+    let (last, last_events) = recorded();
+    let running = engine.submit(request(running)).expect("there is room");
+    let waiting = engine.submit(request(waiting)).expect("there is room");
+    assert!(running.id < waiting.id);
+    engine.submit(request(last)).expect("there is room");
+    begun.recv().expect("the first runs");
+    step.send(()).expect("it listens");
+    assert_eq!(running_events.recv().as_deref(), Ok("text x"));
+    waiting.cancel.cancel();
+    running.cancel.cancel();
+    step.send(()).expect("it listens");
+    assert_eq!(all(running_events), ["failed: the request was cancelled"]);
+    // It never reaches the model: the next script is the last request's.
+    assert_eq!(all(waiting_events), ["failed: the request was cancelled"]);
+    assert_eq!(all(last_events).last().map(String::as_str), Some(DONE_AB));
+}
+
+#[test]
+fn a_sink_that_breaks_is_not_called_again() {
+    let engine = engine(4, [Script::Say(&["a", "b"]), Script::Say(&["a", "b"])]);
+    let (sender, calls) = channel();
+    let sink: Sink = Box::new(move |event| {
+        sender.send(matches!(event, Event::Text(_))).expect("the test listens");
+        ControlFlow::Break(())
+    });
+    engine.submit(request(sink)).expect("there is room");
+    assert_eq!(calls.into_iter().collect::<Vec<_>>(), [true]);
+    let (sink, events) = recorded();
+    engine.submit(request(sink)).expect("there is room");
+    assert_eq!(all(events).len(), 3);
+    assert_eq!(engine.stats().failed, 1);
+}
+
+#[test]
+fn a_deadline_passes_in_the_queue_too() {
+    let (script, begun, step) = led();
+    let engine = engine(4, [script]);
+    let (running, running_events) = recorded();
+    let (waiting, waiting_events) = recorded();
+    engine.submit(request(running)).expect("there is room");
+    begun.recv().expect("the first runs");
+    engine
+        .submit(request(waiting).with_deadline(Instant::now()))
+        .expect("there is room");
+    drop(step);
+    assert_eq!(all(running_events).len(), 1);
+    let events = all(waiting_events);
+    assert_eq!(events.len(), 1);
+    assert!(
+        events[0].starts_with("failed: the request's deadline passed after"),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn trouble_stays_with_its_request() {
+    let engine = engine(
+        8,
+        [
+            Script::Panic,
+            Script::Fail,
+            Script::Say(&["a", "b"]),
+            Script::Say(&["a", "b"]),
+        ],
+    );
+    let (panicking, panicked) = recorded();
+    let (failing, failed) = recorded();
+    let bad_sink: Sink = Box::new(|_| panic!("a sink with a bug"));
+    let (good, good_events) = recorded();
+    for sink in [panicking, failing, bad_sink, good] {
+        engine.submit(request(sink)).expect("there is room");
+    }
+    assert_eq!(all(panicked), ["failed: a bug stopped this request: the roof fell in"]);
+    assert_eq!(
+        all(failed),
+        ["failed: the model's logits for token 3 of the answer are not finite"]
+    );
+    assert_eq!(all(good_events), ["text a", "text b", DONE_AB]);
+    let stats = engine.stats();
+    assert_eq!((stats.completed, stats.failed), (1, 3));
+}
+
+#[test]
+fn draining_finishes_what_was_accepted() {
+    let (script, begun, step) = led();
+    let engine = engine(4, [script, Script::Say(&["a", "b"])]);
+    let (first, first_events) = recorded();
+    let (second, second_events) = recorded();
+    engine.submit(request(first)).expect("there is room");
+    engine.submit(request(second)).expect("there is room");
+    begun.recv().expect("the first runs");
+    assert!(!engine.drain(Duration::ZERO));
+    let (late, late_events) = recorded();
+    assert_eq!(
+        engine.submit(request(late)).expect_err("closed"),
+        SubmitError::ShuttingDown
+    );
+    assert!(all(late_events).is_empty());
+    drop(step);
+    assert!(engine.drain(Duration::from_secs(60)));
+    assert_eq!(all(first_events).len(), 1);
+    assert_eq!(all(second_events).last().map(String::as_str), Some(DONE_AB));
+}
+
+#[test]
+fn dropping_gives_up_what_runs_and_what_waits() {
+    let (script, begun, step) = led();
+    let engine = engine(4, [script]);
+    let (first, first_events) = recorded();
+    let (second, second_events) = recorded();
+    engine.submit(request(first)).expect("there is room");
+    engine.submit(request(second)).expect("there is room");
+    begun.recv().expect("the first runs");
+    engine.stop();
+    drop(step);
+    drop(engine);
+    assert_eq!(all(first_events), ["failed: the engine is shutting down"]);
+    assert_eq!(all(second_events), ["failed: the engine is shutting down"]);
+}
+
+#[test]
+fn generate_waits_for_the_end() {
+    let engine = engine(4, [Script::Say(&["a", "b"]), Script::Fail]);
+    let Request { prompt, decoding, .. } = request(Box::new(|_| ControlFlow::Continue(())));
+    assert_eq!(engine.generate(prompt, decoding).expect("an answer").text, "ab");
+    let Request { prompt, decoding, .. } = request(Box::new(|_| ControlFlow::Continue(())));
+    assert!(matches!(
+        engine.generate(prompt, decoding),
+        Err(GenerateError::Engine(EngineError::NotFinite { token: 3 }))
+    ));
+}

@@ -1,0 +1,278 @@
+//! Answers of the engine against those of transformers' `generate` on the same prompts: `tests/fixtures/parity/decode.json`,
+//! made by `tests/parity/decode_reference.py`, and the greedy texts of `lm_smollm2.json`, made by `lm_reference.py`.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+
+use serde::Deserialize;
+use transducer_backbone::{Backbone, DeviceChoice, DtypeChoice, LoadOptions};
+use transducer_engine::{
+    Completion, Decoding, DecodingOptions, Engine, EngineOptions, Event, FinishReason, LocalEngine, PromptEmbeddings,
+    Request,
+};
+
+#[derive(Deserialize)]
+struct Case {
+    model: String,
+    ids: Vec<u32>,
+    beams: usize,
+    max_new_tokens: usize,
+    stop: Vec<String>,
+    new_ids: Vec<u32>,
+    text: String,
+    reason: String,
+}
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
+}
+
+fn cases(model: &str) -> Vec<Case> {
+    let json = std::fs::read(fixtures().join("parity/decode.json")).expect("the fixture is there");
+    let cases: Vec<Case> = serde_json::from_slice(&json).expect("the fixture is JSON");
+    cases.into_iter().filter(|case| case.model == model).collect()
+}
+
+/// The references are computed in f32 on the CPU.
+fn load(path: &Path) -> Arc<Backbone> {
+    let options = LoadOptions {
+        device: DeviceChoice::Cpu,
+        dtype: DtypeChoice::F32,
+        ..LoadOptions::default()
+    };
+    Arc::new(Backbone::load(path, &options).unwrap_or_else(|error| panic!("{error}")))
+}
+
+fn tiny() -> Arc<Backbone> {
+    load(&fixtures().join("tiny-llama"))
+}
+
+fn default_model() -> Arc<Backbone> {
+    let path = std::env::var_os("TRANSDUCER_MODEL").expect("`.cargo/config.toml` names the default model");
+    load(Path::new(&path))
+}
+
+fn start(backbone: &Arc<Backbone>) -> LocalEngine {
+    // A small piece, so that prompts of tests are read in several.
+    let options = EngineOptions {
+        prefill_chunk: 50,
+        ..EngineOptions::default()
+    };
+    LocalEngine::start(Arc::clone(backbone), &options).expect("a thread starts")
+}
+
+fn prompt(backbone: &Backbone, ids: &[u32]) -> PromptEmbeddings {
+    let embeddings = backbone.embed(ids).expect("ids are in the vocabulary");
+    PromptEmbeddings::new(&embeddings, backbone).expect("embeddings of the model's own fit it")
+}
+
+fn decoding(change: impl FnOnce(&mut DecodingOptions)) -> Decoding {
+    let mut options = DecodingOptions::default();
+    change(&mut options);
+    Decoding::new(options).expect("valid options")
+}
+
+/// The pieces of text that the sink was given, and the completion.
+fn streamed(engine: &LocalEngine, prompt: PromptEmbeddings, decoding: Decoding) -> (Vec<String>, Completion) {
+    let (sender, receiver) = mpsc::channel();
+    let sink = Box::new(move |event| match sender.send(event) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    });
+    engine
+        .submit(Request::new(prompt, decoding, sink))
+        .expect("there is room");
+    let mut pieces = Vec::new();
+    for event in receiver {
+        match event {
+            Event::Text(text) => pieces.push(text),
+            Event::Done(completion) => return (pieces, completion),
+            Event::Failed(error) => panic!("{error}"),
+        }
+    }
+    panic!("the sink was dropped without an end")
+}
+
+fn check(backbone: &Arc<Backbone>, cases: &[Case]) {
+    let engine = start(backbone);
+    let mut prefill = 0.0;
+    let mut decode = 0.0;
+    for (index, case) in cases.iter().enumerate() {
+        let decoding = decoding(|options| {
+            options.beams = case.beams;
+            options.max_new_tokens = case.max_new_tokens;
+            options.stop.clone_from(&case.stop);
+        });
+        let (pieces, completion) = streamed(&engine, prompt(backbone, &case.ids), decoding);
+        let context = format!("{} case {index}, {} beams", case.model, case.beams);
+        assert_eq!(completion.text, case.text, "{context}");
+        assert_eq!(completion.ids, case.new_ids, "{context}");
+        let reason = match completion.finish_reason {
+            FinishReason::EndToken => "end",
+            FinishReason::StopString => "stop",
+            FinishReason::Length => "length",
+        };
+        assert_eq!(reason, case.reason, "{context}");
+        assert_eq!(pieces.concat(), completion.text, "{context}");
+        assert!(pieces.iter().all(|piece| !piece.is_empty()), "{context}");
+        assert_eq!(completion.usage.prompt_tokens, case.ids.len());
+        assert_eq!(
+            completion.usage.completion_tokens,
+            case.new_ids.len() + usize::from(reason == "end")
+        );
+        prefill += completion.timings.prefill.as_secs_f64();
+        decode += completion.timings.decode.as_secs_f64();
+    }
+    println!(
+        "{} answers identical; prefill {prefill:.2} s, decode {decode:.2} s",
+        cases.len()
+    );
+}
+
+#[test]
+fn the_tiny_model_answers_as_in_transformers() {
+    let cases = cases("tiny");
+    assert!(cases.iter().any(|case| case.beams == 5));
+    check(&tiny(), &cases);
+}
+
+#[test]
+fn the_default_model_answers_as_in_transformers() {
+    let cases = cases("default");
+    let count = |beams: usize| cases.iter().filter(|case| case.beams == beams).count();
+    assert!(count(1) >= 4 && count(2) >= 15 && count(4) >= 1);
+    for reason in ["end", "stop", "length"] {
+        assert!(
+            cases.iter().any(|case| case.reason == reason && case.beams == 2),
+            "{reason}"
+        );
+    }
+    check(&default_model(), &cases);
+}
+
+#[derive(Deserialize)]
+struct Greedy {
+    ids: Vec<u32>,
+    greedy_ids: Vec<u32>,
+    greedy_text: String,
+}
+
+/// In these references end tokens do not end an answer; here they do.
+#[test]
+fn greedy_texts_of_the_default_model_are_those_of_transformers() {
+    let json = std::fs::read(fixtures().join("parity/lm_smollm2.json")).expect("the fixture is there");
+    let prompts: Vec<Greedy> = serde_json::from_slice(&json).expect("the fixture is JSON");
+    let backbone = default_model();
+    let ends = backbone.tokenizer().eos_ids();
+    let cases: Vec<Case> = prompts
+        .into_iter()
+        .map(
+            |Greedy {
+                 ids,
+                 greedy_ids,
+                 greedy_text,
+             }| {
+                let max_new_tokens = greedy_ids.len();
+                let new_ids: Vec<u32> = greedy_ids.iter().copied().take_while(|id| !ends.contains(id)).collect();
+                let ended = new_ids.len() < max_new_tokens;
+                let text = if ended {
+                    backbone.tokenizer().decode(&new_ids)
+                } else {
+                    greedy_text.clone()
+                };
+                assert!(greedy_text.starts_with(&text));
+                let reason = if ended { "end" } else { "length" }.to_owned();
+                Case {
+                    model: "default".to_owned(),
+                    ids,
+                    beams: 1,
+                    max_new_tokens,
+                    stop: vec![],
+                    new_ids,
+                    text,
+                    reason,
+                }
+            },
+        )
+        .collect();
+    assert_eq!(cases.len(), 20);
+    assert!(cases.iter().filter(|case| case.reason == "length").count() >= 15);
+    check(&backbone, &cases);
+}
+
+#[test]
+fn the_seed_decides_what_is_sampled() {
+    let backbone = tiny();
+    let engine = start(&backbone);
+    let sample = |seed| {
+        let decoding = decoding(|options| {
+            (options.temperature, options.top_p, options.seed, options.max_new_tokens) = (1.0, 0.9, Some(seed), 40);
+        });
+        engine
+            .generate(prompt(&backbone, &[5, 6, 7, 8]), decoding)
+            .expect("an answer")
+            .ids
+    };
+    assert_eq!(sample(1), sample(1));
+    assert_ne!(sample(1), sample(2));
+}
+
+#[test]
+fn an_answer_ends_with_the_context() {
+    let backbone = tiny();
+    let engine = start(&backbone);
+    let context = backbone.config().max_context;
+    let ids: Vec<u32> = (0..context as u32 - 3).map(|place| 3 + place % 300).collect();
+    for beams in [1, 2] {
+        let decoding = decoding(|options| (options.beams, options.max_new_tokens) = (beams, 64));
+        let completion = engine.generate(prompt(&backbone, &ids), decoding).expect("an answer");
+        assert!(completion.ids.len() <= 3);
+        assert!(completion.finish_reason != FinishReason::Length || completion.ids.len() == 3);
+    }
+}
+
+#[test]
+fn tensors_that_are_no_prompt_are_refused() {
+    let backbone = tiny();
+    let hidden = backbone.config().hidden_size as i64;
+    let context = backbone.config().max_context as i64;
+    let check = |tensor: &tch::Tensor, expected: &str| {
+        let error = PromptEmbeddings::new(tensor, &backbone).expect_err(expected);
+        assert_eq!(error.to_string(), expected);
+    };
+    let zeros = |shape: &[i64]| tch::Tensor::zeros(shape, tch::kind::FLOAT_CPU);
+    check(
+        &zeros(&[0, hidden]),
+        "prompt embeddings have the shape [0, 32], expected [tokens, 32] with at least one token",
+    );
+    check(
+        &zeros(&[4, 31]),
+        "prompt embeddings have the shape [4, 31], expected [tokens, 32] with at least one token",
+    );
+    check(
+        &zeros(&[1, 4, hidden]),
+        "prompt embeddings have the shape [1, 4, 32], expected [tokens, 32] with at least one token",
+    );
+    check(
+        &zeros(&[4, hidden]).to_kind(tch::Kind::Int64),
+        "prompt embeddings are Int64 on Cpu, expected floats on Cpu",
+    );
+    check(
+        &zeros(&[context, hidden]),
+        "the prompt has 128 tokens; at most 127 leave room for an answer in the model's context of 128",
+    );
+    let poisoned = zeros(&[4, hidden]);
+    let _ = poisoned.narrow(0, 2, 1).fill_(f64::NAN);
+    check(
+        &poisoned,
+        "prompt embeddings hold 32 numbers that are infinite or not numbers",
+    );
+    // Finite as they come, but not in the numbers that the model computes in.
+    let huge = zeros(&[4, hidden]).to_kind(tch::Kind::Double);
+    let _ = huge.get(1).get(1).fill_(1e300);
+    check(
+        &huge,
+        "prompt embeddings hold 1 numbers that are infinite or not numbers",
+    );
+}
