@@ -85,18 +85,21 @@ pub enum LoadError {
 
 /// Loads a library for the life of the process and hands out its root module, every version and layout checked.
 pub(crate) fn load(path: &Path) -> Result<FrontEndModuleRef, LoadError> {
-    let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+    let cannot_read = |source| LoadError::Read {
         path: path.to_owned(),
         source,
-    })?;
+    };
+    let bytes = std::fs::read(path).map_err(cannot_read)?;
     check_file(path, &bytes)?;
+    // A bare file name would send the system's loader to its own search path: to another file than the one just checked.
+    let absolute = std::fs::canonicalize(path).map_err(cannot_read)?;
     let refused = |error: LibraryError| LoadError::Refused {
         path: path.to_owned(),
         // The library's own words come on several lines with indents.
         reason: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
     };
     // Per library, unlike `RootModule::load_from_file`, which remembers the first library of a type for good.
-    lib_header_from_path(path)
+    lib_header_from_path(&absolute)
         .and_then(|header| header.init_root_module())
         .map_err(refused)
 }

@@ -115,7 +115,7 @@ fn parse(parser: &mut Parser, text: &str, budget: &Budget) -> Result<Tree, ReadE
 fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
     let mut notes = Vec::new();
     let mut bytes = Cow::Borrowed(source.as_bytes());
-    let mut open_braces = 0_usize;
+    let mut open: Vec<u8> = Vec::new();
     let mut scanner = Scanner {
         source: source.as_bytes(),
         at: 0,
@@ -123,8 +123,14 @@ fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
     };
     for piece in scanner.by_ref() {
         match piece {
-            Piece::Open => open_braces += 1,
-            Piece::Close => open_braces = open_braces.saturating_sub(1),
+            Piece::Open(bracket) => open.push(bracket),
+            // A closing brace ends the parentheses inside that were not closed; a closing parenthesis ends no brace.
+            Piece::Close(b'{') => {
+                if let Some(place) = open.iter().rposition(|&bracket| bracket == b'{') {
+                    open.truncate(place);
+                }
+            }
+            Piece::Close(_) => _ = open.pop_if(|bracket| *bracket == b'('),
             Piece::Placeholder { start, end } => {
                 let bytes = bytes.to_mut();
                 bytes[start] = b'_';
@@ -137,16 +143,13 @@ fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
             }
         }
     }
-    if !scanner.at_statement {
-        notes.push("ended the last statement".to_owned());
-        // On a line of its own: the source may end in a comment.
-        bytes.to_mut().extend(b"\n;");
-    }
-    if open_braces > 0 {
-        notes.push(format!("closed {open_braces} open braces at the end"));
+    let ending = ending(&open, scanner.at_statement);
+    if !ending.is_empty() {
+        notes.push(format!("ended what the source leaves open with `{ending}`"));
         let bytes = bytes.to_mut();
+        // On a line of its own: the source may end in a comment.
         bytes.push(b'\n');
-        bytes.extend(std::iter::repeat_n(b'}', open_braces));
+        bytes.extend(ending.bytes());
     }
     let text = match bytes {
         Cow::Borrowed(_) => Cow::Borrowed(source),
@@ -156,19 +159,33 @@ fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
     (text, notes)
 }
 
+/// What closes the brackets that are open, outermost first, and the statement that the last of them stands in.
+fn ending(open: &[u8], mut at_statement: bool) -> String {
+    let mut ending = String::new();
+    for &bracket in open.iter().rev() {
+        if bracket == b'{' {
+            ending.push_str(if at_statement { "}" } else { ";}" });
+        } else {
+            ending.push(')');
+        }
+        at_statement = bracket == b'{';
+    }
+    if !at_statement {
+        ending.push(';');
+    }
+    ending
+}
+
 /// What of a text matters to [`patched`].
 enum Piece {
-    Open,
-    Close,
+    /// `(` or `{`.
+    Open(u8),
+    /// What closes that.
+    Close(u8),
     /// `<Name>` where a statement starts.
-    Placeholder {
-        start: usize,
-        end: usize,
-    },
+    Placeholder { start: usize, end: usize },
     /// `...` where a statement starts.
-    Ellipsis {
-        start: usize,
-    },
+    Ellipsis { start: usize },
 }
 
 /// Goes over a text, past comments and literals.
@@ -189,8 +206,9 @@ impl Iterator for Scanner<'_> {
             self.at += 1;
             let at_statement = std::mem::replace(&mut self.at_statement, matches!(byte, b'{' | b'}' | b';'));
             match byte {
-                b'{' => return Some(Piece::Open),
-                b'}' => return Some(Piece::Close),
+                b'{' | b'(' => return Some(Piece::Open(byte)),
+                b'}' => return Some(Piece::Close(b'{')),
+                b')' => return Some(Piece::Close(b'(')),
                 b'/' if rest.starts_with(b"//") => {
                     self.skip_past(b"\n");
                     self.at_statement = at_statement;

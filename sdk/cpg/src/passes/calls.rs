@@ -40,9 +40,13 @@ pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape) {
         .zip(0 as NodeId..)
         .filter(|(node, _)| node.kind == NodeKind::Call)
     {
-        let Some(candidates) = targets.get(&node.name) else {
-            continue;
+        // `this(…)` calls a constructor, which goes by the name of its type.
+        let name = if cpg.text(node.name) == "this" {
+            type_around(cpg, id)
+        } else {
+            node.name
         };
+        let Some(candidates) = targets.get(&name) else { continue };
         let mut arguments = 0;
         let mut receiver: Option<&Node> = None;
         for child in shape.children(id).map(|child| &nodes[child as usize]) {
@@ -89,4 +93,13 @@ fn target(cpg: &CpgBuilder, shape: &Shape, method: NodeId) -> Target {
             NameId::EMPTY
         },
     }
+}
+
+/// The name of the innermost type around a node; empty outside of any.
+fn type_around(cpg: &CpgBuilder, node: NodeId) -> NameId {
+    let mut around = node;
+    while around != 0 && cpg.nodes()[around as usize].kind != NodeKind::TypeDecl {
+        around = cpg.parents()[around as usize];
+    }
+    cpg.nodes()[around as usize].name
 }

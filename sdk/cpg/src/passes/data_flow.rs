@@ -21,7 +21,7 @@ use crate::{CpgBuilder, NameId, NodeId, NodeKind};
 /// followed, lest broken code with a chain of thousands makes the work quadratic.
 const DEEPEST_PATH: u32 = 8;
 
-/// Identifiers inside lambdas and classes that read a variable of the method around them.
+/// Identifiers inside lambdas and anonymous classes that read a variable of the method around them.
 pub(super) struct Captures {
     /// Node of the outer flow at which the lambda or class is made, and the identifier inside; sorted.
     uses: Vec<(NodeId, NodeId)>,
@@ -49,10 +49,13 @@ impl Captures {
             if let Some(&inner) = around.get(first_inner) {
                 let flows = |node: NodeId| matches!(nodes[node as usize].kind, NodeKind::MethodRef | NodeKind::Call);
                 let mut at = parents[inner as usize];
-                while at != 0 && !flows(at) {
+                while !flows(at) && nodes[at as usize].kind != NodeKind::Method && at != 0 {
                     at = parents[at as usize];
                 }
-                uses.push((at, id));
+                // A class declared in a block is made nowhere in particular: what it captures is not followed.
+                if flows(at) {
+                    uses.push((at, id));
+                }
             }
         }
         uses.sort_unstable();
