@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
-use transducer_pipeline::{Answer, Cancel, Event, Request, Service};
+use transducer_pipeline::{AdapterState, Answer, Cancel, Event, Host, Request, Service};
 
 use crate::options::HostArgs;
 use crate::source::SourceArgs;
@@ -49,7 +49,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let mut request = Map::new();
     request.insert("code".to_owned(), Value::String(source.text));
-    request.insert("language".to_owned(), Value::String(source.language));
+    if takes_language(&host, &args.adapter) {
+        request.insert("language".to_owned(), Value::String(source.language));
+    }
     for (key, value) in &args.fields {
         request.insert(key.clone(), Value::String(value.clone()));
     }
@@ -75,6 +77,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     });
     progress.finish_and_clear();
     print(args, &answer?)
+}
+
+/// Whether the adapter's requests name the language of their code. A task for one language has no use for it.
+fn takes_language(host: &Host, name: &str) -> bool {
+    host.adapters()
+        .into_iter()
+        .filter(|adapter| adapter.name == name)
+        .any(|adapter| match adapter.state {
+            AdapterState::Ready(info) => info.request_schema.pointer("/properties/language").is_some(),
+            AdapterState::Broken { .. } => false,
+        })
 }
 
 fn print(args: &Args, answer: &Answer) -> Result<()> {
