@@ -82,12 +82,8 @@ fn main() {
         .collect();
     time("forward, recording", || drop(forward()));
     time("forward and backward", || {
-        drop(Tensor::run_backward(
-            &[forward().sum(Kind::Float)],
-            &parameters,
-            false,
-            false,
-        ))
+        let loss = forward().sum(Kind::Float);
+        drop(Tensor::run_backward(&[loss], &parameters, false, false));
     });
 }
 

@@ -16,8 +16,8 @@ pub const FORMAT_VERSION: u64 = 1;
 /// bytes.
 pub const METADATA_KEY: &str = "transducer";
 
-/// The largest transducer that a configuration allows takes 15 MiB; four times that leaves room for larger ones and is
-/// far from what an LLM's weights take.
+/// The largest transducer that a configuration allows takes 20 MiB; three times that is room enough, and far below what
+/// an LLM's weights take.
 pub const MAX_WEIGHTS_BYTES: u64 = 64 << 20;
 
 /// What stands under [`METADATA_KEY`].

@@ -136,7 +136,7 @@ fn what_the_graph_says_matters() {
         sample.edges.remove(read(sample));
     });
     check_change("an edge more", true, |sample| {
-        sample.edges.push((EdgeKind::ReachingDef, 3, 20))
+        sample.edges.push((EdgeKind::ReachingDef, 3, 20));
     });
     check_change("the kind of an edge", true, |sample| {
         let edge = read(sample);
@@ -168,7 +168,7 @@ fn the_text_of_a_node_matters_to_other_tokens() {
     let embeddings = random_tensor(2, &[count as i64, 24]);
     // Another word at the first code token.
     let other = embeddings.copy();
-    let _in_place = other.get(code.start as i64).copy_(&random_tensor(3, &[24]));
+    other.get(code.start as i64).copy_(&random_tensor(3, &[24]));
     let difference = transducer.forward(&batch, &embeddings).unwrap() - transducer.forward(&batch, &other).unwrap();
     assert!(largest(rows(&difference, &(code.start + 1..code.end))) > 1e-4);
     assert!(largest(rows(&difference, &(0..3))) > 1e-4);

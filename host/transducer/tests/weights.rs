@@ -151,10 +151,8 @@ fn wrong_tensors_are_refused() {
     );
     check(
         |file| {
-            drop(
-                file.tensors
-                    .insert("gve.layers.2.attention".into(), (Dtype::F32, vec![1], vec![0; 4])),
-            )
+            let tensor = (Dtype::F32, vec![1], vec![0; 4]);
+            file.tensors.insert("gve.layers.2.attention".into(), tensor);
         },
         "tensor `gve.layers.2.attention` is no part of a transducer of this configuration",
     );
