@@ -38,9 +38,11 @@ pub enum ChatError {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 
+    /// The template is longer than [`MAX_TEMPLATE_BYTES`].
     #[error("the chat template has {bytes} bytes, at most {limit} are accepted")]
     TemplateTooLarge { bytes: usize, limit: usize },
 
+    /// The template does not compile; nothing can be written for this model.
     #[error("the model's chat template is not valid Jinja, line {line}: {reason}")]
     Syntax { line: usize, reason: String },
 
@@ -48,9 +50,12 @@ pub enum ChatError {
     #[error("the model's chat template refuses this conversation: {message}")]
     Refused { message: String },
 
+    /// The template compiles, but not what it does with this conversation; or it takes more than
+    /// [`MAX_TEMPLATE_STEPS`].
     #[error("the model's chat template failed in line {line}: {reason}")]
     Render { line: usize, reason: String },
 
+    /// A content has no one place in the prompt.
     #[error(
         "the model's chat template writes the content of the {role} message {found} times instead of once: the \
          prompt cannot be split around it"
@@ -61,8 +66,11 @@ pub enum ChatError {
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
+    /// Instructions that hold for the whole conversation.
     System,
+    /// Who asks.
     User,
+    /// The model.
     Assistant,
 }
 
@@ -79,11 +87,14 @@ impl std::fmt::Display for Role {
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
+    /// Who speaks.
     pub role: Role,
+    /// What they say.
     pub content: String,
 }
 
 impl Message {
+    /// A turn.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self {
             role,
@@ -122,9 +133,13 @@ pub struct ChatTemplate {
 /// The names of special tokens that a template may refer to, as `bos_token` and so on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpecialNames {
+    /// `bos_token`: begins a sequence.
     pub bos: Option<String>,
+    /// `eos_token`: ends a sequence or a turn.
     pub eos: Option<String>,
+    /// `unk_token`: stands for what the vocabulary cannot write.
     pub unknown: Option<String>,
+    /// `pad_token`: fills a batch.
     pub padding: Option<String>,
 }
 

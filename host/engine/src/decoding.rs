@@ -21,18 +21,25 @@ pub const MAX_BEAMS: usize = 16;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodingError {
+    /// Beyond 1 to [`MAX_NEW_TOKENS`].
     #[error("max_new_tokens is {found}, expected 1 to {limit}")]
     MaxNewTokens { found: usize, limit: usize },
+    /// More than [`MAX_STOP_STRINGS`].
     #[error("{found} stop strings are given, at most {limit} are accepted")]
     StopStrings { found: usize, limit: usize },
+    /// An empty stop string, or one longer than [`MAX_STOP_BYTES`].
     #[error("stop string {index} has {bytes} bytes, expected 1 to {limit}")]
     StopLength { index: usize, bytes: usize, limit: usize },
+    /// Negative, above [`MAX_TEMPERATURE`] or not a number.
     #[error("temperature is {found}, expected 0 (the likeliest token) to {limit}")]
     Temperature { found: f64, limit: f64 },
+    /// No share of a probability.
     #[error("top_p is {found}, expected more than 0 and at most 1")]
     TopP { found: f64 },
+    /// Beyond 1 to [`MAX_BEAMS`].
     #[error("beams is {found}, expected 1 to {limit}")]
     Beams { found: usize, limit: usize },
+    /// Two ways to choose at once.
     #[error("{beams} beams at temperature {temperature}: a beam search is for temperature 0")]
     BeamsWithTemperature { beams: usize, temperature: f64 },
 }
@@ -166,14 +173,17 @@ impl Decoding {
         })
     }
 
+    /// The longest answer, in tokens.
     pub fn max_new_tokens(&self) -> usize {
         self.max_new_tokens
     }
 
+    /// Strings that end the answer.
     pub fn stop(&self) -> &[String] {
         &self.stop
     }
 
+    /// How the next token is chosen.
     pub fn strategy(&self) -> Strategy {
         self.strategy
     }

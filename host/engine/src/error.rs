@@ -64,8 +64,10 @@ pub enum SubmitError {
 /// Why [`crate::Engine::generate`] has no completion.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
+    /// The request was refused.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// The request failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }

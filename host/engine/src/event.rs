@@ -27,8 +27,11 @@ pub struct Completion {
     pub text: String,
     /// The tokens that were generated, without an end token; those of a stop string are among them.
     pub ids: Vec<u32>,
+    /// Why it ended.
     pub finish_reason: FinishReason,
+    /// Tokens read and made.
     pub usage: Usage,
+    /// Where the time went.
     pub timings: Timings,
 }
 

@@ -5,9 +5,11 @@ use transducer_backbone::Backbone;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PromptError {
+    /// Not a matrix as wide as the model.
     #[error("prompt embeddings have the shape {found:?}, expected [tokens, {hidden}] with at least one token")]
     Shape { found: Vec<i64>, hidden: usize },
 
+    /// Not floats, or on another device.
     #[error("prompt embeddings are {kind:?} on {device:?}, expected floats on {expected:?}")]
     Place {
         kind: Kind,
@@ -15,6 +17,7 @@ pub enum PromptError {
         expected: Device,
     },
 
+    /// No room for an answer.
     #[error(
         "the prompt has {tokens} tokens; at most {limit} leave room for an answer in the model's context of {context}"
     )]
@@ -24,9 +27,11 @@ pub enum PromptError {
         context: usize,
     },
 
+    /// Overflow or a division by zero in whatever made the embeddings.
     #[error("prompt embeddings hold {count} numbers that are infinite or not numbers")]
     NotFinite { count: i64 },
 
+    /// libtorch refused an operation; out of memory, most likely.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
 }

@@ -62,6 +62,7 @@ impl CancelToken {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it was.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -70,6 +71,8 @@ impl CancelToken {
 /// An accepted request. Dropping the ticket leaves the request running.
 #[derive(Debug, Clone)]
 pub struct Ticket {
+    /// Which request this is, in logs.
     pub id: RequestId,
+    /// Gives the request up.
     pub cancel: CancelToken,
 }

@@ -11,7 +11,7 @@ fn user(content: &str) -> [Message; 1] {
 fn rendered(source: &str) -> String {
     template(source)
         .render(&user("x"), true)
-        .map_or_else(|error| error.to_string(), |text| text)
+        .unwrap_or_else(|error| error.to_string())
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn require_byte_level(inner: &HfTokenizer) -> Result<(), TokenizerError> {
     match inner.get_pre_tokenizer() {
         Some(pre_tokenizer) if is_byte_level(pre_tokenizer) => Ok(()),
         found => Err(TokenizerError::NotByteLevel {
-            found: found.map_or_else(|| "none".to_owned(), |found| digest::kind_of(found)),
+            found: found.map_or_else(|| "none".to_owned(), digest::kind_of),
         }),
     }
 }
