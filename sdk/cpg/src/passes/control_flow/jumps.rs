@@ -248,7 +248,7 @@ impl Frames {
         let Some(this) = self.innermost_try() else { return };
         this.in_handlers = true;
         let operators = std::mem::take(&mut this.operators);
-        if this.may_throw.is_empty() && this.throws.is_empty() {
+        if !this.handlers.is_empty() && this.may_throw.is_empty() && this.throws.is_empty() {
             // Why else the handlers? A division or an access it is then, or whatever comes last.
             this.may_throw = if operators.is_empty() { body.clone() } else { operators };
         }
