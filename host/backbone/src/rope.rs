@@ -275,3 +275,37 @@ impl RotaryTable {
         Ok(heads.f_mul(&self.cos)?.f_addcmul(&swapped, &self.signed_sin)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Llama3, Rope, RopeScaling};
+
+    /// GGUF files hold the quotient of the plain and the scaled frequencies (`rope_freqs.weight`).
+    #[test]
+    fn divisors_are_llama_3_scaling_in_another_form() {
+        let llama3 = Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 8192,
+        };
+        let frequencies = |scaling| {
+            Rope {
+                theta: 500_000.0,
+                scaling,
+            }
+            .frequencies(128, 1)
+        };
+        let plain = frequencies(RopeScaling::None);
+        let scaled = frequencies(RopeScaling::Llama3(llama3));
+        let divisors = plain
+            .iter()
+            .zip(&scaled)
+            .map(|(plain, scaled)| plain / scaled)
+            .collect::<Vec<_>>();
+        // Short wavelengths are kept, long ones divided by the factor.
+        assert!((divisors[0] - 1.0).abs() < 1e-12 && (divisors[63] - 8.0).abs() < 1e-12);
+        let divided = frequencies(RopeScaling::Divisors(divisors));
+        assert!(divided.iter().zip(&scaled).all(|(a, b)| (a / b - 1.0).abs() < 1e-12));
+    }
+}

@@ -31,7 +31,7 @@ pub(super) struct Header {
 }
 
 /// A directory entry whose data has not been located yet.
-struct Directory {
+struct DirectoryEntry {
     name: String,
     shape: Vec<usize>,
     quant: QuantType,
@@ -58,7 +58,7 @@ impl Header {
         let entry_count = cursor.count("metadata count", MAX_METADATA_ENTRIES, 8 + 4 + 1)?;
         let metadata = read_metadata(&mut cursor, entry_count)?;
         let entries = (0..tensor_count)
-            .map(|_| Directory::read(&mut cursor))
+            .map(|_| DirectoryEntry::read(&mut cursor))
             .collect::<Result<Vec<_>, _>>()?;
         let data = aligned(cursor.offset(), alignment(&metadata)?);
         let tensors = locate(entries, data, file.len(), alignment(&metadata)?)?;
@@ -116,7 +116,7 @@ fn aligned(offset: usize, alignment: u64) -> u64 {
     (offset as u64).next_multiple_of(alignment)
 }
 
-impl Directory {
+impl DirectoryEntry {
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, Fault> {
         let name = cursor.string("tensor name")?;
         let offset = cursor.offset();
@@ -185,9 +185,9 @@ fn shape_and_size(stored: &[u64], quant: QuantType) -> Result<(Vec<usize>, u64),
 }
 
 /// Turns offsets into ranges of the file, and refuses those outside it, off the alignment or over each other.
-fn locate(entries: Vec<Directory>, data: u64, file: usize, alignment: u64) -> Result<Vec<TensorInfo>, Fault> {
+fn locate(entries: Vec<DirectoryEntry>, data: u64, file: usize, alignment: u64) -> Result<Vec<TensorInfo>, Fault> {
     let section = (file as u64).saturating_sub(data);
-    let fault = |entry: &Directory, reason| Fault::TensorRange {
+    let fault = |entry: &DirectoryEntry, reason| Fault::TensorRange {
         tensor: entry.name.clone(),
         offset: entry.offset,
         size: entry.size,

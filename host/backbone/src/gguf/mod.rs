@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-pub use error::{GgufError, Optional};
+pub use error::{Fault, GgufError, Optional};
 pub use metadata::{Array, Value};
 pub use quant::QuantType;
 pub use tensor::TensorInfo;

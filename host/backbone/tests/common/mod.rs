@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
@@ -79,4 +80,21 @@ pub fn greedy(backbone: &Backbone, prompt: &[u32], count: usize) -> Result<Vec<u
             Positions::Last,
         )?;
     }
+}
+
+/// A copy of a fixture's folder that a test may change.
+pub fn copy_of(model: &str) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(fixture(model)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    copy
+}
+
+pub fn edit_config(folder: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
+    let path = folder.join("config.json");
+    let mut config = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    edit(&mut config);
+    fs::write(path, serde_json::to_vec(&config).unwrap()).unwrap();
 }
