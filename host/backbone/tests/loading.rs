@@ -113,7 +113,7 @@ fn a_folder_with_damaged_files_is_refused_by_name() {
          file in the same folder"
     );
     let absent = load_error("tiny-llama", |folder| {
-        fs::remove_file(folder.join("model-00002-of-00002.safetensors")).unwrap()
+        fs::remove_file(folder.join("model-00002-of-00002.safetensors")).unwrap();
     });
     assert!(
         absent.starts_with("MODEL/model-00002-of-00002.safetensors: No such file"),
