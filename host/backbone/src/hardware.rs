@@ -74,9 +74,9 @@ impl LoadOptions {
 
 /// Whether the CPU has instructions that multiply `bf16`. Without them it is emulated, slower than `f32`.
 ///
-/// With them it is the default for both halves of generation: one core of a Zen 4 took 1.1 s of CPU time instead of 1.6
-/// to 2.0 for the prefill of 512 tokens with the 135M model, and 55 ms instead of 75 for a decoded token, which mostly
-/// reads weights (`examples/generate_speed.rs`).
+/// With them it is the default for both halves of generation. Medians of CPU time on one core of a Zen 4, 135M model, as
+/// `examples/generate_speed.rs` runs it: 1.6 s in `f32` against 1.0 s for the prefill of 512 tokens, and 61 ms against
+/// 46 ms for a decoded token, most of which is reading the weights.
 #[cfg(target_arch = "x86_64")]
 fn cpu_multiplies_bf16() -> bool {
     std::arch::is_x86_feature_detected!("avx512bf16")
