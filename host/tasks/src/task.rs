@@ -113,10 +113,18 @@ fn run<R>(
     // The clock may be about to tick: one more, so that a call never gets less than its time.
     let ticks = limits.call_time.as_millis().div_ceil(TICK.as_millis()) + 1;
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
-    let result = pre
-        .instantiate(&mut store)
-        .and_then(|task: bindings::Task| export(task.transducer_task_handler(), &mut store));
-    match result {
+    let task: bindings::Task = match pre.instantiate(&mut store) {
+        Ok(task) => task,
+        // The types of exports are looked at here, and nothing has been returned yet that could be invalid.
+        Err(error) => match fault(&error, call, &limits) {
+            TaskError::InvalidOutput { .. } => {
+                let message = format!("{error:#}");
+                return Err(TaskError::WrongType { message });
+            }
+            fault => return Err(fault),
+        },
+    };
+    match export(task.transducer_task_handler(), &mut store) {
         Ok(value) => Ok((value, store.into_data())),
         Err(error) => Err(fault(&error, call, &limits)),
     }
@@ -183,10 +191,14 @@ fn fault(error: &wasmtime::Error, call: Call, limits: &TaskLimits) -> TaskError 
             limit: limits.instances,
         };
     }
-    TaskError::Trap {
-        call,
-        what,
-        backtrace: backtrace(error),
+    // What is no fault of the guest's code is a value that does not fit: a handle that does not exist.
+    match error.downcast_ref::<Trap>() {
+        Some(_) => TaskError::Trap {
+            call,
+            what,
+            backtrace: backtrace(error),
+        },
+        None => TaskError::InvalidOutput { call, message: what },
     }
 }
 
