@@ -151,7 +151,7 @@ impl Guest {
 
 /// The world's WIT as one text, for tests that change it.
 pub(crate) fn world() -> String {
-    ["world", "types", "log", "cpg"].map(|name| read_wit(name)).concat()
+    ["world", "types", "log", "cpg"].map(read_wit).concat()
 }
 
 fn read_wit(name: &str) -> String {

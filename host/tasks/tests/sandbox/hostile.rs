@@ -88,7 +88,7 @@ fn endless_guests_are_stopped() {
                 set(
                     &mut g.prepare,
                     "(loop $again (call $log (i32.const 0) (i32.const 0) (i32.const 1)) (br $again))",
-                )
+                );
             },
             "DeadlineExceeded",
             "in `prepare`",
@@ -116,7 +116,7 @@ fn greedy_guests_are_stopped() {
                 set(
                     &mut g.prepare,
                     "(loop $again (drop (memory.grow (i32.const 16))) (br $again))",
-                )
+                );
             },
             "OutOfMemory",
             "the limit is 33554432",

@@ -51,9 +51,8 @@ fn logged(times: u32, message: &[u8]) -> Vec<String> {
     guest.prepare = format!(
         "(local $left i32) (local.set $left (i32.const {times}))
          (loop $again
-            (call $log (i32.const 2) (i32.load (i32.const {at})) (i32.load offset=4 (i32.const {at})))
-            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))",
-        at = SCRATCH
+            (call $log (i32.const 2) (i32.load (i32.const {SCRATCH})) (i32.load offset=4 (i32.const {SCRATCH})))
+            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))"
     );
     let task = ENGINE.compile(&guest.component()).expect("a task");
     let lines = Lines::default();
