@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use serde_json::Value;
 
 /// The repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     // This suite belongs to the package in host/cli.
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
@@ -15,12 +15,12 @@ pub fn root() -> PathBuf {
         .expect("the repository is there")
 }
 
-pub fn fixture(name: &str) -> String {
+pub(crate) fn fixture(name: &str) -> String {
     root().join("tests/e2e/fixtures").join(name).display().to_string()
 }
 
 /// The program, with the front ends that cargo built beside it, and the adapters of the repository.
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_transducer-host"));
     command
         .current_dir(root())
@@ -36,17 +36,17 @@ fn front_ends() -> PathBuf {
 }
 
 /// What a finished program left.
-pub struct Finished {
-    pub success: bool,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Finished {
+    pub(crate) success: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-pub fn run(args: &[&str]) -> Finished {
+pub(crate) fn run(args: &[&str]) -> Finished {
     finish(program().args(args))
 }
 
-pub fn finish(command: &mut Command) -> Finished {
+pub(crate) fn finish(command: &mut Command) -> Finished {
     let output = command.output().expect("the program starts");
     Finished {
         success: output.status.success(),
@@ -57,7 +57,7 @@ pub fn finish(command: &mut Command) -> Finished {
 
 /// Standard output of a run that must succeed.
 #[track_caller]
-pub fn stdout(args: &[&str]) -> String {
+pub(crate) fn stdout(args: &[&str]) -> String {
     let finished = run(args);
     assert!(finished.success, "{args:?} failed: {}", finished.stderr);
     finished.stdout
@@ -65,7 +65,7 @@ pub fn stdout(args: &[&str]) -> String {
 
 /// Standard error of a run that must fail.
 #[track_caller]
-pub fn failure(args: &[&str]) -> String {
+pub(crate) fn failure(args: &[&str]) -> String {
     let finished = run(args);
     assert!(!finished.success, "{args:?} succeeded: {}", finished.stdout);
     assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
@@ -73,20 +73,20 @@ pub fn failure(args: &[&str]) -> String {
 }
 
 #[track_caller]
-pub fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
 
 /// A running server.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     stderr: BufReader<ChildStderr>,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Server {
     /// Started, and listening.
-    pub fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = program()
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(args)
@@ -104,7 +104,7 @@ impl Server {
     }
 
     /// Reads what the server says until a line begins like this, and returns all of it.
-    pub fn wait_for(&mut self, start: &str) -> String {
+    pub(crate) fn wait_for(&mut self, start: &str) -> String {
         let mut text = String::new();
         loop {
             let mut line = String::new();
@@ -117,7 +117,7 @@ impl Server {
         }
     }
 
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let status = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
             .status();
@@ -125,11 +125,11 @@ impl Server {
     }
 
     /// Whether it ended with success.
-    pub fn end(mut self) -> bool {
+    pub(crate) fn end(mut self) -> bool {
         self.child.wait().expect("a child can be waited for").success()
     }
 
-    pub fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         let agent = agent();
         let mut response = agent.get(format!("{}{path}", self.url)).call().expect("an answer");
         (
@@ -138,7 +138,7 @@ impl Server {
         )
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let agent = agent();
         let mut response = agent
             .post(format!("{}{path}", self.url))
@@ -150,7 +150,7 @@ impl Server {
         )
     }
 
-    pub fn post_for_text(&self, path: &str, body: &Value) -> String {
+    pub(crate) fn post_for_text(&self, path: &str, body: &Value) -> String {
         let agent = agent();
         let mut response = agent
             .post(format!("{}{path}", self.url))

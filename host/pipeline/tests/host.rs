@@ -122,7 +122,12 @@ fn weights(seed: i64, shape: impl Fn(&mut TransducerConfig)) -> Vec<u8> {
 }
 
 fn ask(host: &Host, adapter: &str, body: &str) -> Result<(Answer, String), RequestError> {
-    let request = Request { adapter, body, cancel: Cancel::default(), time_limit: None };
+    let request = Request {
+        adapter,
+        body,
+        cancel: Cancel::default(),
+        time_limit: None,
+    };
     let mut text = String::new();
     let answer = host.answer(&request, &mut |event| {
         if let Event::Text(piece) = event {
@@ -140,7 +145,10 @@ fn written(host: &Host, adapter: &str, body: &str) -> String {
 
 #[test]
 fn weights_change_the_answer_and_an_untrained_transducer_does_not() {
-    let other_shape = |text: String| text.replace("width = 16", "width = 8").replace("layers = 2", "layers = 1");
+    let other_shape = |text: String| {
+        text.replace("width = 16", "width = 8")
+            .replace("layers = 2", "layers = 1")
+    };
     let host = Adapters::new()
         .add("untrained", None)
         .add_edited("untrained-too", None, other_shape)
@@ -149,7 +157,11 @@ fn weights_change_the_answer_and_an_untrained_transducer_does_not() {
         .load();
     let frozen = written(&host, "untrained", REQUEST);
     assert!(!frozen.is_empty());
-    assert_eq!(frozen, written(&host, "untrained-too", REQUEST), "whatever its shape, it changes nothing");
+    assert_eq!(
+        frozen,
+        written(&host, "untrained-too", REQUEST),
+        "whatever its shape, it changes nothing"
+    );
     let (one, two) = (written(&host, "one", REQUEST), written(&host, "two", REQUEST));
     assert_ne!(frozen, one);
     assert_ne!(frozen, two);
@@ -159,7 +171,10 @@ fn weights_change_the_answer_and_an_untrained_transducer_does_not() {
 
 #[test]
 fn requests_for_different_adapters_at_once_are_answered_as_if_alone() {
-    let host = Adapters::new().add("one", Some(&weights(1, |_| ()))).add("two", Some(&weights(2, |_| ()))).load();
+    let host = Adapters::new()
+        .add("one", Some(&weights(1, |_| ())))
+        .add("two", Some(&weights(2, |_| ())))
+        .load();
     let alone = [written(&host, "one", REQUEST), written(&host, "two", REQUEST)];
     std::thread::scope(|scope| {
         let host = &host;
@@ -176,12 +191,21 @@ fn requests_for_different_adapters_at_once_are_answered_as_if_alone() {
 fn an_answer_says_who_gave_it_and_where_the_time_went() {
     let host = Adapters::new().add("one", None).load();
     let (answer, text) = ask(&host, "one", REQUEST).unwrap();
-    let AdapterState::Ready(info) = &host.adapters()[0].state else { panic!("the bundle is good") };
+    let AdapterState::Ready(info) = &host.adapters()[0].state else {
+        panic!("the bundle is good")
+    };
     assert_eq!((answer.adapter.as_str(), &answer.generation), ("one", &info.generation));
-    assert!(!info.trained && answer.usage.prompt_tokens > REQUEST.len() / 4, "{answer:?}");
+    assert!(
+        !info.trained && answer.usage.prompt_tokens > REQUEST.len() / 4,
+        "{answer:?}"
+    );
     assert!(answer.usage.completion_tokens > 0 || text.is_empty());
     let stages: f64 = answer.timings.stages().iter().map(|(_, ms)| ms).sum();
-    assert!(stages > 0.0 && stages <= answer.timings.total_ms, "{:?}", answer.timings);
+    assert!(
+        stages > 0.0 && stages <= answer.timings.total_ms,
+        "{:?}",
+        answer.timings
+    );
 }
 
 /// The one bundle is broken, and says why.
@@ -189,7 +213,9 @@ fn an_answer_says_who_gave_it_and_where_the_time_went() {
 fn check_broken(adapters: &Adapters, expected: &[&str]) {
     let host = adapters.load();
     let statuses = host.adapters();
-    let AdapterState::Broken { error } = &statuses[0].state else { panic!("the bundle was accepted") };
+    let AdapterState::Broken { error } = &statuses[0].state else {
+        panic!("the bundle was accepted")
+    };
     for text in expected {
         assert!(error.contains(text), "{text:?} is not in: {error}");
     }
@@ -200,7 +226,10 @@ fn check_broken(adapters: &Adapters, expected: &[&str]) {
 #[test]
 fn weights_that_do_not_fit_are_refused() {
     let good = weights(1, |_| ());
-    check_broken(&Adapters::new().add("cut", Some(&good[..good.len() - 1])), &["transducer"]);
+    check_broken(
+        &Adapters::new().add("cut", Some(&good[..good.len() - 1])),
+        &["transducer"],
+    );
     check_broken(&Adapters::new().add("empty", Some(b"")), &["transducer"]);
     let narrow = weights(1, |config| config.width = 8);
     check_broken(&Adapters::new().add("narrow", Some(&narrow)), &["width", "16", "8"]);
@@ -220,10 +249,19 @@ fn bundles_for_another_host_are_refused() {
             text.replace(from, to)
         })
     };
-    check_broken(&edited("family = \"llama\"", "family = \"qwen2\""), &["family", "qwen2", "llama"]);
-    check_broken(&edited("hidden-size = 32", "hidden-size = 64"), &["hidden size", "64", "32"]);
+    check_broken(
+        &edited("family = \"llama\"", "family = \"qwen2\""),
+        &["family", "qwen2", "llama"],
+    );
+    check_broken(
+        &edited("hidden-size = 32", "hidden-size = 64"),
+        &["hidden size", "64", "32"],
+    );
     check_broken(&edited("cpg-schema = 1", "cpg-schema = 99"), &["CPG schema 99"]);
-    check_broken(&edited("languages = [\"java\"]", "languages = [\"cobol\"]"), &["`cobol`", "java"]);
+    check_broken(
+        &edited("languages = [\"java\"]", "languages = [\"cobol\"]"),
+        &["`cobol`", "java"],
+    );
     check_broken(&edited("heads = 2", "heads = 3"), &["heads"]);
 }
 
@@ -231,12 +269,18 @@ fn bundles_for_another_host_are_refused() {
 fn requests_that_cannot_be_answered_have_names() {
     let host = Adapters::new().add("one", None).load();
     let error = |body: &str| ask(&host, "one", body).unwrap_err();
-    assert!(matches!(ask(&host, "two", REQUEST).unwrap_err(), RequestError::UnknownAdapter { .. }));
+    assert!(matches!(
+        ask(&host, "two", REQUEST).unwrap_err(),
+        RequestError::UnknownAdapter { .. }
+    ));
     assert!(matches!(error("{}"), RequestError::Rejected(_)));
     assert!(matches!(error("nonsense"), RequestError::Rejected(_)));
     let long = format!(r#"{{"code": "{}"}}"#, "f(); ".repeat(2000));
     assert!(matches!(error(&long), RequestError::TooLong { .. }));
-    assert!(!written(&host, "one", REQUEST).is_empty(), "and the next one is answered");
+    assert!(
+        !written(&host, "one", REQUEST).is_empty(),
+        "and the next one is answered"
+    );
 }
 
 #[test]
@@ -244,15 +288,26 @@ fn a_request_ends_when_nobody_wants_its_answer() {
     let host = Adapters::new().add("one", None).load();
     let cancel = Cancel::default();
     cancel.cancel();
-    let request = Request { adapter: "one", body: REQUEST, cancel, time_limit: None };
+    let request = Request {
+        adapter: "one",
+        body: REQUEST,
+        cancel,
+        time_limit: None,
+    };
     let error = host.answer(&request, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(error, RequestError::Cancelled), "{error}");
 
-    let request = Request { cancel: Cancel::default(), ..request };
+    let request = Request {
+        cancel: Cancel::default(),
+        ..request
+    };
     let error = host.answer(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
     assert!(matches!(error, RequestError::Cancelled), "{error}");
 
-    let request = Request { time_limit: Some(Duration::ZERO), ..request };
+    let request = Request {
+        time_limit: Some(Duration::ZERO),
+        ..request
+    };
     let error = host.answer(&request, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(error, RequestError::Deadline(_)), "{error}");
 }

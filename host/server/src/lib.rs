@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, Request};
 use tokio::net::TcpListener;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
@@ -128,7 +127,6 @@ pub async fn serve(
 /// Every route, with what all of them have in common.
 fn router(server: Arc<Server>) -> Router {
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-    let body_limit = DefaultBodyLimit::max(server.options.max_body_bytes);
     let trace = TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
         let id = request
             .extensions()
@@ -138,7 +136,6 @@ fn router(server: Arc<Server>) -> Router {
         tracing::info_span!("http", method = %request.method(), path = request.uri().path(), id)
     });
     routes::all()
-        .layer(body_limit)
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(trace)
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
