@@ -90,7 +90,6 @@ impl HostArgs {
             front_ends: self.frontends.dir()?,
             precision,
             threads,
-            ..HostOptions::default()
         })
     }
 

@@ -21,7 +21,7 @@ pub enum LoadError {
         /// File or folder.
         path: PathBuf,
         /// Why.
-        source: BackboneError,
+        source: Box<BackboneError>,
     },
     /// The CPG front ends.
     #[error("the CPG front ends: {0}")]

@@ -265,7 +265,7 @@ fn load_model(options: &HostOptions, stage: &dyn Fn(&str)) -> Result<Backbone, L
     };
     Backbone::load_with_progress(&options.model, &load, progress).map_err(|source| LoadError::Model {
         path: options.model.clone(),
-        source,
+        source: source.into(),
     })
 }
 

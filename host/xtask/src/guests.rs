@@ -38,7 +38,7 @@ const MAX_TASK_BYTES: usize = 150_000;
 ///
 /// # Errors
 /// When there is no toolchain for WebAssembly (the message says what to install), or the build fails.
-pub fn build_tasks(root: &Path) -> Result<()> {
+pub(crate) fn build_tasks(root: &Path) -> Result<()> {
     let target_dir = root.join("target").join("guests");
     let mut cargo = Toolchain::find(root)?.cargo(root);
     cargo
@@ -76,7 +76,7 @@ pub fn build_tasks(root: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Names the first task that is missing or was built from other sources.
-pub fn check_tasks(root: &Path) -> Result<()> {
+pub(crate) fn check_tasks(root: &Path) -> Result<()> {
     for (package, adapter) in TASKS {
         let path = task_path(root, adapter);
         let wasm =
