@@ -69,6 +69,8 @@ fn serve(root: &Path, args: &[String]) -> Result<()> {
         ],
     )?;
     let mut host = Command::new(target_dir(root).join("debug").join("transducer-host"));
+    // The setting of .cargo/config.toml is for tests side by side; a host by itself decodes faster without it.
+    host.env_remove("OMP_WAIT_POLICY");
     host.current_dir(root)
         .env("TRANSDUCER_MODEL", &provided.model)
         .args(["serve", "--adapters", "adapters"])
