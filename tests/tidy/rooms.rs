@@ -12,10 +12,7 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         "transducer-cpg",
         &["tree-sitter", "tch", "wasmtime", "axum", "abi_stable", "libloading"],
     ),
-    (
-        "transducer-frontend",
-        &["tree-sitter", "tch", "wasmtime", "axum", "libloading"],
-    ),
+    ("transducer-frontend", &["tree-sitter", "tch", "wasmtime", "axum"]),
     ("transducer-frontends", &["tch", "wasmtime", "axum", "tree-sitter"]),
     (
         "transducer-tasks",

@@ -20,15 +20,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Log filter, such as `info` or `transducer_server=debug`
-    #[arg(
-        long,
-        global = true,
-        env = "TRANSDUCER_LOG",
-        default_value = "warn",
-        value_name = "FILTER"
-    )]
-    log: String,
+    /// Log filter, such as `debug` or `transducer_server=debug` [default: info when serving, else warn]
+    #[arg(long, global = true, env = "TRANSDUCER_LOG", value_name = "FILTER")]
+    log: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -45,7 +39,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = log_to_stderr(&cli.log).and_then(|()| match cli.command {
+    let usual = if matches!(cli.command, Command::Serve(_)) {
+        "info"
+    } else {
+        "warn"
+    };
+    let result = log_to_stderr(cli.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Serve(args) => commands::serve::run(args),
         Command::Cpg(args) => commands::cpg::run(&args),

@@ -81,7 +81,7 @@ impl Adapter {
             });
         }
         let transducer = transducer(&manifest.transducer, weights.as_deref(), backbone)?;
-        let limits = limits(manifest.memory, manifest.deadline, tasks.limits());
+        let limits = limits(manifest.memory, manifest.deadline, tasks.limits())?;
         let task = tasks.compile_with(&component, limits)?;
         let info = AdapterInfo {
             version: manifest.version.to_string(),
@@ -104,13 +104,36 @@ impl Adapter {
     }
 }
 
-/// What a bundle asks for, which may not be more than the host gives.
-fn limits(memory: Option<usize>, deadline: Option<Duration>, most: &TaskLimits) -> TaskLimits {
-    TaskLimits {
-        memory_bytes: memory.unwrap_or(most.memory_bytes).min(most.memory_bytes),
-        call_time: deadline.unwrap_or(most.call_time).min(most.call_time),
-        ..most.clone()
+/// Most memory that a bundle may ask for, for one call of its task. A task in a scripting language carries an interpreter;
+/// what needs more than this does more than pre- and post-processing.
+const MOST_MEMORY: usize = 256 << 20;
+
+/// Most time that a bundle may ask for, for one call of its task: what a person waits for without a sign of life.
+const MOST_TIME: Duration = Duration::from_secs(5);
+
+/// The default budget, with what the bundle asks for beyond it (or renounces).
+fn limits(memory: Option<usize>, time: Option<Duration>, usual: &TaskLimits) -> Result<TaskLimits, AdapterError> {
+    if let Some(asked) = memory.filter(|&asked| asked > MOST_MEMORY) {
+        let (asked, most) = (format!("{} MiB", asked >> 20), format!("{} MiB", MOST_MEMORY >> 20));
+        return Err(AdapterError::Greedy {
+            key: "limits.memory-mib",
+            asked,
+            most,
+        });
     }
+    if let Some(asked) = time.filter(|&asked| asked > MOST_TIME) {
+        let (asked, most) = (format!("{asked:?}"), format!("{MOST_TIME:?}"));
+        return Err(AdapterError::Greedy {
+            key: "limits.deadline-ms",
+            asked,
+            most,
+        });
+    }
+    Ok(TaskLimits {
+        memory_bytes: memory.unwrap_or(usual.memory_bytes),
+        call_time: time.unwrap_or(usual.call_time),
+        ..usual.clone()
+    })
 }
 
 /// A transducer for another model would run and answer nonsense, so the pin is compared before anything else.

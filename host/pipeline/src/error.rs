@@ -92,6 +92,16 @@ pub enum AdapterError {
         /// In the weights' metadata.
         weights: String,
     },
+    /// It asks for more than a task may have.
+    #[error("`{key}` asks for {asked}, this host gives at most {most}")]
+    Greedy {
+        /// The manifest's key.
+        key: &'static str,
+        /// What it asks for.
+        asked: String,
+        /// The host's policy.
+        most: String,
+    },
     /// Its component.
     #[error("its task: {0}")]
     Task(#[from] TaskError),

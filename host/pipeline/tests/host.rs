@@ -263,6 +263,13 @@ fn bundles_for_another_host_are_refused() {
         &["`cobol`", "java"],
     );
     check_broken(&edited("heads = 2", "heads = 3"), &["heads"]);
+    let asks = |limit: &'static str| {
+        Adapters::new().add_edited("greedy", None, move |text| format!("{text}\n[limits]\n{limit}\n"))
+    };
+    check_broken(&asks("memory-mib = 1024"), &["1024 MiB", "at most 256 MiB"]);
+    check_broken(&asks("deadline-ms = 6000"), &["6s", "at most 5s"]);
+    // A megabyte is too little for this task, and the budget is what it asked for.
+    check_broken(&asks("memory-mib = 1"), &["memory", "1048576"]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ const TASKS: [(&str, &str); 3] = [
 const SHARED_SOURCES: [&str; 2] = ["sdk/task", "sdk/wit/1.0.0"];
 
 /// The guests' workspace.
-const MANIFEST: &str = "sdk/task/Cargo.toml";
+pub(crate) const MANIFEST: &str = "sdk/task/Cargo.toml";
 
 const TARGET: &str = "wasm32-unknown-unknown";
 

@@ -83,6 +83,11 @@ fn test(root: &Path, args: &[String]) -> Result<()> {
     let provided = provision::ensure(root)?;
     let mut arguments = vec!["test", "--workspace"];
     arguments.extend(args.iter().map(String::as_str));
+    cargo(root, &provided, &arguments)?;
+    // The tasks have a workspace of their own, since they are compiled for WebAssembly; their tests run here.
+    let mut arguments = vec!["test", "--workspace", "--locked", "--manifest-path", guests::MANIFEST];
+    arguments.extend(["--target-dir", "target/guests"]);
+    arguments.extend(args.iter().map(String::as_str));
     cargo(root, &provided, &arguments)
 }
 

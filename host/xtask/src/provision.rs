@@ -178,12 +178,10 @@ fn fetch(local: &Path, archive: &Archive) -> Result<PathBuf> {
         "-m",
         "pip",
         "download",
-        "--quiet",
         "--progress-bar",
         "on",
         "--disable-pip-version-check",
     ]);
-    // Not --quiet in the sense of silent: pip then still draws the bar of a download.
     pip.args(["--no-deps", "--only-binary=:all:", "--resume-retries", "10", "--dest"])
         .arg(&downloads);
     if archive.file.contains("-cp312-") {
@@ -247,6 +245,8 @@ fn newer_pip(python: &Path, local: &Path) -> Result<Option<PathBuf>> {
     if !dir.join("pip").exists() {
         let (major, minor) = PIP_THAT_RESUMES;
         let status = Command::new(python)
+            // In a folder of its own nothing can clash, so pip need not warn root.
+            .env("PIP_ROOT_USER_ACTION", "ignore")
             .args([
                 "-m",
                 "pip",
