@@ -4,7 +4,7 @@
 //! git-ignored folder, `.local/`. Every task that needs it runs it first.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -43,10 +43,19 @@ enum Task {
     },
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run_task(Args::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_task(task: Task) -> Result<()> {
     let root = workspace_root()?;
-    match args.task {
+    match task {
         Task::Setup => provision::ensure(&root).map(drop),
         Task::Serve { args } => serve(&root, &args),
         Task::Tasks { check: true } => guests::check_tasks(&root),
