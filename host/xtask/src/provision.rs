@@ -260,7 +260,7 @@ fn newer_pip(python: &Path, local: &Path) -> Result<Option<PathBuf>> {
             .status()?;
         ensure!(
             status.success(),
-            "pip {} cannot continue broken downloads, and a newer one could not be installed: is there a network?",
+            "{} cannot continue broken downloads, and a newer one could not be installed: is there a network, and does pip reach its index?",
             text.trim()
         );
     }
