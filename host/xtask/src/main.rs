@@ -78,7 +78,7 @@ fn serve(root: &Path, args: &[String]) -> Result<()> {
         ],
     )?;
     let mut host = Command::new(target_dir(root).join("debug").join("transducer-host"));
-    // The setting of .cargo/config.toml is for tests side by side; a host by itself decodes faster without it.
+    // The setting of .cargo/config.toml is for tests side by side; a host is left to libtorch's default.
     host.env_remove("OMP_WAIT_POLICY");
     host.current_dir(root)
         .env("TRANSDUCER_MODEL", &provided.model)
