@@ -61,7 +61,7 @@ fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Re
     // What no Java has is replaced before anything is parsed: to recover from it costs the parser many times a parse.
     let (text, notes) = patched(source);
     let tree = parse(parser, &text, budget)?;
-    let syntax = Syntax::read(&tree, 0, source.len());
+    let syntax = Syntax::read(&tree, 0, source);
     let all = syntax.children(0).collect();
     let as_it_stands = Reading {
         syntax,
@@ -74,7 +74,7 @@ fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Re
     // On a line of its own: the source may end in a comment.
     let wrapped = format!("{WRAPPER}{text}\n}}");
     let tree = parse(parser, &wrapped, budget)?;
-    let syntax = Syntax::read(&tree, WRAPPER.len(), source.len());
+    let syntax = Syntax::read(&tree, WRAPPER.len(), source);
     match tops(&syntax) {
         Some(tops) if syntax.damage < as_it_stands.syntax.damage => Ok(Reading {
             syntax,
@@ -135,6 +135,12 @@ fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
                 let bytes = bytes.to_mut();
                 bytes[start] = b'_';
                 bytes[end - 1] = b'_';
+                // A blank behind it takes the semicolon that it lacks; without one the parser has to guess.
+                if next_word(source.as_bytes(), end) != Some(b';')
+                    && let Some(blank) = bytes.get_mut(end).filter(|byte| byte.is_ascii_whitespace())
+                {
+                    *blank = b';';
+                }
                 notes.push(format!("read the placeholder `{}` as a name", &source[start..end]));
             }
             Piece::Ellipsis { start } => {
@@ -268,12 +274,12 @@ impl Scanner<'_> {
     }
 
     fn ends_statement(&self, at: usize) -> bool {
-        let next = self
-            .source
-            .get(at..)
-            .unwrap_or_default()
-            .iter()
-            .find(|byte| !byte.is_ascii_whitespace());
-        matches!(next, None | Some(b';' | b'}'))
+        matches!(next_word(self.source, at), None | Some(b';' | b'}'))
     }
+}
+
+/// The first byte from a place on that is no blank.
+fn next_word(source: &[u8], at: usize) -> Option<u8> {
+    let rest = source.get(at..).unwrap_or_default();
+    rest.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }

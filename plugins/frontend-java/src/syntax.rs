@@ -270,6 +270,31 @@ pub(crate) struct Syntax {
     pub(crate) damage: usize,
 }
 
+/// Tells lines, asked for bytes in ascending order.
+struct Lines<'a> {
+    source: &'a [u8],
+    at: usize,
+    line: u32,
+}
+
+impl<'a> Lines<'a> {
+    fn of(source: &'a str) -> Self {
+        Self {
+            source: source.as_bytes(),
+            at: 0,
+            line: 1,
+        }
+    }
+
+    /// The line of a byte, from 1.
+    fn line_of(&mut self, byte: u32) -> u32 {
+        let passed = self.source.get(self.at..byte as usize).unwrap_or_default();
+        self.line += passed.iter().filter(|&&byte| byte == b'\n').count() as u32;
+        self.at = self.at.max(byte as usize);
+        self.line
+    }
+}
+
 /// What the ids of the grammar's kinds and fields mean here.
 struct Grammar {
     kinds: Vec<Kind>,
@@ -298,10 +323,11 @@ static GRAMMAR: LazyLock<Grammar> = LazyLock::new(|| {
 });
 
 impl Syntax {
-    /// Reads a tree, without recursion: source nests as deep as it likes. The text parsed was the source with `prefix` bytes
-    /// put in front and maybe something behind: positions are those in the source, `source_len` bytes long.
-    pub(crate) fn read(tree: &Tree, prefix: usize, source_len: usize) -> Self {
+    /// Reads a tree, without recursion: source nests as deep as it likes. The text parsed was the source, some of its bytes
+    /// replaced, with `prefix` bytes put in front and maybe something behind: positions and lines are those of the source.
+    pub(crate) fn read(tree: &Tree, prefix: usize, source: &str) -> Self {
         let grammar = &*GRAMMAR;
+        let mut lines = Lines::of(source);
         let mut cursor = tree.walk();
         let mut syntax = Syntax::default();
         let mut ancestors: Vec<SyntaxId> = Vec::new();
@@ -318,7 +344,7 @@ impl Syntax {
             let kept =
                 kind != Kind::Token || field == Field::Operator || grammar.kept_tokens[usize::from(node.kind_id())];
             let missing = node.is_missing();
-            let in_source = |byte: usize| byte.saturating_sub(prefix).min(source_len) as u32;
+            let in_source = |byte: usize| byte.saturating_sub(prefix).min(source.len()) as u32;
             let (start, end) = (in_source(node.start_byte()), in_source(node.end_byte()));
             if kind == Kind::Error && ancestors.last().is_none_or(|&id| syntax.nodes[id].kind != Kind::Error) {
                 syntax.damage += (end - start) as usize;
@@ -326,7 +352,7 @@ impl Syntax {
             syntax.damage += usize::from(missing || kind == Kind::Error);
             let id = syntax.nodes.len();
             if kept || missing {
-                let line = node.start_position().row as u32 + 1;
+                let line = lines.line_of(start);
                 syntax.nodes.push(SyntaxNode {
                     kind,
                     field,
