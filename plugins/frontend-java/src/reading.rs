@@ -226,7 +226,7 @@ impl Iterator for Scanner<'_> {
                 }
                 b'"' if rest.starts_with(b"\"\"\"") => {
                     self.at += 2;
-                    self.skip_past(b"\"\"\"");
+                    self.skip_text_block();
                 }
                 b'"' | b'\'' => self.skip_literal(byte),
                 b'<' if at_statement => {
@@ -257,6 +257,17 @@ impl Scanner<'_> {
         let rest = &self.source[self.at.min(self.source.len())..];
         let found = rest.windows(end.len()).position(|window| window == end);
         self.at = found.map_or(self.source.len(), |found| self.at + found + end.len());
+    }
+
+    /// To the end of a text block, past escaped quotes.
+    fn skip_text_block(&mut self) {
+        while let Some(&byte) = self.source.get(self.at) {
+            if self.source[self.at..].starts_with(b"\"\"\"") {
+                self.at += 3;
+                return;
+            }
+            self.at += if byte == b'\\' { 2 } else { 1 };
+        }
     }
 
     /// To the end of a string or character, or of the line that it does not end on.

@@ -107,6 +107,7 @@ named_kinds! {
     MethodInvocation = "method_invocation",
     MethodReference = "method_reference",
     Modifiers = "modifiers",
+    Module = "module_declaration",
     Null = "null_literal",
     ObjectCreation = "object_creation_expression",
     OctalInteger = "octal_integer_literal",
@@ -196,6 +197,7 @@ impl Kind {
                 | Kind::Import
                 | Kind::InterfaceDeclaration
                 | Kind::MethodDeclaration
+                | Kind::Module
                 | Kind::Package
                 | Kind::RecordDeclaration
                 | Kind::StaticInitializer

@@ -9,7 +9,7 @@ impl Lowering<'_> {
     /// Lowers a declaration; `false` where the syntax is none.
     pub(super) fn declaration(&mut self, syntax: SyntaxId, task: Task) -> bool {
         match self.syntax.kind(syntax) {
-            Kind::Package => self.named_by_path(NodeKind::NamespaceBlock, syntax, task),
+            Kind::Package | Kind::Module => self.named_by_path(NodeKind::NamespaceBlock, syntax, task),
             Kind::Import => self.named_by_path(NodeKind::Import, syntax, task),
             Kind::ClassDeclaration
             | Kind::InterfaceDeclaration
@@ -98,7 +98,7 @@ impl Lowering<'_> {
         true
     }
 
-    /// `package a.b;`, `import static a.b.*;`: named by what stands after the keywords.
+    /// `package a.b;`, `module a.b { … }`, `import static a.b.*;`: named by what stands after the keywords.
     fn named_by_path(&mut self, kind: NodeKind, syntax: SyntaxId, task: Task) {
         let is_path = |id: &SyntaxId| matches!(self.syntax.kind(*id), Kind::Identifier | Kind::ScopedIdentifier);
         let path = self.syntax.children(syntax).find(is_path);

@@ -95,7 +95,7 @@ impl Lowering<'_> {
             Kind::TypePattern | Kind::RecordPatternComponent => self.type_pattern(syntax, task),
             Kind::RecordPattern => self.record_pattern(syntax, task),
             Kind::UnderscorePattern => {
-                self.add(task, NodeKind::Identifier, syntax, NameId::EMPTY);
+                self.add(task, NodeKind::Local, syntax, NameId::EMPTY);
             }
             _ => return false,
         }
@@ -215,11 +215,18 @@ impl Lowering<'_> {
             match self.syntax.node(child).field {
                 Field::Object => self.push(call, What::Node(child), 0, Role::Receiver),
                 Field::Arguments => self.push_arguments(call, child),
-                Field::TypeArguments => self.push_all(call, child),
+                Field::TypeArguments => self.type_arguments(call, child),
                 Field::Name | Field::Constructor => {}
                 _ if self.syntax.kind(child) == Kind::Super => {}
                 _ => self.push(call, What::Node(child), 0, Role::Plain),
             }
+        }
+    }
+
+    /// The types in `this.<A, B>call()`: they are no arguments, and nothing is evaluated.
+    fn type_arguments(&mut self, parent: NodeId, types: SyntaxId) {
+        for typed in self.syntax.children(types) {
+            self.push(parent, What::Node(typed), 0, Role::Plain);
         }
     }
 
@@ -237,7 +244,7 @@ impl Lowering<'_> {
             match self.syntax.node(child).field {
                 Field::Type => self.push(call, What::Node(child), 0, Role::Plain),
                 Field::Arguments => self.push_arguments(call, child),
-                Field::TypeArguments => self.push_all(call, child),
+                Field::TypeArguments => self.type_arguments(call, child),
                 _ if kind == Kind::ClassBody => self.push(call, What::AnonymousClass(child), 0, Role::Plain),
                 // What stands before `new` is the object that the new one belongs to.
                 _ if is_outer && kind != Kind::Token && !kind.is_comment() && kind != Kind::Error => {
@@ -280,6 +287,8 @@ impl Lowering<'_> {
         for part in self.syntax.children(syntax) {
             if Some(part) == receiver {
                 self.push(reference, What::Node(part), 0, Role::Receiver);
+            } else if self.syntax.kind(part) == Kind::TypeArguments {
+                self.type_arguments(reference, part);
             } else if Some(part) != name {
                 self.push(reference, What::Node(part), 0, Role::Plain);
             }
@@ -314,11 +323,12 @@ impl Lowering<'_> {
         self.push(method, What::MethodReturn(None, lambda), 1, Role::Plain);
     }
 
-    /// `case 1, 2`, `case Circle c when c.radius() > 1`, `default`: a jump target over what is compared; a guard is its
-    /// condition.
+    /// `case 1, 2`, `case Circle c when c.radius() > 1`, `default`, `case null, default`: a jump target over what is compared;
+    /// a guard is its condition.
     fn switch_label(&mut self, syntax: SyntaxId, task: Task) {
-        let is_default = self.text(syntax).starts_with("default");
-        let name = self.cpg.intern(if is_default { "default" } else { "case" });
+        let is_default = |part: SyntaxId| self.text(part) == "default";
+        let has_default = self.syntax.children(syntax).any(is_default);
+        let name = self.cpg.intern(if has_default { "default" } else { "case" });
         let target = self.add(task, NodeKind::JumpTarget, syntax, name);
         for (child, order) in self.syntax.children(syntax).zip(1..) {
             if self.syntax.kind(child) == Kind::Guard {
@@ -330,8 +340,7 @@ impl Lowering<'_> {
                     };
                     self.push(target, What::Node(guard), order, role);
                 }
-            } else {
-                // `default` among the labels of a case says the same as on its own.
+            } else if self.text(child) != "default" {
                 self.push(target, What::Node(child), order, Role::Plain);
             }
         }

@@ -243,10 +243,30 @@ impl Lowering<'_> {
         for child in self.syntax.children(syntax) {
             match self.syntax.node(child).field {
                 Field::Condition => self.push(control, What::Node(child), 1, Role::Condition),
-                Field::Body => self.push(control, What::SwitchBody(child), 2, Role::Plain),
+                Field::Body => {
+                    let order = if self.takes_every_value(child) { 3 } else { 2 };
+                    self.push(control, What::SwitchBody(child), order, Role::Plain);
+                }
                 _ => self.push(control, What::Node(child), 0, Role::Plain),
             }
         }
+    }
+
+    /// Whether a switch must take every value for being one with patterns or `null` (JLS 14.11.2). One that has a value must
+    /// as well, which its place says.
+    fn takes_every_value(&self, block: SyntaxId) -> bool {
+        let labels = self
+            .syntax
+            .children(block)
+            .flat_map(|part| self.syntax.children(part))
+            .filter(|&part| self.syntax.kind(part) == Kind::SwitchLabel);
+        let mut parts = labels.flat_map(|label| self.syntax.children(label));
+        parts.any(|part| {
+            matches!(
+                self.syntax.kind(part),
+                Kind::Pattern | Kind::TypePattern | Kind::RecordPattern | Kind::Null
+            )
+        })
     }
 
     pub(super) fn switch_body(&mut self, block: SyntaxId, task: Task) {

@@ -21,9 +21,13 @@ use crate::{CpgBuilder, NameId, NodeId, NodeKind};
 /// followed, lest broken code with a chain of thousands makes the work quadratic.
 const DEEPEST_PATH: u32 = 8;
 
-/// Identifiers inside lambdas and anonymous classes that read a variable of the method around them.
+/// Identifiers inside lambdas and classes that read a variable of the method around them.
+///
+/// A lambda or an anonymous class reads it where it is made. A class declared in a block reads it where it is declared: there
+/// the variable must have its one value already (Java: definitely assigned and effectively final), so that it does not matter
+/// where, how often, or through which subclass objects are made.
 pub(super) struct Captures {
-    /// Node of the outer flow at which the lambda or class is made, and the identifier inside; sorted.
+    /// The lambda, the call that makes an anonymous class, or the declared class, and the identifier inside; sorted.
     uses: Vec<(NodeId, NodeId)>,
 }
 
@@ -47,13 +51,16 @@ impl Captures {
             // Methods begin before what they declare: the inner ones are those that begin after the declaration.
             let first_inner = around.partition_point(|&method| method <= declaration);
             if let Some(&inner) = around.get(first_inner) {
-                let flows = |node: NodeId| matches!(nodes[node as usize].kind, NodeKind::MethodRef | NodeKind::Call);
+                let reads = |node: NodeId| match nodes[node as usize].kind {
+                    NodeKind::MethodRef | NodeKind::Call => true,
+                    NodeKind::TypeDecl => nodes[parents[node as usize] as usize].kind == NodeKind::Block,
+                    _ => false,
+                };
                 let mut at = parents[inner as usize];
-                while !flows(at) && nodes[at as usize].kind != NodeKind::Method && at != 0 {
+                while !reads(at) && nodes[at as usize].kind != NodeKind::Method && at != 0 {
                     at = parents[at as usize];
                 }
-                // A class declared in a block is made nowhere in particular: what it captures is not followed.
-                if flows(at) {
+                if reads(at) {
                     uses.push((at, id));
                 }
             }
@@ -151,11 +158,13 @@ impl<'a> DataFlow<'a> {
         }
     }
 
-    /// The edges of a method, given the nodes of its control flow in order of evaluation.
+    /// The edges of a method, given the nodes of its control flow in order of evaluation, and the types declared in it with
+    /// the number of the node evaluated next.
     pub(super) fn of_method(
         &mut self,
         cpg: &CpgBuilder,
         members: &[NodeId],
+        declared: &[(u32, NodeId)],
         graph: &Graph,
         limit: usize,
     ) -> Result<Found, TooLarge> {
@@ -168,8 +177,12 @@ impl<'a> DataFlow<'a> {
             nodes: Vec::new(),
             at: 0,
         };
+        let mut declared = declared.iter().peekable();
         for (&member, number) in members.iter().zip(0..) {
             method.at = number;
+            while let Some(&(_, class)) = declared.next_if(|(next, _)| *next == number) {
+                method.captured(class);
+            }
             method.visit(member);
         }
         let Method {

@@ -82,7 +82,7 @@ pub(super) fn run(
             }
         }
         let left = budget.max_edges.saturating_sub(cpg.edge_count());
-        match data_flow.of_method(cpg, members, &graph, left) {
+        match data_flow.of_method(cpg, members, &flow.declared, &graph, left) {
             Ok(found) => {
                 let labels: Vec<_> = found.labels.iter().map(|label| cpg.intern(label)).collect();
                 for (definition, used, variable) in found.edges {

@@ -16,10 +16,10 @@
 //! | `BLOCK` | statements; after a `JUMP_TARGET` it is a labelled statement | children |
 //! | `IF` | condition 1, then 2, else 3 | |
 //! | `WHILE` | condition 1, body 2, `else` of the loop 3 | |
-//! | `DO` | body 1, condition 2 | |
+//! | `DO` | body 1, condition 2 | once, where the condition is `false` |
 //! | `FOR` | initialisers 1, condition 2, updates 3, body 4 | |
 //! | `FOREACH` | variable 1, what is iterated 2, body 3, `else` 4 | 2, then the structure itself: is there one more? |
-//! | `SWITCH` | selector 1, `BLOCK` 2 of `JUMP_TARGET`s (`case`, `default`) and statements | cases fall through |
+//! | `SWITCH` | selector 1, `BLOCK` 2 of `JUMP_TARGET`s (`case`, `default`) and statements; its order is 3 where the cases take every value | cases fall through |
 //! | `MATCH` | the same | cases do not fall through |
 //! | `BREAK`, `CONTINUE` | a `JUMP_TARGET` where they name a label | |
 //! | `YIELD` | the value | to the end of the `SWITCH` or `MATCH` |
@@ -30,7 +30,9 @@
 //! | others | | children, in order |
 //!
 //! All names in capitals but for kinds are `CONTROL_STRUCTURE`s. A `LOCAL` below a `CALL`, a `JUMP_TARGET`, a `CATCH` or a
-//! `FOREACH` is given its value when that node is reached. `this` is an `IDENTIFIER` of that name.
+//! `FOREACH` is given its value when that node is reached; below an `<operator>.instanceOf`, it is in sight where the test is
+//! known to have held. `this` is an `IDENTIFIER` of that name. A `TYPE_DECL` in a `BLOCK` reads what its methods capture when
+//! control passes it.
 
 mod calls;
 mod control_flow;
@@ -38,6 +40,7 @@ mod data_flow;
 mod flow;
 mod references;
 mod shape;
+mod tested;
 mod tokens;
 
 use std::time::Instant;

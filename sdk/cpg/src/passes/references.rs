@@ -1,6 +1,7 @@
 //! REF: identifiers to what they name, by block scope.
 
 use super::shape::Shape;
+use super::tested;
 use crate::{CpgBuilder, EdgeKind, NameId, NodeId, NodeKind};
 
 /// What each identifier names; [`NONE`] for other nodes and for names declared elsewhere.
@@ -9,8 +10,8 @@ pub(super) type References = Vec<NodeId>;
 /// No declaration.
 pub(super) const NONE: NodeId = NodeId::MAX;
 
-/// Resolves names: a local is visible from its declaration to the end of its block (a variable bound in a condition as well:
-/// where it is assigned is for the data flow to say), a parameter in its method, a member in all of its type.
+/// Resolves names: a local is visible from its declaration to the end of its block (one that a test binds, to the end of
+/// [`tested::scope_end`]), a parameter in its method, a member in all of its type.
 pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape) -> References {
     let nodes = cpg.nodes();
     let mut references = vec![NONE; nodes.len()];
@@ -33,7 +34,12 @@ pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape) -> References {
                     scopes.declare(nodes[member as usize].name, member);
                 }
             }
-            NodeKind::Local | NodeKind::MethodParameterIn => scopes.declare(node.name, id),
+            NodeKind::Local | NodeKind::MethodParameterIn => {
+                if let Some(end) = tested::scope_end(cpg, shape, id) {
+                    scopes.enter(end);
+                }
+                scopes.declare(node.name, id);
+            }
             NodeKind::Identifier => {
                 let declaration = scopes.find(node.name);
                 references[id as usize] = declaration;

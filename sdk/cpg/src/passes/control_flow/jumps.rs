@@ -81,7 +81,8 @@ enum Kind {
     Label(NameId),
     Switch {
         selector: Vec<NodeId>,
-        is_expression: bool,
+        /// Whether it is an expression.
+        has_value: bool,
     },
     Try(Box<Try>),
 }
@@ -149,11 +150,14 @@ impl Frames {
         self.push(Kind::Label(label));
     }
 
-    pub(super) fn open_switch(&mut self, selector: Vec<NodeId>, is_expression: bool) {
-        self.push(Kind::Switch {
-            selector,
-            is_expression,
-        });
+    pub(super) fn open_switch(&mut self, selector: Vec<NodeId>, has_value: bool) {
+        self.push(Kind::Switch { selector, has_value });
+    }
+
+    /// Whether what is innermost is a switch that is an expression.
+    pub(super) fn is_in_value_switch(&self) -> bool {
+        let innermost = self.frames.last().map(|frame| &frame.kind);
+        matches!(innermost, Some(Kind::Switch { has_value: true, .. }))
     }
 
     pub(super) fn loop_head(&mut self) -> Option<NodeId> {
@@ -372,12 +376,7 @@ impl Frames {
                 (Kind::Loop { continues, .. }, Jump::Continue(Some(_))) if labelled => return continues.extend(from),
                 (Kind::Label(name), Jump::Break(Some(label))) if *name == label => return breaks.extend(from),
                 (Kind::Switch { .. }, Jump::Break(None)) => return breaks.extend(from),
-                (
-                    Kind::Switch {
-                        is_expression: true, ..
-                    },
-                    Jump::Yield,
-                ) => return breaks.extend(from),
+                (Kind::Switch { has_value: true, .. }, Jump::Yield) => return breaks.extend(from),
                 (Kind::Try(this), jump) => {
                     if let (Jump::Throw(thrown), false, false) = (jump, this.in_handlers, this.handlers.is_empty()) {
                         return this.throws.extend(from.iter().map(|&node| (node, thrown)));

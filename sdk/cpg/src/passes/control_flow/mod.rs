@@ -16,6 +16,8 @@ pub(super) struct Flow {
     /// The nodes in order of evaluation as written: first the method, last its return (if the tree has one).
     pub(super) members: Vec<NodeId>,
     pub(super) edges: Vec<(NodeId, NodeId)>,
+    /// Types declared in a block, each with the place in `members` of what is evaluated next.
+    pub(super) declared: Vec<(u32, NodeId)>,
 }
 
 /// What to do next.
@@ -36,6 +38,8 @@ enum Step {
     LoopTest {
         always: bool,
     },
+    /// The condition is always false: nothing repeats.
+    LoopEnds,
     /// `continue` comes here.
     LoopContinue,
     /// Back to the first node of the loop.
@@ -54,8 +58,10 @@ enum Step {
     /// A guard was evaluated: when it is false, the next case is tried.
     Guard,
     SwitchClose {
-        falls_out: bool,
+        covers_all: bool,
     },
+    /// A type is declared in a block.
+    Declare(NodeId),
     TryOpen(NodeId),
     TryBodyEnd,
     TryElse,
@@ -164,6 +170,10 @@ impl Builder<'_> {
                 let exits = if always { Vec::new() } else { self.fringe.clone() };
                 self.frames.set_loop_exits(exits);
             }
+            Step::LoopEnds => {
+                let fringe = std::mem::take(&mut self.fringe);
+                self.frames.set_loop_exits(fringe);
+            }
             Step::LoopContinue => {
                 let continues = self.frames.take_continues();
                 self.merge(continues);
@@ -189,11 +199,8 @@ impl Builder<'_> {
                 self.frames.open_label(label);
             }
             Step::SwitchOpen(node) => {
-                let is_expression = matches!(
-                    self.node(self.cpg.parents()[node as usize]).kind,
-                    NodeKind::Call | NodeKind::Return | NodeKind::MethodRef
-                );
-                self.frames.open_switch(std::mem::take(&mut self.fringe), is_expression);
+                let has_value = self.has_value(node);
+                self.frames.open_switch(std::mem::take(&mut self.fringe), has_value);
             }
             Step::Case { target, falls_through } => {
                 if !falls_through {
@@ -208,14 +215,17 @@ impl Builder<'_> {
                 let failed = self.fringe.clone();
                 self.frames.add_to_selector(failed);
             }
-            Step::SwitchClose { falls_out } => {
+            Step::SwitchClose { covers_all } => {
                 let selector = self.frames.selector();
+                // One that has a value has one whatever is selected.
+                let falls_out = !covers_all && !self.frames.is_in_value_switch();
                 let breaks = self.frames.close();
                 self.merge(breaks);
                 if falls_out {
                     self.merge(selector);
                 }
             }
+            Step::Declare(declared) => self.flow.declared.push((self.flow.members.len() as u32, declared)),
             Step::TryOpen(node) => {
                 let parts = self.try_parts(node);
                 self.frames.open_try(parts);

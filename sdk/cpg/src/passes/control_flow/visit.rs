@@ -29,6 +29,7 @@ impl Builder<'_> {
                 self.visit_children(node);
             }
             NodeKind::ControlStructure => self.visit_control(node),
+            NodeKind::TypeDecl if self.parent_kind(node) == NodeKind::Block => self.steps.push(Step::Declare(node)),
             _ => {}
         }
     }
@@ -119,13 +120,15 @@ impl Builder<'_> {
                 self.visit_role(node, 1);
                 self.steps.push(Step::LoopContinue);
                 self.visit_role(node, 2);
-                let always = self.is_always(node, 2);
-                self.steps.extend([
-                    Step::LoopTest { always },
-                    Step::LoopBack(node),
-                    Step::LoopExit,
-                    Step::LoopClose,
-                ]);
+                let test = if self.is_never(node, 2) {
+                    Step::LoopEnds
+                } else {
+                    Step::LoopTest {
+                        always: self.is_always(node, 2),
+                    }
+                };
+                self.steps
+                    .extend([test, Step::LoopBack(node), Step::LoopExit, Step::LoopClose]);
             }
             "FOR" => {
                 self.visit_role(node, 1);
@@ -182,12 +185,19 @@ impl Builder<'_> {
         if !self.has_role(control, role) {
             return true;
         }
-        let mut conditions = self
-            .shape
-            .children(control)
-            .filter(|&child| self.node(child).order == role);
-        conditions.any(|condition| {
-            self.node(condition).kind == NodeKind::Literal && matches!(self.name(condition), "true" | "True")
+        self.is_literal(control, role, &["true", "True"])
+    }
+
+    /// Whether a loop's condition is the literal `false`: `do … while (false)` runs once.
+    fn is_never(&self, control: NodeId, role: u32) -> bool {
+        self.is_literal(control, role, &["false", "False"])
+    }
+
+    fn is_literal(&self, control: NodeId, role: u32, names: &[&str]) -> bool {
+        let mut children = self.shape.children(control);
+        children.any(|child| {
+            let node = self.node(child);
+            node.order == role && node.kind == NodeKind::Literal && names.contains(&self.name(child))
         })
     }
 
@@ -201,15 +211,19 @@ impl Builder<'_> {
     fn visit_switch(&mut self, node: NodeId, falls_through: bool) {
         self.visit_role(node, 1);
         self.steps.push(Step::SwitchOpen(node));
-        let mut has_default = false;
+        let mut covers_all = self.has_role(node, 3);
         let (nodes, shape) = (self.cpg.nodes(), self.shape);
-        let bodies = shape.children(node).filter(|&child| nodes[child as usize].order == 2);
-        for part in bodies.flat_map(|body| shape.children(body)) {
+        let is_body = |child: &NodeId| matches!(nodes[*child as usize].order, 2 | 3);
+        for part in shape
+            .children(node)
+            .filter(is_body)
+            .flat_map(|body| shape.children(body))
+        {
             if self.node(part).kind != NodeKind::JumpTarget {
                 self.steps.push(Step::Visit(part));
                 continue;
             }
-            has_default |= self.name(part) == "default";
+            covers_all |= self.name(part) == "default";
             self.steps.push(Step::Case {
                 target: part,
                 falls_through,
@@ -220,10 +234,29 @@ impl Builder<'_> {
                 self.steps.push(Step::Guard);
             }
         }
-        let is_statement = matches!(self.parent_kind(node), NodeKind::Block | NodeKind::ControlStructure);
-        self.steps.push(Step::SwitchClose {
-            falls_out: is_statement && !has_default,
-        });
+        self.steps.push(Step::SwitchClose { covers_all });
+    }
+
+    /// Whether a switch about to be entered is an expression, not a statement.
+    pub(super) fn has_value(&self, switch: NodeId) -> bool {
+        let parent = self.cpg.parents()[switch as usize];
+        match self.node(parent).kind {
+            NodeKind::Block => {
+                // What an arm of another one comes to, if that one has a value.
+                let around = self.cpg.parents()[parent as usize];
+                self.name(around) == "MATCH" && self.frames.is_in_value_switch()
+            }
+            NodeKind::ControlStructure => {
+                let is_operand = match self.name(parent) {
+                    "YIELD" | "THROW" | "ASSERT" | "SYNCHRONIZED" => true,
+                    "FOREACH" => self.node(switch).order == 2,
+                    _ => false,
+                };
+                is_operand || self.shape.is_condition(switch)
+            }
+            NodeKind::Call | NodeKind::Return | NodeKind::MethodRef | NodeKind::JumpTarget => true,
+            _ => false,
+        }
     }
 
     /// The name of the type in `throw new Type(…)`.
