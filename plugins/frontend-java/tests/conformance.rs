@@ -15,12 +15,14 @@ use transducer_frontend::cpg::{Cpg, EdgeKind, NodeId, NodeKind, query};
 use transducer_frontend::{FrontEnd as _, ParseLimits};
 use transducer_frontend_java::JavaFrontEnd;
 
-const KINDS: [(&str, EdgeKind); 5] = [
+const KINDS: [(&str, EdgeKind); 7] = [
     ("cfg", EdgeKind::Cfg),
     ("cdg", EdgeKind::Cdg),
     ("ddg", EdgeKind::ReachingDef),
     ("ref", EdgeKind::Ref),
     ("call", EdgeKind::Call),
+    ("dom", EdgeKind::Dominate),
+    ("pdom", EdgeKind::PostDominate),
 ];
 
 /// How a case writes each node.
