@@ -18,7 +18,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 
-    /// Edge kinds to show, by their names in the CPG specification or the short forms cfg, cdg, ddg and ast [default: all]
+    /// Edge kinds to show, by their names in the CPG specification or the short forms cfg, cdg, ddg and ast [default: all; in a picture cfg,
+    /// cdg and ddg]
     #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = edge_kind)]
     edges: Vec<EdgeKind>,
 
@@ -37,6 +38,8 @@ enum Format {
     Dot,
     /// For graph tools
     Graphml,
+    /// A picture: statements, and the control flow, control dependence and data flow between them
+    Svg,
 }
 
 /// `DDG` is what everybody calls the edges that the specification names `REACHING_DEF`.
@@ -53,16 +56,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let front_ends = args.frontends.load()?;
     let source = args.source.read(&front_ends)?;
     let cpg = front_ends.parse(&source.language, &source.text)?;
-    let kinds = if args.edges.is_empty() {
-        EdgeKind::ALL
-    } else {
-        &args.edges
+    let kinds = match (args.edges.as_slice(), args.format) {
+        ([], Format::Svg) => &[EdgeKind::Cfg, EdgeKind::Cdg, EdgeKind::ReachingDef],
+        ([], _) => EdgeKind::ALL,
+        (chosen, _) => chosen,
     };
     let text = match args.format {
         Format::Table => export::table(&cpg, &source.text, kinds),
         Format::Json => export::json(&cpg, &source.text, kinds)?,
         Format::Dot => export::dot(&cpg, &source.text, kinds),
         Format::Graphml => export::graphml(&cpg, &source.text, kinds),
+        Format::Svg => export::svg(&cpg, &source.text, kinds)?,
     };
     // The JSON holds the diagnostics itself, the other forms have no place for them.
     if !matches!(args.format, Format::Json | Format::Table) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{short_code, shown};
+use super::{colour, short_code, shown};
 use crate::{Cpg, EdgeKind, NodeId};
 
 /// The graph in the DOT language, every edge kind in a colour of its own.
@@ -46,22 +46,4 @@ fn quoted(text: &str) -> String {
         }
     }
     out
-}
-
-/// Distinguishable on white, also with the common colour-vision deficiencies: the palette of Okabe and Ito where it reaches.
-const fn colour(kind: EdgeKind) -> &'static str {
-    match kind {
-        EdgeKind::Ast => "#999999",
-        EdgeKind::Cfg => "#0072b2",
-        EdgeKind::Cdg => "#d55e00",
-        EdgeKind::ReachingDef => "#009e73",
-        EdgeKind::Ref => "#cc79a7",
-        EdgeKind::Argument => "#56b4e9",
-        EdgeKind::Receiver => "#7b5ea7",
-        EdgeKind::Condition => "#e69f00",
-        EdgeKind::Call => "#000000",
-        EdgeKind::Dominate => "#8c6d31",
-        EdgeKind::PostDominate => "#637939",
-        EdgeKind::NextToken => "#bbbbbb",
-    }
 }

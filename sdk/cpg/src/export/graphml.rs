@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{code, shown};
+use super::{code, escaped_xml as escaped, shown};
 use crate::{Cpg, EdgeKind, NodeId};
 
 const HEADER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -48,23 +48,5 @@ pub fn graphml(cpg: &Cpg, source: &str, kinds: &[EdgeKind]) -> String {
         );
     }
     out.push_str("  </graph>\n</graphml>\n");
-    out
-}
-
-/// Text as XML character data. Carriage returns as references, so that a reader does not normalize them away.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\r' => out.push_str("&#13;"),
-            '\n' | '\t' => out.push(character),
-            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            character => out.push(character),
-        }
-    }
     out
 }
