@@ -85,6 +85,7 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
 const OWN_CRATES_OF: &[(&str, &[&str])] = &[
     ("transducer-cpg", &[]),
     ("transducer-frontend", &["transducer-cpg"]),
+    ("transducer-conformance", &["transducer-cpg", "transducer-frontend"]),
     ("transducer-frontend-java", &["transducer-cpg", "transducer-frontend"]),
 ];
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use abi_stable::std_types::RSlice;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use transducer_conformance::check_flow;
 use transducer_frontend::cpg::{Cpg, EdgeKind, NodeKind, Severity, query};
 use transducer_frontend::{FrontEnd as _, ParseError, ParseLimits};
 use transducer_frontend_java::JavaFrontEnd;
@@ -180,64 +181,17 @@ fn the_same_source_gives_the_same_bytes() {
     assert_eq!(bytes(), bytes());
 }
 
-/// What holds of every graph, however broken its source: flow stays in its method, from its one entry to its one exit.
-fn check_flow(graph: &Cpg, source: &str) {
-    let owner = |mut node: u32| {
-        while graph.nodes()[node as usize].kind != NodeKind::Method {
-            node = graph
-                .parent(node)
-                .unwrap_or_else(|| panic!("flow outside of any method\n{source}"));
-        }
-        node
-    };
-    for edge in graph.edges_of(EdgeKind::Cfg) {
-        assert_eq!(
-            owner(edge.source),
-            owner(edge.target),
-            "flow from one method to another\n{source}"
-        );
-        let (from, to) = (
-            &graph.nodes()[edge.source as usize],
-            &graph.nodes()[edge.target as usize],
-        );
-        assert_ne!(to.kind, NodeKind::Method, "flow into an entry\n{source}");
-        assert_ne!(from.kind, NodeKind::MethodReturn, "flow out of an exit\n{source}");
-    }
-    for edge in graph.edges_of(EdgeKind::ReachingDef) {
-        assert!(
-            !graph.label(edge).is_empty(),
-            "a dependence names its variable\n{source}"
-        );
-    }
-    for edge in graph.edges_of(EdgeKind::NextToken) {
-        let start = |node: u32| graph.nodes()[node as usize].span.start;
-        assert!(start(edge.source) <= start(edge.target), "tokens in order\n{source}");
-    }
-    // Whatever is evaluated has a place that it leads to at last.
-    let flowing = graph.edges_of(EdgeKind::Cfg).iter().map(|edge| edge.source);
-    for node in flowing {
-        let has_one = graph
-            .edges_of(EdgeKind::PostDominate)
-            .iter()
-            .any(|edge| edge.target == node);
-        assert!(has_one, "node {node} has no post-dominator\n{source}");
-    }
-}
-
 #[test]
 fn damaged_code_keeps_the_rules() {
     const ROUNDS: usize = 40;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/java");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut sources: Vec<String> = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
-    sources.sort();
+    let sources = transducer_conformance::sources(&folder);
     let tokens = [
         "{", "}", "(", ")", ";", "<", ">", "\"", "'", "/*", "//", "case", "->", "try", "finally", "...", "=", "é",
         "class",
     ];
     let mut random = StdRng::seed_from_u64(3);
-    for text in &sources {
-        let source = text.split("\n---\n").next().unwrap_or_default();
+    for source in &sources {
         check_flow(&graph(source), source);
         for _ in 0..ROUNDS {
             let mut source = source.to_owned();
