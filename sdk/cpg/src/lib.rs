@@ -13,6 +13,7 @@
 pub mod analysis;
 mod builder;
 pub mod export;
+pub mod joern;
 mod kinds;
 mod model;
 mod names;
