@@ -12,4 +12,5 @@ jars=$(ls "$cache"/atom/package/plugins/atom-1.0.0/lib/*.jar | tr '\n' ':')
 if [ ! "$cache/JoernEdges.class" -nt "$here/JoernEdges.java" ]; then
   javac -nowarn -cp "$jars" -d "$cache" "$here/JoernEdges.java"
 fi
-exec nice -n 10 java -Xmx3g -cp "$cache:$jars" JoernEdges "$@"
+# Joern tells all its steps on the standard output.
+exec nice -n 10 java -Xmx3g -cp "$cache:$jars" JoernEdges "$@" >/dev/null

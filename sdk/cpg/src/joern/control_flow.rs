@@ -388,7 +388,17 @@ pub(super) fn dependences(tree: &Tree, method: ItemId, cfg: &[(ItemId, ItemId)])
     for decider in 0..order.len() as u32 {
         let stop = post_dominators.immediate(decider);
         let branches = graph.successors(decider);
-        if stop.is_none() || branches.len() < 2 {
+        let decides = matches!(
+            tree.item(order[decider as usize]).kind,
+            NodeKind::Literal
+                | NodeKind::Identifier
+                | NodeKind::Call
+                | NodeKind::MethodRef
+                | NodeKind::Unknown
+                | NodeKind::ControlStructure
+                | NodeKind::JumpTarget
+        );
+        if stop.is_none() || branches.len() < 2 || !decides {
             continue;
         }
         for &branch in branches {

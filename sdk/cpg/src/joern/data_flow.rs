@@ -116,6 +116,7 @@ impl<'a> DataFlow<'a> {
         let item = self.tree.item(id);
         match item.kind {
             NodeKind::Call => Key::Text(&item.code),
+            NodeKind::Identifier => Key::Name(&item.code),
             _ => Key::Name(&item.name),
         }
     }
@@ -124,7 +125,7 @@ impl<'a> DataFlow<'a> {
     fn text(&self, id: ItemId) -> &'a str {
         let item = self.tree.item(id);
         match item.kind {
-            NodeKind::Identifier | NodeKind::MethodParameterIn => &item.name,
+            NodeKind::MethodParameterIn => &item.name,
             _ => &item.code,
         }
     }
@@ -186,6 +187,14 @@ impl<'a> DataFlow<'a> {
                     let names = below.filter(|&below| self.kind(below) == NodeKind::Identifier);
                     ended.extend(names.map(|name| (number_of(Key::Name(self.name(name))), text)));
                 }
+            }
+        }
+        // Identifiers whose text is not their name (`super`) end the definitions of the name, but are not taken for it.
+        for &id in self.all.iter().filter(|&&id| self.kind(id) == NodeKind::Identifier) {
+            let (name, text) = (self.name(id), self.text(id));
+            if name != text {
+                let (name, text) = (number_of(Key::Name(name)), number_of(Key::Name(text)));
+                ended.extend([(name, text), (text, name)]);
             }
         }
         let mut access = |at: u32, variable: u32, kind: AccessKind, node: ItemId| {
@@ -267,7 +276,7 @@ impl<'a> DataFlow<'a> {
 
     /// The edges that do not depend on what reaches a node.
     fn add_local(&self, alone: &HashSet<ItemId>, found: &mut Vec<(ItemId, ItemId)>) {
-        let exit = self.reached.iter().copied().find(|&id| self.is_exit(id));
+        let exit = self.all.iter().copied().find(|&id| self.is_exit(id));
         let with_value: HashSet<ItemId> = found.iter().map(|&(_, target)| target).collect();
         for &id in &self.reached {
             let uses = self.uses(id);

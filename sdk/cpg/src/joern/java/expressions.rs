@@ -120,12 +120,18 @@ impl Lowering<'_> {
             .to_owned()
     }
 
-    /// `new Type(…)`: a call with the type as a plain child.
+    /// `new Type(…)`: a call in which a type stands behind that word.
     pub(super) fn is_creation(&self, node: NodeId) -> bool {
-        let is_type = |child: NodeId| self.source.kind(child) == NodeKind::TypeRef && self.source.order(child) == 0;
-        self.source.kind(node) == NodeKind::Call
-            && !self.source.name(node).starts_with("<operator>")
-            && self.source.children(node).any(is_type)
+        let is_operator = self.source.name(node).starts_with("<operator>");
+        if self.source.kind(node) != NodeKind::Call || is_operator {
+            return false;
+        }
+        let Some(typed) = self.source.child_of(node, NodeKind::TypeRef) else {
+            return false;
+        };
+        let before = (self.source.span(typed).start - self.source.span(node).start) as usize;
+        let before = self.source.raw(node).get(..before).unwrap_or_default();
+        before.trim_end().ends_with("new")
     }
 
     /// An assignment, and behind it the initialisation of an object that is made for it.
@@ -252,6 +258,9 @@ impl Lowering<'_> {
 
     /// Receiver and arguments in order.
     pub(super) fn arguments(&mut self, item: ItemId, node: NodeId) {
+        if self.is_format(node) {
+            return self.format_arguments(item, node);
+        }
         let is_creation = self.is_creation(node);
         let is_init = self.tree.item(item).name == "<init>";
         let children: Vec<NodeId> = self.source.children(node).collect();
@@ -285,6 +294,35 @@ impl Lowering<'_> {
                 _ if order == 0 && (is_creation || is_init) => {}
                 _ => self.expression(item, Some(order), child),
             }
+        }
+    }
+
+    /// `String.format`, the one method with any number of arguments that a method alone can be known to call.
+    fn is_format(&self, call: NodeId) -> bool {
+        let is_string =
+            |receiver| self.source.kind(receiver) == NodeKind::Identifier && self.source.name(receiver) == "String";
+        let mut arguments = self.source.children(call).filter(|&child| self.source.order(child) > 0);
+        self.source.kind(call) == NodeKind::Call
+            && self.source.name(call) == "format"
+            && self.receiver(call).is_some_and(is_string)
+            && arguments.all(|argument| self.is_typed(argument))
+    }
+
+    /// What is behind the format is put into an array.
+    fn format_arguments(&mut self, item: ItemId, node: NodeId) {
+        let mut arguments = self.source.children(node);
+        let (receiver, format) = (arguments.next(), arguments.next());
+        let rest: Vec<NodeId> = arguments.collect();
+        for (argument, order) in receiver.into_iter().chain(format).zip(0..) {
+            self.expression(item, Some(order), argument);
+        }
+        let name = "<operator>.arrayInitializer";
+        let array = Item::new(NodeKind::Call, name, name)
+            .at(self.source.at(node))
+            .argument(2);
+        let array = self.add(item, array);
+        for (argument, order) in rest.into_iter().zip(1..) {
+            self.expression(array, Some(order), argument);
         }
     }
 

@@ -62,17 +62,23 @@ impl Lowering<'_> {
             }
             NodeKind::Literal => Some(literal_type(&self.source.code(node)).to_owned()),
             NodeKind::Call => match self.source.name(node).strip_prefix("<operator>.") {
-                Some("alloc") => Some(format!(
-                    "{}[]",
-                    self.source.code(self.source.child_of(node, NodeKind::TypeRef)?)
-                )),
-                Some("cast") => self
-                    .source
-                    .child_of(node, NodeKind::TypeRef)
-                    .map(|typed| self.source.code(typed)),
-                Some(_) => None,
+                Some(operator) => self.operator_type(operator, node),
                 None => self.returned_type(node),
             },
+            _ => None,
+        }
+    }
+
+    fn operator_type(&self, operator: &str, node: NodeId) -> Option<String> {
+        let typed = self.source.child_of(node, NodeKind::TypeRef);
+        match operator {
+            "alloc" => Some(format!("{}[]", self.source.code(typed?))),
+            "cast" => Some(self.source.code(typed?)),
+            "fieldAccess" => {
+                let [base, field] = [1, 2].map(|order| self.source.role(node, order).first().copied());
+                let is_length = self.source.name(field?) == "length" && self.is_array(base?);
+                is_length.then(|| "int".to_owned())
+            }
             _ => None,
         }
     }
