@@ -24,8 +24,8 @@ const KINDS: [(&str, EdgeKind); 7] = [
     ("pdom", EdgeKind::PostDominate),
 ];
 
-/// Languages whose declarations are told from uses by their type. In others, one that is a name alone is written `local x` or
-/// `param x`.
+/// Languages whose declarations are told from uses by their type. In others, one that is a name alone is written `local x`,
+/// `param x` or `member x`.
 const TYPED: [&str; 1] = ["java"];
 
 /// How a case writes each node.
@@ -51,6 +51,7 @@ fn names(graph: &Cpg, source: &str) -> Vec<String> {
             NodeKind::Call | NodeKind::MethodRef if holds_method(graph, id) => head(code),
             NodeKind::Local if is_bare(code, id) => &format!("local {code}"),
             NodeKind::MethodParameterIn if is_bare(code, id) => &format!("param {code}"),
+            NodeKind::Member if is_bare(code, id) => &format!("member {code}"),
             NodeKind::Identifier
             | NodeKind::Literal
             | NodeKind::Call
@@ -84,7 +85,12 @@ fn head(code: &str) -> &str {
 }
 
 fn holds_method(graph: &Cpg, node: NodeId) -> bool {
-    (node..graph.subtree_end(node)).any(|inner| graph.nodes()[inner as usize].kind == NodeKind::Method)
+    (node..graph.subtree_end(node)).any(|inner| {
+        matches!(
+            graph.nodes()[inner as usize].kind,
+            NodeKind::Method | NodeKind::TypeDecl
+        )
+    })
 }
 
 fn collapse(text: &str) -> String {

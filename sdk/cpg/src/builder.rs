@@ -92,6 +92,11 @@ impl CpgBuilder {
         })
     }
 
+    /// The index of a name that the string table has already.
+    pub fn interned(&self, name: &str) -> Option<NameId> {
+        self.names.find(name)
+    }
+
     /// The text of a name.
     pub fn text(&self, name: NameId) -> &str {
         self.names.get(name)

@@ -88,6 +88,13 @@ impl Interner {
         Some(NameId(id))
     }
 
+    /// The index of `name`, if it is in the table.
+    pub(crate) fn find(&self, name: &str) -> Option<NameId> {
+        let hash = FxBuildHasher.hash_one(name);
+        let found = self.index.find(hash, |&id| self.names.get(NameId(id)) == Some(name));
+        found.map(|&id| NameId(id))
+    }
+
     pub(crate) fn get(&self, id: NameId) -> &str {
         self.names.get(id).unwrap_or_default()
     }

@@ -5,13 +5,13 @@
 //! known of `a.b`. What a called method does to fields is not followed.
 //!
 //! The source of an edge is the node that names what is defined (the left side of an assignment, the operand of `++`, a
-//! parameter, a local bound by a pattern, a loop or a handler), its target the identifier or field access that reads it.
+//! parameter, a local bound by a pattern, a loop or a handler, a part of what a value is taken apart into), its target the identifier or field access that reads it.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use rustc_hash::FxBuildHasher;
 
+use super::captures::Captures;
 use super::references::{NONE, References};
 use super::shape::Shape;
 use crate::analysis::{self, Access, AccessKind, Graph, Rows, TooLarge};
@@ -20,62 +20,6 @@ use crate::{CpgBuilder, NameId, NodeId, NodeKind};
 /// Fields after one another that are told apart, as in `a.b.c`. Real code rarely has more than three; a longer path is not
 /// followed, lest broken code with a chain of thousands makes the work quadratic.
 const DEEPEST_PATH: u32 = 8;
-
-/// Identifiers inside lambdas and classes that read a variable of the method around them.
-///
-/// A lambda or an anonymous class reads it where it is made. A class declared in a block reads it where it is declared: there
-/// the variable must have its one value already (Java: definitely assigned and effectively final), so that it does not matter
-/// where, how often, or through which subclass objects are made.
-pub(super) struct Captures {
-    /// The lambda, the call that makes an anonymous class, or the declared class, and the identifier inside; sorted.
-    uses: Vec<(NodeId, NodeId)>,
-}
-
-impl Captures {
-    pub(super) fn new(cpg: &CpgBuilder, shape: &Shape, references: &References) -> Self {
-        let (nodes, parents) = (cpg.nodes(), cpg.parents());
-        let mut uses = Vec::new();
-        // The methods around the present node, innermost last.
-        let mut around: Vec<NodeId> = Vec::new();
-        for (node, id) in nodes.iter().zip(0 as NodeId..) {
-            while around.last().is_some_and(|&method| shape.end(method) <= id) {
-                around.pop();
-            }
-            if node.kind == NodeKind::Method {
-                around.push(id);
-            }
-            let declaration = references[id as usize];
-            if declaration == NONE || nodes[declaration as usize].kind == NodeKind::Member {
-                continue;
-            }
-            // Methods begin before what they declare: the inner ones are those that begin after the declaration.
-            let first_inner = around.partition_point(|&method| method <= declaration);
-            if let Some(&inner) = around.get(first_inner) {
-                let reads = |node: NodeId| match nodes[node as usize].kind {
-                    NodeKind::MethodRef | NodeKind::Call => true,
-                    NodeKind::TypeDecl => nodes[parents[node as usize] as usize].kind == NodeKind::Block,
-                    _ => false,
-                };
-                let mut at = parents[inner as usize];
-                while !reads(at) && nodes[at as usize].kind != NodeKind::Method && at != 0 {
-                    at = parents[at as usize];
-                }
-                if reads(at) {
-                    uses.push((at, id));
-                }
-            }
-        }
-        uses.sort_unstable();
-        Self { uses }
-    }
-
-    /// The places in `uses` of those made at a node.
-    fn at(&self, node: NodeId) -> Range<usize> {
-        let start = self.uses.partition_point(|&(at, _)| at < node);
-        let count = self.uses[start..].partition_point(|&(at, _)| at == node);
-        start..start + count
-    }
-}
 
 /// How a call treats its first argument.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,7 +36,7 @@ enum Effect {
 fn effect_of(operator: &str) -> Effect {
     match operator {
         "assignment" => Effect::Write,
-        "preIncrement" | "preDecrement" | "postIncrement" | "postDecrement" => Effect::ReadWrite,
+        "preIncrement" | "preDecrement" | "postIncrement" | "postDecrement" | "delete" => Effect::ReadWrite,
         operator if operator.starts_with("assignment") => Effect::ReadWrite,
         _ => Effect::None,
     }
@@ -264,16 +208,15 @@ impl Method<'_, '_> {
                 }
             }
             "indexAccess" if base != Place::NONE => {
-                self.flow.places[call as usize] = Place { is_part: true, ..base };
+                let place = Place { is_part: true, ..base };
+                self.flow.places[call as usize] = place;
+                if self.is_target(call) {
+                    self.define(call, place);
+                }
             }
             operator => {
                 if effect_of(operator) != Effect::None && base != Place::NONE {
-                    let kind = if base.is_part {
-                        AccessKind::Update
-                    } else {
-                        AccessKind::Define
-                    };
-                    self.access(base.variable, kind, first);
+                    self.define(first, base);
                 }
             }
         }
@@ -287,17 +230,71 @@ impl Method<'_, '_> {
         let is_target = nodes[node as usize].order == 1
             && parent.kind == NodeKind::Call
             && operator.is_some_and(|operator| effect_of(operator) == Effect::Write);
-        if !is_target && place != Place::NONE {
+        if place == Place::NONE || is_target {
+            return;
+        }
+        if self.is_target(node) {
+            self.define(node, place);
+        } else {
             self.access(place.variable, AccessKind::Use, node);
         }
     }
 
+    /// Whether a node is given a value when it is reached: a part of what a value is taken apart into, the variable of a loop,
+    /// the name of an import.
+    fn is_target(&self, node: NodeId) -> bool {
+        let nodes = self.cpg.nodes();
+        let parent = &nodes[self.cpg.parents()[node as usize] as usize];
+        match parent.kind {
+            NodeKind::Call => match self.cpg.text(parent.name) {
+                "<operator>.unpack" => true,
+                "<operator>.pattern" => nodes[node as usize].kind == NodeKind::Identifier,
+                _ => false,
+            },
+            NodeKind::ControlStructure => nodes[node as usize].order == 1 && self.cpg.text(parent.name) == "FOREACH",
+            NodeKind::Import => true,
+            _ => false,
+        }
+    }
+
+    /// The place that a node names gets a value.
+    fn define(&mut self, node: NodeId, place: Place) {
+        let kind = if place.is_part {
+            AccessKind::Update
+        } else {
+            AccessKind::Define
+        };
+        self.access(place.variable, kind, node);
+    }
+
+    /// What a function takes from the method around it is read, or written, where the function is made and where it is called:
+    /// maybe, so that what was known before still holds.
     fn captured(&mut self, node: NodeId) {
-        for index in self.flow.captures.at(node) {
-            let identifier = self.flow.captures.uses[index].1;
-            let declaration = self.flow.references[identifier as usize];
-            let variable = self.declared(declaration);
-            self.access(variable, AccessKind::Use, identifier);
+        let captured: Vec<NodeId> = self.flow.captures.at(node).collect();
+        for &identifier in &captured {
+            if self.effect_on(identifier) != Effect::Write {
+                let variable = self.declared(self.flow.references[identifier as usize]);
+                self.access(variable, AccessKind::Use, identifier);
+            }
+        }
+        for &identifier in &captured {
+            if self.effect_on(identifier) != Effect::None {
+                let variable = self.declared(self.flow.references[identifier as usize]);
+                self.access(variable, AccessKind::Update, identifier);
+            }
+        }
+    }
+
+    /// What becomes of an identifier where it stands.
+    fn effect_on(&self, node: NodeId) -> Effect {
+        let nodes = self.cpg.nodes();
+        let parent = &nodes[self.cpg.parents()[node as usize] as usize];
+        let operator = self.cpg.text(parent.name).strip_prefix("<operator>.");
+        let is_operand = nodes[node as usize].order == 1 && parent.kind == NodeKind::Call;
+        match operator {
+            Some(operator) if is_operand && effect_of(operator) != Effect::None => effect_of(operator),
+            _ if self.is_target(node) => Effect::Write,
+            _ => Effect::None,
         }
     }
 
@@ -325,7 +322,7 @@ impl Method<'_, '_> {
     fn place_of_identifier(&mut self, node: NodeId) -> Place {
         let name = self.cpg.nodes()[node as usize].name;
         let declaration = self.flow.references[node as usize];
-        let is_own = declaration != NONE && self.cpg.nodes()[declaration as usize].kind != NodeKind::Member;
+        let is_own = declaration != NONE && !self.is_field(declaration);
         let variable = if is_own {
             self.declared(declaration)
         } else {
@@ -339,7 +336,7 @@ impl Method<'_, '_> {
             );
             match self.cpg.text(name) {
                 "" => return Place::NONE,
-                "this" | "super" | "self" => this,
+                "this" | "super" => this,
                 _ => self.field(this, name),
             }
         };
@@ -349,6 +346,13 @@ impl Method<'_, '_> {
         };
         self.flow.places[node as usize] = place;
         place
+    }
+
+    /// Whether it is a field of objects: a member of a type, and not of the block that makes one.
+    fn is_field(&self, declaration: NodeId) -> bool {
+        let nodes = self.cpg.nodes();
+        let parent = self.cpg.parents()[declaration as usize];
+        nodes[declaration as usize].kind == NodeKind::Member && nodes[parent as usize].kind != NodeKind::Block
     }
 
     fn declared(&mut self, declaration: NodeId) -> u32 {

@@ -1,5 +1,9 @@
 //! REF: identifiers to what they name, by block scope.
 
+use std::collections::HashMap;
+
+use rustc_hash::FxBuildHasher;
+
 use super::shape::Shape;
 use super::tested;
 use crate::{CpgBuilder, EdgeKind, NameId, NodeId, NodeKind};
@@ -11,7 +15,8 @@ pub(super) type References = Vec<NodeId>;
 pub(super) const NONE: NodeId = NodeId::MAX;
 
 /// Resolves names: a local is visible from its declaration to the end of its block (one that a test binds, to the end of
-/// [`tested::scope_end`]), a parameter in its method, a member in all of its type.
+/// [`tested::scope_end`]), a parameter in its method, a member in all of its type. A member of a block that makes a type is
+/// visible in that block, and not in the methods inside it.
 pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape) -> References {
     let nodes = cpg.nodes();
     let mut references = vec![NONE; nodes.len()];
@@ -20,7 +25,8 @@ pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape) -> References {
     for (node, id) in nodes.iter().zip(0 as NodeId..) {
         scopes.leave_before(id);
         match node.kind {
-            NodeKind::Method | NodeKind::Block => scopes.enter(shape.end(id)),
+            NodeKind::Block => scopes.enter(shape.end(id)),
+            NodeKind::Method => scopes.enter_method(id, shape.end(id)),
             // The variables of a loop's head and of a handler end with it; those of other conditions live on.
             NodeKind::ControlStructure if matches!(cpg.text(node.name), "FOR" | "FOREACH" | "CATCH" | "TRY") => {
                 scopes.enter(shape.end(id));
@@ -39,6 +45,9 @@ pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape) -> References {
                     scopes.enter(end);
                 }
                 scopes.declare(node.name, id);
+            }
+            NodeKind::Member if nodes[cpg.parents()[id as usize] as usize].kind == NodeKind::Block => {
+                scopes.declare_in_type(node.name, id);
             }
             NodeKind::Identifier => {
                 let declaration = scopes.find(node.name);
@@ -65,6 +74,10 @@ struct Scopes {
     hidden: Vec<(NameId, NodeId)>,
     /// Where each open scope ends, and how much was hidden when it began.
     open: Vec<(NodeId, usize)>,
+    /// The methods around the present node, innermost last, and where each ends.
+    methods: Vec<(NodeId, NodeId)>,
+    /// Members of blocks that make a type, and what was visible before each.
+    members: HashMap<NodeId, NodeId, FxBuildHasher>,
 }
 
 impl Scopes {
@@ -72,8 +85,14 @@ impl Scopes {
         self.open.push((end, self.hidden.len()));
     }
 
+    fn enter_method(&mut self, method: NodeId, end: NodeId) {
+        self.enter(end);
+        self.methods.push((method, end));
+    }
+
     /// Closes the scopes that end before a node.
     fn leave_before(&mut self, node: NodeId) {
+        while self.methods.pop_if(|(_, end)| *end <= node).is_some() {}
         while let Some(&(end, hidden)) = self.open.last().filter(|(end, _)| *end <= node) {
             debug_assert!(end <= node);
             self.open.pop();
@@ -97,7 +116,20 @@ impl Scopes {
             .push((name, std::mem::replace(&mut self.visible[index], declaration)));
     }
 
+    fn declare_in_type(&mut self, name: NameId, member: NodeId) {
+        self.members.insert(member, self.find(name));
+        self.declare(name, member);
+    }
+
     fn find(&self, name: NameId) -> NodeId {
-        self.visible.get(name.0 as usize).copied().unwrap_or(NONE)
+        let mut found = self.visible.get(name.0 as usize).copied().unwrap_or(NONE);
+        let method = self.methods.last().map_or(0, |&(method, _)| method);
+        // A method inside the block that makes a type does not see the members of the block.
+        while found < method
+            && let Some(&before) = self.members.get(&found)
+        {
+            found = before;
+        }
+        found
     }
 }

@@ -21,6 +21,8 @@ struct Handler {
     control: NodeId,
     types: Vec<NameId>,
     catches_all: bool,
+    /// Whether it takes its part of a group of exceptions, and leaves the rest to the handlers after it.
+    of_group: bool,
 }
 
 /// A `try`, and what was seen in it.
@@ -38,17 +40,20 @@ pub(super) struct Try {
     operators: Vec<NodeId>,
     /// Where the parts end that end by themselves.
     ends: Vec<NodeId>,
+    /// Where the handlers end that leave the rest of a group to others.
+    group_ends: Vec<NodeId>,
     /// What jumps into `finally`, and where to after it.
     into_finally: Vec<NodeId>,
     after_finally: Vec<Jump>,
 }
 
 impl Try {
-    pub(super) fn add_catch(&mut self, control: NodeId, types: Vec<NameId>, catches_all: bool) {
+    pub(super) fn add_catch(&mut self, control: NodeId, types: Vec<NameId>, catches_all: bool, of_group: bool) {
         self.handlers.push(Handler {
             control,
             types,
             catches_all,
+            of_group,
         });
     }
 
@@ -295,7 +300,11 @@ impl Frames {
             .iter()
             .filter(|(_, thrown)| takes(*thrown))
             .map(|&(node, _)| node);
-        this.may_throw.iter().copied().chain(throws).collect()
+        let mut leading: Vec<NodeId> = this.may_throw.iter().copied().chain(throws).collect();
+        if this.handlers[index..].first().is_some_and(|handler| handler.of_group) {
+            leading.extend(&this.group_ends);
+        }
+        leading
     }
 
     /// The protected part ended without an exception: what comes next is not protected by the handlers.
@@ -305,8 +314,17 @@ impl Frames {
             .unwrap_or_default()
     }
 
+    pub(super) fn end_else(&mut self, fringe: Vec<NodeId>) {
+        if let Some(this) = self.innermost_try() {
+            this.ends.extend(fringe);
+        }
+    }
+
     pub(super) fn end_catch(&mut self, fringe: Vec<NodeId>) {
         if let Some(this) = self.innermost_try() {
+            if this.handlers.iter().any(|handler| handler.of_group) {
+                this.group_ends.extend(&fringe);
+            }
             this.ends.extend(fringe);
         }
     }

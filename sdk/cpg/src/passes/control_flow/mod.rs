@@ -65,6 +65,7 @@ enum Step {
     TryOpen(NodeId),
     TryBodyEnd,
     TryElse,
+    TryElseEnd,
     Catch(NodeId),
     CatchEnd,
     Finally,
@@ -235,6 +236,10 @@ impl Builder<'_> {
                 self.frames.end_try_body(body);
             }
             Step::TryElse => self.fringe = self.frames.take_ends(),
+            Step::TryElseEnd => {
+                let ends = std::mem::take(&mut self.fringe);
+                self.frames.end_else(ends);
+            }
             Step::Catch(node) => {
                 self.fringe = self.frames.enter_catch(node);
                 self.reach(node);

@@ -8,6 +8,8 @@ impl Builder<'_> {
     /// Pushes the steps for a node, in the order they are to happen.
     pub(super) fn visit(&mut self, node: NodeId) {
         match self.node(node).kind {
+            // The name of an argument is not evaluated.
+            NodeKind::FieldIdentifier if self.node(node).order == 0 => {}
             NodeKind::Identifier | NodeKind::Literal | NodeKind::FieldIdentifier => self.reach(node),
             // A type is evaluated where it is an argument: of a cast, of `instanceof`.
             NodeKind::TypeRef if self.node(node).order > 0 && self.parent_kind(node) == NodeKind::Call => {
@@ -29,6 +31,16 @@ impl Builder<'_> {
                 self.visit_children(node);
             }
             NodeKind::ControlStructure => self.visit_control(node),
+            NodeKind::TypeDecl if self.node(node).order > 0 && self.parent_kind(node) == NodeKind::Call => {
+                self.visit_children(node);
+                self.steps.push(Step::Reach(node));
+            }
+            NodeKind::Annotation => self.visit_children(node),
+            NodeKind::Import => {
+                self.steps
+                    .extend([Step::Reach(node), Step::JumpFrom(node, Jump::MayThrow)]);
+                self.visit_children(node);
+            }
             NodeKind::TypeDecl if self.parent_kind(node) == NodeKind::Block => self.steps.push(Step::Declare(node)),
             _ => {}
         }
@@ -147,6 +159,7 @@ impl Builder<'_> {
                 self.visit_role(node, 2);
                 self.steps
                     .extend([Step::LoopOpen, Step::Reach(node), Step::LoopTest { always: false }]);
+                self.visit_role(node, 1);
                 self.visit_role(node, 3);
                 self.steps
                     .extend([Step::LoopContinue, Step::LoopBack(node), Step::LoopExit]);
@@ -172,8 +185,9 @@ impl Builder<'_> {
                 self.visit_role(node, 1);
                 self.steps.push(Step::Fork);
                 self.visit_role(node, 2);
+                let thrown = Jump::Throw(self.cpg.interned("AssertionError"));
                 self.steps
-                    .extend([Step::Reach(node), Step::JumpFrom(node, Jump::Throw(None)), Step::Merge]);
+                    .extend([Step::Reach(node), Step::JumpFrom(node, thrown), Step::Merge]);
             }
             "TRY" => self.visit_try(node),
             _ => self.visit_children(node),
@@ -185,7 +199,7 @@ impl Builder<'_> {
         if !self.has_role(control, role) {
             return true;
         }
-        self.is_literal(control, role, &["true", "True"])
+        self.is_literal(control, role, &["true", "True", "1"])
     }
 
     /// Whether a loop's condition is the literal `false`: `do … while (false)` runs once.
@@ -259,12 +273,12 @@ impl Builder<'_> {
         }
     }
 
-    /// The name of the type in `throw new Type(…)`.
+    /// The name of the type in `throw new Type(…)`, `raise Type(…)` and `raise Type`. What is thrown there could be a variable, or
+    /// come from a function: their names are those of no type.
     fn thrown_type(&self, throw: NodeId) -> Option<NameId> {
-        let nodes = self.cpg.nodes();
-        let creation = self.shape.child_of(nodes, throw, NodeKind::Call)?;
-        let typed = self.shape.child_of(nodes, creation, NodeKind::TypeRef)?;
-        (self.node(typed).order == 0).then_some(self.node(creation).name)
+        let thrown = self.shape.children(throw).find(|&child| self.node(child).order == 1)?;
+        let is_named = matches!(self.node(thrown).kind, NodeKind::Call | NodeKind::Identifier);
+        is_named.then_some(self.node(thrown).name)
     }
 
     fn visit_try(&mut self, node: NodeId) {
@@ -284,7 +298,7 @@ impl Builder<'_> {
         if let Some(otherwise) = otherwise {
             self.steps.push(Step::TryElse);
             self.visit_children(otherwise);
-            self.steps.push(Step::CatchEnd);
+            self.steps.push(Step::TryElseEnd);
         }
         for catch in after_body {
             self.steps.push(Step::Catch(catch));
@@ -323,7 +337,9 @@ impl Builder<'_> {
                         matches!(simple, "Throwable" | "Exception" | "BaseException")
                     };
                     let all = types.is_empty() || types.iter().any(catches_all);
-                    parts.add_catch(child, types, all);
+                    let modifier = self.shape.child_of(nodes, child, NodeKind::Modifier);
+                    let of_group = modifier.is_some_and(|modifier| self.name(modifier) == "*");
+                    parts.add_catch(child, types, all, of_group);
                 }
                 "FINALLY" => parts.has_finally = true,
                 _ => {}
