@@ -86,6 +86,11 @@ const OWN_CRATES_OF: &[(&str, &[&str])] = &[
     ("transducer-cpg", &[]),
     ("transducer-frontend", &["transducer-cpg"]),
     ("transducer-conformance", &["transducer-cpg", "transducer-frontend"]),
+    ("transducer-treesitter", &["transducer-cpg", "transducer-frontend"]),
+    (
+        "transducer-frontend-python",
+        &["transducer-cpg", "transducer-frontend", "transducer-treesitter"],
+    ),
     ("transducer-frontend-java", &["transducer-cpg", "transducer-frontend"]),
 ];
 

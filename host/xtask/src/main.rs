@@ -75,6 +75,8 @@ fn serve(root: &Path, args: &[String]) -> Result<()> {
             "transducer-host",
             "--package",
             "transducer-frontend-java",
+            "--package",
+            "transducer-frontend-python",
         ],
     )?;
     let mut host = Command::new(target_dir(root).join("debug").join("transducer-host"));
