@@ -6,6 +6,7 @@
 
 mod lower;
 mod reading;
+mod repair;
 mod syntax;
 
 use transducer_frontend::cpg::{Cpg, CpgBuilder, Severity, Span, passes};

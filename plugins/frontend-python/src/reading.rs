@@ -1,9 +1,10 @@
 //! From text to the best concrete syntax that can be had of it.
 
 use transducer_frontend::cpg::passes::Budget;
-use transducer_treesitter::tree_sitter::Language;
-use transducer_treesitter::{ParserSlot, Placement, ReadError, parse, with_parser};
+use transducer_treesitter::tree_sitter::{Language, Parser};
+use transducer_treesitter::{ParserSlot, ReadError, parse, with_parser};
 
+use crate::repair::{Repaired, repair};
 use crate::syntax::{GRAMMAR, Syntax};
 
 /// How a text was read.
@@ -18,17 +19,35 @@ thread_local! {
     static PARSER: ParserSlot = const { ParserSlot::new(None) };
 }
 
-/// Reads a source as it stands.
+/// Reads a source with the repairs that are certain. Where it shows damage still, others are tried, then none: what counts is
+/// which reading shows least.
 pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> {
     with_parser(&PARSER, Language::new(tree_sitter_python::LANGUAGE), |parser| {
-        let tree = parse(parser, source, budget)?;
-        let placement = Placement {
-            source_len: source.len(),
-            insertions: &[],
-        };
-        Ok(Reading {
-            syntax: Syntax::read(&tree, &GRAMMAR, placement),
-            notes: Vec::new(),
-        })
+        let certain = repair(source, false);
+        let (is_changed, has_attempts) = (!certain.notes.is_empty(), certain.has_attempts);
+        let mut best = read_as(certain, source, parser, budget)?;
+        if best.syntax.damage > 0 && has_attempts {
+            best = better(best, read_as(repair(source, true), source, parser, budget)?);
+        }
+        if best.syntax.damage > 0 && is_changed {
+            best = better(best, read_as(Repaired::untouched(source), source, parser, budget)?);
+        }
+        Ok(best)
     })
+}
+
+fn read_as(repaired: Repaired<'_>, source: &str, parser: &mut Parser, budget: &Budget) -> Result<Reading, ReadError> {
+    let tree = parse(parser, &repaired.text, budget)?;
+    Ok(Reading {
+        syntax: Syntax::read(&tree, &GRAMMAR, source.len(), &repaired.insertions),
+        notes: repaired.notes,
+    })
+}
+
+fn better(one: Reading, other: Reading) -> Reading {
+    if other.syntax.damage < one.syntax.damage {
+        other
+    } else {
+        one
+    }
 }

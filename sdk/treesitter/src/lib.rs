@@ -14,6 +14,6 @@ mod syntax;
 pub use damage::report_damage;
 pub use lowering::{Lowering, Role, Task};
 pub use parsing::{ParserSlot, ReadError, parse, with_parser};
-pub use syntax::{Field, Grammar, Kind, Placement, Syntax, SyntaxId, SyntaxNode};
+pub use syntax::{Field, Grammar, Insertions, Kind, Syntax, SyntaxId, SyntaxNode};
 /// What the expansions and the callers name; no dependency of its own is needed.
 pub use tree_sitter;

@@ -153,35 +153,46 @@ pub struct Syntax<K, F> {
     pub damage: usize,
 }
 
-/// Where the source lies in the text that was parsed.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Placement<'a> {
-    /// Bytes of the source.
-    pub source_len: usize,
-    /// What was put into the text: where in it, and how many bytes; in order.
-    pub insertions: &'a [(usize, usize)],
+/// What a text to be parsed has more than the source.
+#[derive(Clone, Debug, Default)]
+pub struct Insertions(Vec<Insertion>);
+
+#[derive(Clone, Copy, Debug)]
+struct Insertion {
+    /// Where it is in the text.
+    at: usize,
+    len: usize,
+    /// Bytes of all insertions before it.
+    before: usize,
 }
 
-impl Placement<'_> {
-    /// The place in the source of a byte of the text.
-    fn in_source(&self, byte: usize) -> u32 {
-        let mut place = byte;
-        for &(at, len) in self.insertions {
-            if byte <= at {
-                break;
-            }
-            place -= len.min(byte - at);
+impl Insertions {
+    /// Says that `len` bytes of the text, from its byte `at`, are not the source's. In order.
+    pub fn push(&mut self, at: usize, len: usize) {
+        let before = self.0.last().map_or(0, |last| last.before + last.len);
+        if len > 0 {
+            self.0.push(Insertion { at, len, before });
         }
-        place.min(self.source_len) as u32
+    }
+
+    /// The place in the source of a byte of the text: that of an insertion for all of its bytes.
+    fn in_source(&self, byte: usize) -> usize {
+        let after = self.0.partition_point(|insertion| insertion.at < byte);
+        match after.checked_sub(1).map(|last| self.0[last]) {
+            None => byte,
+            Some(Insertion { at, len, before }) => byte - before - len.min(byte - at),
+        }
     }
 }
 
 impl<K: Kind, F: Field> Syntax<K, F> {
-    /// Reads a tree, without recursion: source nests as deep as it likes.
-    pub fn read(tree: &Tree, grammar: &Grammar<K, F>, placement: Placement<'_>) -> Self {
+    /// Reads a tree, without recursion: source nests as deep as it likes. The text parsed was the source, `source_len` bytes, with
+    /// some insertions: positions are those in the source.
+    pub fn read(tree: &Tree, grammar: &Grammar<K, F>, source_len: usize, insertions: &Insertions) -> Self {
+        let in_source = |byte: usize| insertions.in_source(byte).min(source_len) as u32;
         let mut cursor = tree.walk();
         let mut syntax = Syntax {
-            nodes: Vec::with_capacity(placement.source_len / 4 + 16),
+            nodes: Vec::with_capacity(source_len / 4 + 16),
             damage: 0,
         };
         let mut ancestors: Vec<SyntaxId> = Vec::new();
@@ -201,10 +212,7 @@ impl<K: Kind, F: Field> Syntax<K, F> {
                 let field = cursor
                     .field_id()
                     .map_or(F::OTHER, |id| grammar.fields[usize::from(id.get())]);
-                let (start, end) = (
-                    placement.in_source(node.start_byte()),
-                    placement.in_source(node.end_byte()),
-                );
+                let (start, end) = (in_source(node.start_byte()), in_source(node.end_byte()));
                 if kind == K::ERROR {
                     let is_outermost = ancestors.last().is_none_or(|&id| syntax.nodes[id].kind != K::ERROR);
                     syntax.damage += 1 + if is_outermost { (end - start) as usize } else { 0 };
