@@ -89,8 +89,12 @@ pub(crate) fn load(path: &Path) -> Result<FrontEndModuleRef, LoadError> {
         path: path.to_owned(),
         source,
     };
-    let bytes = std::fs::read(path).map_err(cannot_read)?;
+    let file = std::fs::File::open(path).map_err(cannot_read)?;
+    // SAFETY: the bytes must not change while they are looked at. Front ends are trusted code: whoever may write the file may
+    // as well change what it does, and the system's loader maps it in the same way right after.
+    let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(cannot_read)?;
     check_file(path, &bytes)?;
+    drop(bytes);
     // A bare file name would send the system's loader to its own search path: to another file than the one just checked.
     let absolute = std::fs::canonicalize(path).map_err(cannot_read)?;
     let refused = |error: LibraryError| LoadError::Refused {
