@@ -9,6 +9,7 @@ mod control_flow;
 mod data_flow;
 mod java;
 mod semantics;
+mod text;
 mod tree;
 
 use std::collections::HashMap;
