@@ -64,7 +64,7 @@ fn greedy_answers_repeat() {
 }
 
 #[test]
-fn the_graph_has_four_forms() {
+fn the_graph_has_five_forms() {
     let file = fixture("Fraction.java");
     let graph = json(&stdout(&["cpg", &file, "--format", "json"]));
     assert_eq!(graph["language"], "java");
@@ -74,6 +74,54 @@ fn the_graph_has_four_forms() {
     assert!(stdout(&["cpg", &file]).contains("gcd"));
     assert!(stdout(&["cpg", &file, "--format", "dot"]).starts_with("digraph"));
     assert!(stdout(&["cpg", &file, "--format", "graphml"]).contains("<graphml"));
+    assert!(stdout(&["cpg", &file, "--format", "svg"]).starts_with("<svg"));
+}
+
+#[test]
+fn the_graph_as_joern_draws_it() {
+    let file = fixture("Fraction.java");
+    let graph = json(&stdout(&["cpg", &file, "--view", "joern", "--format", "json"]));
+    // Joern makes `this` a parameter of every method, which no Java source writes.
+    let nodes = graph["nodes"].as_array().unwrap();
+    assert!(
+        nodes
+            .iter()
+            .any(|node| node["kind"] == "METHOD_PARAMETER_IN" && node["name"] == "this"),
+        "{graph}"
+    );
+    let table = stdout(&["cpg", &file, "--view", "joern", "--edges", "cdg"]);
+    assert!(
+        table.lines().all(|line| line.starts_with("CDG ")) && !table.is_empty(),
+        "{table}"
+    );
+}
+
+/// Loading libtorch takes a hundred times as long as the graph of a method.
+#[test]
+fn only_what_needs_the_llm_links_it() {
+    let links_libtorch = |program: &str| {
+        let bytes = std::fs::read(program).expect("cargo built it");
+        bytes.windows(8).any(|window| window == b"libtorch")
+    };
+    assert!(!links_libtorch(env!("CARGO_BIN_EXE_transducer-host")));
+    assert!(links_libtorch(env!("CARGO_BIN_EXE_transducer-host-llm")));
+}
+
+#[test]
+fn a_python_graph() {
+    let graph = json(&stdout(&[
+        "cpg",
+        &fixture("fraction.py"),
+        "--method",
+        "gcd",
+        "--format",
+        "json",
+    ]));
+    assert_eq!(graph["language"], "python");
+    let edges = graph["edges"].as_array().unwrap();
+    for kind in ["CFG", "CDG", "REACHING_DEF"] {
+        assert!(edges.iter().any(|edge| edge["kind"] == kind), "no {kind}");
+    }
 }
 
 #[test]

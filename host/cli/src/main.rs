@@ -1,78 +1,66 @@
-//! `transducer-host`: the command line. It wires the rooms together and knows nothing else.
+//! `transducer-host`: the program that people call. See the library for why there are two.
 
-mod commands;
-mod options;
-mod source;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 
-use std::io::IsTerminal;
-use std::process::ExitCode;
-
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use transducer_host::{LogArgs, about, cpg, exit_code, log_to_stderr, parts_dir};
+
+/// The program with the LLM.
+const LLM_PROGRAM: &str = "transducer-host-llm";
 
 /// One frozen code LLM, many tasks.
 ///
 /// An adapter bundle turns a request into a prompt, reads the code property graph of the code in it, rewrites the prompt's
 /// input embeddings with that graph, and turns the LLM's text into an answer. The LLM itself is never tuned.
 #[derive(Parser)]
-#[command(name = "transducer-host", version, propagate_version = true)]
+#[command(
+    name = "transducer-host",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    task: Task,
 
-    /// Log filter, such as `debug` or `transducer_server=debug` [default: info when serving, else warn]
-    #[arg(long, global = true, env = "TRANSDUCER_LOG", value_name = "FILTER")]
-    log: Option<String>,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// Ask one adapter about one file
-    Run(commands::run::Args),
-    /// Serve every adapter of a directory over HTTP
-    Serve(commands::serve::Args),
+enum Task {
+    #[command(about = about::RUN)]
+    Run(HandedOver),
+    #[command(about = about::SERVE)]
+    Serve(HandedOver),
     /// Print the code property graph of a file
-    Cpg(commands::cpg::Args),
-    /// List the adapters of a directory and what is wrong with those that cannot be used
-    Adapters(commands::adapters::Args),
+    Cpg(cpg::Args),
+    #[command(about = about::ADAPTERS)]
+    Adapters(HandedOver),
+}
+
+/// A command of the other program, which knows its options and prints its help.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
+struct HandedOver {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let usual = if matches!(cli.command, Command::Serve(_)) {
-        "info"
-    } else {
-        "warn"
-    };
-    let result = log_to_stderr(cli.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.command {
-        Command::Run(args) => commands::run::run(&args),
-        Command::Serve(args) => commands::serve::run(args),
-        Command::Cpg(args) => commands::cpg::run(&args),
-        Command::Adapters(args) => commands::adapters::run(&args),
-    });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(match cli.task {
+        Task::Cpg(args) => log_to_stderr(cli.log.log.as_deref().unwrap_or("warn")).and_then(|()| cpg::run(&args)),
+        Task::Run(_) | Task::Serve(_) | Task::Adapters(_) => hand_over(),
+    })
 }
 
-fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("--log {filter:?}: {error}"))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    Ok(())
-}
-
-/// `transducer-host cpg … | head` is no failure.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+/// Becomes the program with the LLM, with the very same arguments; returns only where that fails.
+fn hand_over() -> Result<()> {
+    let program = parts_dir()?.join(LLM_PROGRAM);
+    let error = Command::new(&program).args(std::env::args_os().skip(1)).exec();
+    Err(error).with_context(|| format!("cannot start {}, which is a part of this program", program.display()))
 }

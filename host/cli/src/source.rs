@@ -14,10 +14,10 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// Options that name code.
 #[derive(Args, Debug)]
-pub(crate) struct SourceArgs {
+pub struct SourceArgs {
     /// Source file, or `-` for standard input
     #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
 
     /// Only this method; of several with the name, `NAME#2` is the second
     #[arg(long, value_name = "NAME")]
@@ -30,14 +30,19 @@ pub(crate) struct SourceArgs {
 
 /// Code in a language.
 #[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) text: String,
-    pub(crate) language: String,
+pub struct Source {
+    /// All of the file, or the method.
+    pub text: String,
+    /// Its language in lower case.
+    pub language: String,
 }
 
 impl SourceArgs {
     /// Reads the file and cuts the method out of it.
-    pub(crate) fn read(&self, front_ends: &FrontEnds) -> Result<Source> {
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or has no such method, or is in no known language.
+    pub fn read(&self, front_ends: &FrontEnds) -> Result<Source> {
         let language = self.language(front_ends)?;
         let mut text = read(&self.file)?;
         if let Some(wanted) = &self.method {

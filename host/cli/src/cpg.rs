@@ -2,15 +2,15 @@
 
 use std::io::Write;
 
-use anyhow::Result;
-use transducer_cpg::{EdgeKind, export};
+use anyhow::{Result, bail};
+use transducer_cpg::{EdgeKind, export, joern};
 
-use crate::options::FrontEndOptions;
+use crate::FrontEndOptions;
 use crate::source::SourceArgs;
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub struct Args {
     #[command(flatten)]
     source: SourceArgs,
 
@@ -23,8 +23,21 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = edge_kind)]
     edges: Vec<EdgeKind>,
 
+    /// Whose graph: this project's own, or for comparison the one that Joern 2.0.25 draws, as a table or JSON
+    #[arg(long, value_enum, default_value_t)]
+    view: View,
+
     #[command(flatten)]
     frontends: FrontEndOptions,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+enum View {
+    /// What the language says
+    #[default]
+    Own,
+    /// What Joern says
+    Joern,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
@@ -52,7 +65,11 @@ fn edge_kind(text: &str) -> Result<EdgeKind, String> {
     })
 }
 
-pub(crate) fn run(args: &Args) -> Result<()> {
+/// Prints the graph.
+///
+/// # Errors
+/// Where there is no such file, language or method, or no front end.
+pub fn run(args: &Args) -> Result<()> {
     let front_ends = args.frontends.load()?;
     let source = args.source.read(&front_ends)?;
     let cpg = front_ends.parse(&source.language, &source.text)?;
@@ -61,12 +78,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ([], _) => EdgeKind::ALL,
         (chosen, _) => chosen,
     };
-    let text = match args.format {
-        Format::Table => export::table(&cpg, &source.text, kinds),
-        Format::Json => export::json(&cpg, &source.text, kinds)?,
-        Format::Dot => export::dot(&cpg, &source.text, kinds),
-        Format::Graphml => export::graphml(&cpg, &source.text, kinds),
-        Format::Svg => export::svg(&cpg, &source.text, kinds)?,
+    let text = match (args.view, args.format) {
+        (View::Joern, Format::Table) => joern::view(&cpg, &source.text)?.table(kinds),
+        (View::Joern, Format::Json) => joern::view(&cpg, &source.text)?.json(kinds),
+        (View::Joern, _) => bail!("the Joern view has two forms, --format table and json"),
+        (View::Own, Format::Table) => export::table(&cpg, &source.text, kinds),
+        (View::Own, Format::Json) => export::json(&cpg, &source.text, kinds)?,
+        (View::Own, Format::Dot) => export::dot(&cpg, &source.text, kinds),
+        (View::Own, Format::Graphml) => export::graphml(&cpg, &source.text, kinds),
+        (View::Own, Format::Svg) => export::svg(&cpg, &source.text, kinds)?,
     };
     // The JSON holds the diagnostics itself, the other forms have no place for them.
     if !matches!(args.format, Format::Json | Format::Table) {

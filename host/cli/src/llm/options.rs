@@ -1,41 +1,13 @@
-//! Options that several commands share.
+//! Options that the commands of the LLM share.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::ProgressBar;
-use transducer_frontends::FrontEnds;
+use transducer_host::FrontEndOptions;
 use transducer_pipeline::{Host, HostOptions, Precision};
-
-/// Where the CPG front ends are.
-#[derive(Args, Debug)]
-pub(crate) struct FrontEndOptions {
-    /// Directory of the CPG front ends [default: beside this program, or in ../lib/transducer-host]
-    #[arg(long, env = "TRANSDUCER_FRONTENDS", value_name = "DIR")]
-    frontends: Option<PathBuf>,
-}
-
-impl FrontEndOptions {
-    fn dir(&self) -> Result<PathBuf> {
-        if let Some(dir) = &self.frontends {
-            return Ok(dir.clone());
-        }
-        let program = std::env::current_exe().context("cannot tell where this program lies: name --frontends")?;
-        let beside = program.parent().unwrap_or(Path::new("."));
-        let installed = beside.join("../lib/transducer-host");
-        Ok(if installed.is_dir() {
-            installed
-        } else {
-            beside.to_owned()
-        })
-    }
-
-    pub(crate) fn load(&self) -> Result<FrontEnds> {
-        Ok(FrontEnds::load_dir(&self.dir()?)?)
-    }
-}
 
 /// The frozen LLM and the adapters.
 #[derive(Args, Debug)]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use transducer_pipeline::{AdapterState, Answer, Cancel, Event, Host, Request, Service};
 
 use crate::options::HostArgs;
-use crate::source::SourceArgs;
+use transducer_host::SourceArgs;
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]

@@ -1,0 +1,45 @@
+//! What the two programs of the command line share.
+//!
+//! `transducer-host` is the one that people call. It answers by itself whatever needs no LLM, and starts in milliseconds, for it
+//! links no libtorch, whose loading alone takes a fifth of a second. What needs the LLM it hands over to
+//! `transducer-host-llm`, which lies beside it.
+
+pub mod cpg;
+mod frontends;
+mod logging;
+mod source;
+
+pub use frontends::{FrontEndOptions, parts_dir};
+pub use logging::{LogArgs, log_to_stderr};
+pub use source::{Source, SourceArgs};
+
+use std::process::ExitCode;
+
+/// One line for each command that needs the LLM: what both programs say of it.
+pub mod about {
+    /// Of `run`.
+    pub const RUN: &str = "Ask one adapter about one file";
+    /// Of `serve`.
+    pub const SERVE: &str = "Serve every adapter of a directory over HTTP";
+    /// Of `adapters`.
+    pub const ADAPTERS: &str = "List the adapters of a directory and what is wrong with those that cannot be used";
+}
+
+/// Tells how a command ended: an error is a line on standard error.
+pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `transducer-host cpg … | head` is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,52 @@
+//! `transducer-host-llm`: the commands that need the frozen LLM. `transducer-host` starts it; its arguments are the same.
+
+mod adapters;
+mod options;
+mod run;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use transducer_host::{LogArgs, about, exit_code, log_to_stderr};
+
+/// The commands of `transducer-host` that need the LLM; call that program instead.
+#[derive(Parser)]
+#[command(
+    name = "transducer-host",
+    bin_name = "transducer-host",
+    version,
+    propagate_version = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    #[command(about = about::RUN)]
+    Run(run::Args),
+    #[command(about = about::SERVE)]
+    Serve(serve::Args),
+    #[command(about = about::ADAPTERS)]
+    Adapters(adapters::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let usual = if matches!(cli.task, Task::Serve(_)) {
+        "info"
+    } else {
+        "warn"
+    };
+    let result = log_to_stderr(cli.log.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.task {
+        Task::Run(args) => run::run(&args),
+        Task::Serve(args) => serve::run(args),
+        Task::Adapters(args) => adapters::run(&args),
+    });
+    exit_code(result)
+}
