@@ -105,11 +105,7 @@ fn methods(path: &Path, count: usize) -> Result<Vec<String>> {
             methods.push(source.to_owned());
         }
     }
-    ensure!(
-        !methods.is_empty(),
-        "{}: no method of 4 to 150 lines",
-        path.display()
-    );
+    ensure!(!methods.is_empty(), "{}: no method of 4 to 150 lines", path.display());
     Ok(spread(methods, count))
 }
 
@@ -169,7 +165,11 @@ impl Figures {
                 let total: Duration = long.iter().map(|taken| time(taken)).sum();
                 millis(total) * 100.0 / lines as f64
             };
-            rows.push(("100 lines, ms", per_100(|taken| taken.graph), per_100(|taken| taken.tree)));
+            rows.push((
+                "100 lines, ms",
+                per_100(|taken| taken.graph),
+                per_100(|taken| taken.tree),
+            ));
         }
         Self {
             title: format!("{}: {} methods", language.name, taken.len()),
@@ -190,7 +190,10 @@ impl Figures {
     }
 
     fn print(&self) {
-        println!("{:<44} {:>10} {:>12} {:>7}", self.title, "graph", "tree-sitter", "ratio");
+        println!(
+            "{:<44} {:>10} {:>12} {:>7}",
+            self.title, "graph", "tree-sitter", "ratio"
+        );
         for (name, graph, tree) in &self.rows {
             println!("  {name:<42} {graph:>10.3} {tree:>12.3} {:>7.2}", graph / tree);
         }
@@ -220,7 +223,11 @@ fn main() -> Result<()> {
             figures.push(Figures::of_methods(language, &taken));
         }
         if let Some(folder) = folder {
-            let taken = measure(language, &files(folder, language.extension, args.files)?, args.rounds.min(3))?;
+            let taken = measure(
+                language,
+                &files(folder, language.extension, args.files)?,
+                args.rounds.min(3),
+            )?;
             figures.push(Figures::of_files(language, &taken));
         }
     }
