@@ -57,6 +57,7 @@ pub(crate) fn repair(source: &str, with_attempts: bool) -> Repaired<'_> {
         line: Line::default(),
         before: Line::default(),
         earlier: Line::default(),
+        blocks: Vec::new(),
         edits: Vec::new(),
         counts: Counts::default(),
         placeholders: Vec::new(),
@@ -88,7 +89,7 @@ pub(crate) fn repair(source: &str, with_attempts: bool) -> Repaired<'_> {
     for edit in edits {
         text.push_str(source.get(done..edit.at).unwrap_or_default());
         let kept = edit.text.len().min(edit.replaces);
-        insertions.push(text.len() + kept, edit.text.len() - kept);
+        insertions.push(text.len() + kept, &edit.text[kept..]);
         text.push_str(&edit.text);
         done = done.max(edit.at + edit.replaces);
     }
@@ -117,6 +118,7 @@ struct Counts {
     colons: usize,
     strings: usize,
     moved: usize,
+    clauses: usize,
     attempts: usize,
 }
 
@@ -128,6 +130,7 @@ impl Counts {
             (self.colons, "added the colon that a line lacks"),
             (self.strings, "ended strings that the source leaves open"),
             (self.moved, "moved lines to the indentation of those around them"),
+            (self.clauses, "added the statement that a clause belongs to"),
         ];
         let told = told.into_iter().filter(|(count, _)| *count > 0);
         told.map(|(count, what)| format!("{what}: {count}"))
@@ -162,21 +165,24 @@ struct Scanner<'a> {
     /// The line before, and the one before that.
     before: Line,
     earlier: Line,
+    /// The lines around the present one that open blocks, outermost first: their indentation and first word.
+    blocks: Vec<(usize, &'a [u8])>,
     edits: Vec<Edit>,
     counts: Counts,
     placeholders: Vec<(usize, usize)>,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
     fn scan(&mut self) {
         self.begin_line();
         while let Some(&byte) = self.source.get(self.at) {
             match byte {
                 b'\n' => self.newline(),
                 b' ' | b'\t' | b'\r' | b'\x0c' => self.at += 1,
-                b'#' => self.at += self.rest().iter().take_while(|&&byte| byte != b'\n').count(),
+                b'#' => self.skip_line(),
                 b'\\' if self.continues() => {
-                    self.at += self.rest().iter().take_while(|&&byte| byte != b'\n').count() + 1
+                    self.skip_line();
+                    self.at += 1;
                 }
                 _ => self.token(byte),
             }
@@ -185,8 +191,13 @@ impl Scanner<'_> {
         self.end_line();
     }
 
-    fn rest(&self) -> &[u8] {
+    fn rest(&self) -> &'a [u8] {
         self.source.get(self.at..).unwrap_or_default()
+    }
+
+    /// To the end of the line.
+    fn skip_line(&mut self) {
+        self.at += self.rest().iter().take_while(|&&byte| byte != b'\n').count();
     }
 
     /// Whether a backslash is the last thing of its line.
@@ -390,6 +401,51 @@ impl Scanner<'_> {
             self.counts.moved += 1;
             self.edit(self.before.start, 0, " ".repeat(indent - self.before.indent));
             self.before.indent = indent;
+        }
+        self.place_in_block(line_start);
+    }
+
+    /// A clause belongs to the statement that was opened last at its indentation. Where there is no such statement, an empty
+    /// one is put before it.
+    fn place_in_block(&mut self, line_start: usize) {
+        let Line { start, indent, .. } = self.line;
+        let rest = &self.source[start..];
+        let word = &rest[..rest.iter().take_while(|&&byte| is_word(byte)).count()];
+        let fits: &[&[u8]] = match word {
+            b"elif" => &[b"if", b"elif"],
+            b"else" => &[b"if", b"elif", b"for", b"while", b"try", b"except"],
+            b"except" => &[b"try", b"except"],
+            b"finally" => &[b"try", b"except", b"else"],
+            _ => &[],
+        };
+        let is_clause = !fits.is_empty();
+        while self
+            .blocks
+            .pop_if(|(outer, _)| *outer > indent || *outer == indent && !is_clause)
+            .is_some()
+        {}
+        if !is_clause {
+            if OPENERS.iter().any(|opener| opener.as_bytes() == word) {
+                self.blocks.push((indent, word));
+            } else if word == b"async" {
+                self.blocks.push((indent, b"for"));
+            }
+            return;
+        }
+        match self.blocks.last_mut() {
+            Some((outer, before)) if *outer == indent && fits.contains(before) => *before = word,
+            _ => {
+                let head = if matches!(word, b"elif" | b"else") {
+                    "if _:"
+                } else {
+                    "try:"
+                };
+                let blanks = String::from_utf8_lossy(&self.source[line_start..start]);
+                let statement = format!("{head}\n{blanks}");
+                self.counts.clauses += 1;
+                self.edit(start, 0, statement);
+                self.blocks.push((indent, word));
+            }
         }
     }
 

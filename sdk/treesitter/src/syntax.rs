@@ -132,7 +132,7 @@ pub struct SyntaxNode<K, F> {
     pub kind: K,
     /// The role that it plays in its parent.
     pub field: F,
-    /// Inserted by the parser where the source lacks it; its span is empty.
+    /// Put in where the source lacks it, by the parser or before; its span is empty.
     pub missing: bool,
     /// First byte.
     pub start: u32,
@@ -164,24 +164,44 @@ struct Insertion {
     len: usize,
     /// Bytes of all insertions before it.
     before: usize,
+    /// Line ends in it, and in all before it.
+    lines: u32,
 }
 
 impl Insertions {
-    /// Says that `len` bytes of the text, from its byte `at`, are not the source's. In order.
-    pub fn push(&mut self, at: usize, len: usize) {
-        let before = self.0.last().map_or(0, |last| last.before + last.len);
-        if len > 0 {
-            self.0.push(Insertion { at, len, before });
+    /// Says that `inserted`, which stands at byte `at` of the text, is not the source's. In order.
+    pub fn push(&mut self, at: usize, inserted: &str) {
+        let (before, lines) = self
+            .0
+            .last()
+            .map_or((0, 0), |last| (last.before + last.len, last.lines));
+        if !inserted.is_empty() {
+            self.0.push(Insertion {
+                at,
+                len: inserted.len(),
+                before,
+                lines: lines + inserted.bytes().filter(|&byte| byte == b'\n').count() as u32,
+            });
         }
+    }
+
+    /// The insertion that begins last before a byte of the text.
+    fn before(&self, byte: usize) -> Option<&Insertion> {
+        let after = self.0.partition_point(|insertion| insertion.at < byte);
+        after.checked_sub(1).map(|last| &self.0[last])
     }
 
     /// The place in the source of a byte of the text: that of an insertion for all of its bytes.
     fn in_source(&self, byte: usize) -> usize {
-        let after = self.0.partition_point(|insertion| insertion.at < byte);
-        match after.checked_sub(1).map(|last| self.0[last]) {
-            None => byte,
-            Some(Insertion { at, len, before }) => byte - before - len.min(byte - at),
-        }
+        self.before(byte).map_or(byte, |&Insertion { at, len, before, .. }| {
+            byte - before - len.min(byte - at)
+        })
+    }
+
+    /// The line in the source, from 1, of a byte that stands in a row of the text, from 0.
+    fn line(&self, byte: usize, row: usize) -> u32 {
+        let inserted = self.before(byte).map_or(0, |last| last.lines);
+        (row as u32 + 1).saturating_sub(inserted).max(1)
     }
 }
 
@@ -212,7 +232,8 @@ impl<K: Kind, F: Field> Syntax<K, F> {
                 let field = cursor
                     .field_id()
                     .map_or(F::OTHER, |id| grammar.fields[usize::from(id.get())]);
-                let (start, end) = (in_source(node.start_byte()), in_source(node.end_byte()));
+                let text = node.byte_range();
+                let (start, end) = (in_source(text.start), in_source(text.end));
                 if kind == K::ERROR {
                     let is_outermost = ancestors.last().is_none_or(|&id| syntax.nodes[id].kind != K::ERROR);
                     syntax.damage += 1 + if is_outermost { (end - start) as usize } else { 0 };
@@ -222,10 +243,10 @@ impl<K: Kind, F: Field> Syntax<K, F> {
                 syntax.nodes.push(SyntaxNode {
                     kind,
                     field,
-                    missing,
+                    missing: missing || start == end && !text.is_empty(),
                     start,
                     end,
-                    line: node.start_position().row as u32 + 1,
+                    line: insertions.line(text.start, node.start_position().row),
                     next: id + 1,
                 });
                 goes_down = reach == Reach::All && cursor.goto_first_child();

@@ -209,6 +209,17 @@ impl PythonLowering<'_> {
         !node.missing && !node.kind.is_silent() && node.kind != Kind::Error
     }
 
+    /// Whether a comma stands behind the last operand: it makes a tuple of one.
+    fn ends_in_comma(&self, id: SyntaxId) -> bool {
+        let Some(last) = self.operands_of(id).last() else {
+            return false;
+        };
+        let behind = self
+            .source
+            .get(self.span(last).end as usize..self.span(id).end as usize);
+        behind.is_some_and(|behind| behind.trim_start().starts_with(','))
+    }
+
     fn operands_of(&self, id: SyntaxId) -> impl Iterator<Item = SyntaxId> {
         self.syntax.children(id).filter(|&child| self.is_operand(child))
     }

@@ -118,10 +118,7 @@ impl PythonLowering<'_> {
         loop {
             let is_wrapped = match self.syntax.kind(id) {
                 Kind::CasePattern => true,
-                Kind::TuplePattern => {
-                    let inside = self.text(id).trim_end_matches(')').trim_end();
-                    !inside.ends_with(',')
-                }
+                Kind::TuplePattern => !self.ends_in_comma(id),
                 _ => false,
             };
             let mut parts = self.operands_of(id);

@@ -115,8 +115,7 @@ impl PythonLowering<'_> {
 
     /// `a, b` and `a,` are tuples; anything else stands for itself.
     fn expression_statement(&mut self, id: SyntaxId, task: Task) {
-        let is_tuple = self.operands_of(id).count() > 1 || self.text(id).ends_with(',');
-        if is_tuple {
+        if self.operands_of(id).count() > 1 || self.ends_in_comma(id) {
             let call = self.operator(task, operators::TUPLE, id);
             self.push_arguments(call, id);
         } else {
