@@ -12,6 +12,7 @@ use serde_json::json;
 use transducer_frontend::cpg::wire;
 use transducer_frontend::{FrontEnd, ParseLimits};
 use transducer_frontend_java::JavaFrontEnd;
+use transducer_frontend_python::PythonFrontEnd;
 
 /// Measures the CPG front ends over real code.
 #[derive(Parser)]
@@ -22,6 +23,18 @@ struct Args {
     /// Whole files: a folder, searched in depth
     #[arg(long, value_name = "FOLDER")]
     java_files: Option<PathBuf>,
+    /// Functions: a JSONL file with the code in `source`
+    #[arg(long, value_name = "FILE")]
+    python_functions: Option<PathBuf>,
+    /// Whole files: a folder, searched in depth
+    #[arg(long, value_name = "FOLDER")]
+    python_files: Option<PathBuf>,
+    /// The program, to measure from its start to the printed DOT of a method
+    #[arg(long, value_name = "transducer-host")]
+    program: Option<PathBuf>,
+    /// Folder to which the texts are written, a file each, so that a peer can read the same
+    #[arg(long, value_name = "FOLDER")]
+    sample: Option<PathBuf>,
     /// How many methods, spread evenly over the file
     #[arg(long, default_value_t = 292)]
     methods: usize,
@@ -141,7 +154,8 @@ fn percentile(sorted: &[f64], share: usize) -> f64 {
 
 struct Figures {
     title: String,
-    rows: Vec<(&'static str, f64, f64)>,
+    /// What, ours, and the bare parse's.
+    rows: Vec<(&'static str, f64, Option<f64>)>,
 }
 
 impl Figures {
@@ -153,10 +167,10 @@ impl Figures {
         };
         let (graph, tree) = (sorted(|taken| taken.graph), sorted(|taken| taken.tree));
         let mut rows = vec![
-            ("median, ms", percentile(&graph, 50), percentile(&tree, 50)),
-            ("p90, ms", percentile(&graph, 90), percentile(&tree, 90)),
-            ("p99, ms", percentile(&graph, 99), percentile(&tree, 99)),
-            ("max, ms", percentile(&graph, 100), percentile(&tree, 100)),
+            ("median, ms", percentile(&graph, 50), Some(percentile(&tree, 50))),
+            ("p90, ms", percentile(&graph, 90), Some(percentile(&tree, 90))),
+            ("p99, ms", percentile(&graph, 99), Some(percentile(&tree, 99))),
+            ("max, ms", percentile(&graph, 100), Some(percentile(&tree, 100))),
         ];
         let long: Vec<&Taken> = taken.iter().filter(|taken| (80..=125).contains(&taken.lines)).collect();
         if !long.is_empty() {
@@ -168,7 +182,7 @@ impl Figures {
             rows.push((
                 "100 lines, ms",
                 per_100(|taken| taken.graph),
-                per_100(|taken| taken.tree),
+                Some(per_100(|taken| taken.tree)),
             ));
         }
         Self {
@@ -185,7 +199,7 @@ impl Figures {
         };
         Self {
             title: format!("{}: {} files, {:.1} MB", language.name, taken.len(), bytes as f64 / 1e6),
-            rows: vec![("MB/s", speed(|taken| taken.graph), speed(|taken| taken.tree))],
+            rows: vec![("MB/s", speed(|taken| taken.graph), Some(speed(|taken| taken.tree)))],
         }
     }
 
@@ -195,7 +209,10 @@ impl Figures {
             self.title, "graph", "tree-sitter", "ratio"
         );
         for (name, graph, tree) in &self.rows {
-            println!("  {name:<42} {graph:>10.3} {tree:>12.3} {:>7.2}", graph / tree);
+            match tree {
+                Some(tree) => println!("  {name:<42} {graph:>10.3} {tree:>12.3} {:>7.2}", graph / tree),
+                None => println!("  {name:<42} {graph:>10.3}"),
+            }
         }
     }
 
@@ -208,6 +225,49 @@ impl Figures {
     }
 }
 
+/// Writes texts for a peer: `<folder>/<what>/<number>.<extension>`.
+fn write_sample(folder: &Path, what: &str, extension: &str, texts: &[String]) -> Result<()> {
+    let folder = folder.join(what);
+    std::fs::create_dir_all(&folder)?;
+    for (text, number) in texts.iter().zip(0..) {
+        std::fs::write(folder.join(format!("{number:05}.{extension}")), text)?;
+    }
+    Ok(())
+}
+
+/// The process from its start to its end, in milliseconds, the best and the median of the rounds.
+fn measure_start(program: &Path, source: &Path) -> Result<Figures> {
+    const ROUNDS: usize = 40;
+    let mut times = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let output = std::process::Command::new(program)
+            .arg("cpg")
+            .arg(source)
+            .args(["--format", "dot"])
+            .output()
+            .with_context(|| program.display().to_string())?;
+        times.push(millis(start.elapsed()));
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(Figures {
+        title: "from the start of the process to DOT".to_owned(),
+        rows: vec![
+            ("best, ms", times[0], None),
+            ("median, ms", percentile(&times, 50), None),
+        ],
+    })
+}
+
+/// The most memory that this process ever held, in MB: texts, trees and graphs, and the program itself.
+fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes / 1024.0)
+}
+
 fn main() -> Result<()> {
     let args = Args::parse();
     let java = Language {
@@ -216,22 +276,44 @@ fn main() -> Result<()> {
         graph: graph::<JavaFrontEnd>,
         grammar: tree_sitter_java::LANGUAGE.into(),
     };
+    let python = Language {
+        name: "python",
+        extension: "py",
+        graph: graph::<PythonFrontEnd>,
+        grammar: tree_sitter_python::LANGUAGE.into(),
+    };
     let mut figures = Vec::new();
-    for (language, code, folder) in [(&java, &args.java_methods, &args.java_files)] {
+    for (language, code, folder) in [
+        (&java, &args.java_methods, &args.java_files),
+        (&python, &args.python_functions, &args.python_files),
+    ] {
+        let sample = |what: &str, texts: &[String]| match &args.sample {
+            Some(folder) => write_sample(folder, &format!("{}-{what}", language.name), language.extension, texts),
+            None => Ok(()),
+        };
         if let Some(path) = code {
-            let taken = measure(language, &methods(path, args.methods)?, args.rounds)?;
-            figures.push(Figures::of_methods(language, &taken));
+            let texts = methods(path, args.methods)?;
+            sample("methods", &texts)?;
+            figures.push(Figures::of_methods(language, &measure(language, &texts, args.rounds)?));
         }
         if let Some(folder) = folder {
-            let taken = measure(
-                language,
-                &files(folder, language.extension, args.files)?,
-                args.rounds.min(3),
-            )?;
+            let texts = files(folder, language.extension, args.files)?;
+            sample("files", &texts)?;
+            let taken = measure(language, &texts, args.rounds.min(3))?;
             figures.push(Figures::of_files(language, &taken));
         }
     }
+    if let Some(program) = &args.program {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/short.java");
+        figures.push(measure_start(program, &source)?);
+    }
     ensure!(!figures.is_empty(), "nothing to measure: see --help");
+    if let Some(peak) = peak_memory() {
+        figures.push(Figures {
+            title: "all of the above".to_owned(),
+            rows: vec![("peak memory, MB", peak, None)],
+        });
+    }
     if args.json {
         println!("{}", json!(figures.iter().map(Figures::json).collect::<Vec<_>>()));
     } else {
