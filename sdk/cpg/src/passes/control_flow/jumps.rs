@@ -15,12 +15,21 @@ pub(super) enum Jump {
     MayThrow,
 }
 
+/// What a `catch` takes besides the types that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Takes {
+    Nothing,
+    /// Every exception, but for those that end the program.
+    Exceptions,
+    Everything,
+}
+
 /// One `catch`.
 #[derive(Debug)]
 struct Handler {
     control: NodeId,
     types: Vec<NameId>,
-    catches_all: bool,
+    takes: Takes,
     /// Whether it takes its part of a group of exceptions, and leaves the rest to the handlers after it.
     of_group: bool,
 }
@@ -29,6 +38,8 @@ struct Handler {
 #[derive(Debug, Default)]
 pub(super) struct Try {
     handlers: Vec<Handler>,
+    /// Names of exceptions that end the program.
+    pub(super) exits: Vec<NameId>,
     pub(super) has_finally: bool,
     /// Whether the protected part is over: handlers do not protect each other, but `finally` protects them.
     in_handlers: bool,
@@ -48,11 +59,11 @@ pub(super) struct Try {
 }
 
 impl Try {
-    pub(super) fn add_catch(&mut self, control: NodeId, types: Vec<NameId>, catches_all: bool, of_group: bool) {
+    pub(super) fn add_catch(&mut self, control: NodeId, types: Vec<NameId>, takes: Takes, of_group: bool) {
         self.handlers.push(Handler {
             control,
             types,
-            catches_all,
+            takes,
             of_group,
         });
     }
@@ -64,15 +75,17 @@ impl Try {
     }
 
     fn catches_all(&self) -> bool {
-        self.handlers.iter().any(|handler| handler.catches_all)
+        self.handlers.iter().any(|handler| handler.takes != Takes::Nothing)
     }
 
     /// The handler that surely takes an exception of a type.
     fn sure_handler(&self, thrown: Option<NameId>) -> Option<usize> {
-        let named = |handler: &Handler| thrown.is_some_and(|thrown| handler.types.contains(&thrown));
-        self.handlers
-            .iter()
-            .position(|handler| handler.catches_all || named(handler))
+        let is_one_of = |types: &[NameId]| thrown.is_some_and(|thrown| types.contains(&thrown));
+        self.handlers.iter().position(|handler| match handler.takes {
+            Takes::Everything => true,
+            Takes::Exceptions => !is_one_of(&self.exits) || is_one_of(&handler.types),
+            Takes::Nothing => is_one_of(&handler.types),
+        })
     }
 }
 
@@ -291,16 +304,30 @@ impl Frames {
             .position(|handler| handler.control == control)
             .unwrap_or_default();
         // After a handler that takes everything, no other gets anything.
-        if this.handlers[..index].iter().any(|before| before.catches_all) {
+        if this.handlers[..index]
+            .iter()
+            .any(|before| before.takes == Takes::Everything)
+        {
             return Vec::new();
         }
-        let takes = |thrown: Option<NameId>| this.sure_handler(thrown).is_none_or(|sure| sure == index);
+        let may_throw = if this.handlers[..index]
+            .iter()
+            .any(|before| before.takes == Takes::Exceptions)
+        {
+            &[]
+        } else {
+            this.may_throw.as_slice()
+        };
+        let takes = |thrown: Option<NameId>| match this.sure_handler(thrown) {
+            Some(sure) => sure == index,
+            None => !thrown.is_some_and(|thrown| this.exits.contains(&thrown)),
+        };
         let throws = this
             .throws
             .iter()
             .filter(|(_, thrown)| takes(*thrown))
             .map(|&(node, _)| node);
-        let mut leading: Vec<NodeId> = this.may_throw.iter().copied().chain(throws).collect();
+        let mut leading: Vec<NodeId> = may_throw.iter().copied().chain(throws).collect();
         if this.handlers[index..].first().is_some_and(|handler| handler.of_group) {
             leading.extend(&this.group_ends);
         }

@@ -1,6 +1,6 @@
 //! Which steps each kind of node takes.
 
-use super::jumps::{Jump, Try};
+use super::jumps::{Jump, Takes, Try};
 use super::{Builder, Step};
 use crate::{NameId, NodeId, NodeKind};
 
@@ -318,7 +318,12 @@ impl Builder<'_> {
     /// What a `try` has for those who throw in it.
     pub(super) fn try_parts(&self, node: NodeId) -> Try {
         let nodes = self.cpg.nodes();
+        // Python's, which are no `Exception`.
+        let exits = ["SystemExit", "KeyboardInterrupt", "GeneratorExit"];
         let mut parts = Try::default();
+        parts
+            .exits
+            .extend(exits.iter().filter_map(|name| self.cpg.interned(name)));
         for child in self.shape.children(node) {
             if self.node(child).kind != NodeKind::ControlStructure {
                 continue;
@@ -331,15 +336,22 @@ impl Builder<'_> {
                         .children(variable)
                         .filter(|&typed| nodes[typed as usize].kind == NodeKind::TypeRef);
                     let types: Vec<_> = types.map(|typed| nodes[typed as usize].name).collect();
-                    let catches_all = |name: &NameId| {
-                        let name = self.cpg.text(*name);
-                        let simple = name.rsplit('.').next().unwrap_or(name);
-                        matches!(simple, "Throwable" | "Exception" | "BaseException")
+                    let takes = types.iter().map(|&name| {
+                        let name = self.cpg.text(name);
+                        match name.rsplit('.').next().unwrap_or(name) {
+                            "Throwable" | "BaseException" => Takes::Everything,
+                            "Exception" => Takes::Exceptions,
+                            _ => Takes::Nothing,
+                        }
+                    });
+                    let takes = if types.is_empty() {
+                        Takes::Everything
+                    } else {
+                        takes.max().unwrap_or(Takes::Nothing)
                     };
-                    let all = types.is_empty() || types.iter().any(catches_all);
                     let modifier = self.shape.child_of(nodes, child, NodeKind::Modifier);
                     let of_group = modifier.is_some_and(|modifier| self.name(modifier) == "*");
-                    parts.add_catch(child, types, all, of_group);
+                    parts.add_catch(child, types, takes, of_group);
                 }
                 "FINALLY" => parts.has_finally = true,
                 _ => {}
