@@ -48,17 +48,18 @@ fn python(criterion: &mut Criterion) {
     methods::<PythonFrontEnd>(criterion, &tree_sitter_python::LANGUAGE.into(), &fixtures);
 }
 
-/// One method: every second line defines a variable, every tenth branches.
+/// One method: every second line defines a variable, and every tenth may redefine the last one. The data flow has as many edges
+/// as the source has lines, a few times over; where one variable is redefined under thousands of conditions, its uses have
+/// thousands of definitions each, and the answer itself grows with the square.
 fn long_method(lines: usize) -> String {
     let mut source = String::from("int m(int a) {\n  int v0 = a;\n");
-    for line in (1..lines).step_by(2) {
-        let (before, name) = (line.saturating_sub(2) / 2, line / 2 + 1);
-        if line % 10 == 1 {
-            let _ = writeln!(source, "  if (v{before} > {line}) a = a + v{before};");
+    for number in 0..lines / 2 {
+        if number % 5 == 0 {
+            let _ = writeln!(source, "  if (v{number} > {number}) v{number} = a + v{number};");
         } else {
-            let _ = writeln!(source, "  use(v{before}, a);");
+            let _ = writeln!(source, "  use(v{number}, a);");
         }
-        let _ = writeln!(source, "  int v{name} = v{} + a;", name - 1);
+        let _ = writeln!(source, "  int v{} = v{number} + a;", number + 1);
     }
     source.push_str("  return a;\n}\n");
     source
