@@ -7,13 +7,15 @@
 //! - [`Lowering`]: from that table to the nodes of a graph by a stack of tasks, without recursion.
 
 mod damage;
+mod insertions;
 mod lowering;
 mod parsing;
 mod syntax;
 
 pub use damage::report_damage;
+pub use insertions::Insertions;
 pub use lowering::{Lowering, Role, Task};
 pub use parsing::{ParserSlot, ReadError, parse, with_parser};
-pub use syntax::{Field, Grammar, Insertions, Kind, Syntax, SyntaxId, SyntaxNode};
+pub use syntax::{Field, Grammar, Kind, Syntax, SyntaxId, SyntaxNode};
 /// What the expansions and the callers name; no dependency of its own is needed.
 pub use tree_sitter;

@@ -2,6 +2,8 @@
 
 use tree_sitter::{Language, Tree};
 
+use crate::Insertions;
+
 /// Index of a node in a [`Syntax`].
 pub type SyntaxId = usize;
 
@@ -151,58 +153,6 @@ pub struct Syntax<K, F> {
     pub nodes: Vec<SyntaxNode<K, F>>,
     /// Bytes in parts that could not be parsed, and tokens that had to be added: 0 for correct code.
     pub damage: usize,
-}
-
-/// What a text to be parsed has more than the source.
-#[derive(Clone, Debug, Default)]
-pub struct Insertions(Vec<Insertion>);
-
-#[derive(Clone, Copy, Debug)]
-struct Insertion {
-    /// Where it is in the text.
-    at: usize,
-    len: usize,
-    /// Bytes of all insertions before it.
-    before: usize,
-    /// Line ends in it, and in all before it.
-    lines: u32,
-}
-
-impl Insertions {
-    /// Says that `inserted`, which stands at byte `at` of the text, is not the source's. In order.
-    pub fn push(&mut self, at: usize, inserted: &str) {
-        let (before, lines) = self
-            .0
-            .last()
-            .map_or((0, 0), |last| (last.before + last.len, last.lines));
-        if !inserted.is_empty() {
-            self.0.push(Insertion {
-                at,
-                len: inserted.len(),
-                before,
-                lines: lines + inserted.bytes().filter(|&byte| byte == b'\n').count() as u32,
-            });
-        }
-    }
-
-    /// The insertion that begins last before a byte of the text.
-    fn before(&self, byte: usize) -> Option<&Insertion> {
-        let after = self.0.partition_point(|insertion| insertion.at < byte);
-        after.checked_sub(1).map(|last| &self.0[last])
-    }
-
-    /// The place in the source of a byte of the text: that of an insertion for all of its bytes.
-    fn in_source(&self, byte: usize) -> usize {
-        self.before(byte).map_or(byte, |&Insertion { at, len, before, .. }| {
-            byte - before - len.min(byte - at)
-        })
-    }
-
-    /// The line in the source, from 1, of a byte that stands in a row of the text, from 0.
-    fn line(&self, byte: usize, row: usize) -> u32 {
-        let inserted = self.before(byte).map_or(0, |last| last.lines);
-        (row as u32 + 1).saturating_sub(inserted).max(1)
-    }
 }
 
 impl<K: Kind, F: Field> Syntax<K, F> {
