@@ -70,6 +70,22 @@ fn a_front_end_says_who_it_is_and_parses() {
 }
 
 #[test]
+fn a_second_language_is_found_by_its_extension() {
+    let mut frontends = FrontEnds::load(&java()).unwrap();
+    frontends.add(&built("transducer_frontend_python")).unwrap();
+    let language = frontends.by_extension("py").expect("Python's").name.clone();
+    let source = "def twice(x: int) -> int:\n    return 2 * x\n";
+    let graph = frontends.parse(&language, source).unwrap();
+    assert_eq!(graph.language(), "python");
+    let signature = query::method_signature(&graph, source, None).unwrap();
+    assert_eq!(
+        (signature.name.as_str(), signature.return_type.as_deref()),
+        ("twice", Some("int"))
+    );
+    assert_eq!(graph.edges_of(EdgeKind::ReachingDef).len(), 1, "x is used once");
+}
+
+#[test]
 fn several_front_ends_live_in_one_process_and_in_many_threads() {
     let mut frontends = FrontEnds::load(&java()).unwrap();
     frontends.add(&lines()).unwrap();
