@@ -29,8 +29,11 @@ pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> 
         if best.syntax.damage > 0 && has_attempts {
             best = better(best, read_as(repair(source, true), source, parser, budget)?);
         }
-        if best.syntax.damage > 0 && is_changed {
-            best = better(best, read_as(Repaired::untouched(source), source, parser, budget)?);
+        // A repair that leaves nothing only hides the damage.
+        let is_nothing = best.syntax.nodes.len() == 1;
+        if (best.syntax.damage > 0 || is_nothing) && is_changed {
+            let untouched = read_as(Repaired::untouched(source), source, parser, budget)?;
+            best = if is_nothing { untouched } else { better(best, untouched) };
         }
         Ok(best)
     })

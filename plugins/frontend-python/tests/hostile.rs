@@ -34,6 +34,33 @@ fn nothing_is_a_graph_of_a_file() {
 }
 
 #[test]
+fn what_has_a_token_has_a_node() {
+    let fragments = [
+        ")",
+        "(",
+        "]}",
+        ":",
+        "\"",
+        "'''",
+        "\\",
+        "@",
+        "...",
+        "def",
+        "def f(a",
+        "class A(B",
+        "for x in",
+        "x =",
+        "<A>",
+        "else",
+        "\0",
+        "$",
+    ];
+    for source in fragments {
+        assert!(graph(source).nodes().len() > 1, "{source:?}");
+    }
+}
+
+#[test]
 fn strange_characters_are_kept_in_place() {
     let graph = graph("def m(größe):\n    return größe + '\u{0} \u{1F600}' \u{0}\n\u{0}\u{0}");
     assert!(!graph.diagnostics().is_empty(), "the NULs are reported");

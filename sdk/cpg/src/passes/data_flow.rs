@@ -181,11 +181,10 @@ impl Method<'_, '_> {
     }
 
     fn visit_call(&mut self, call: NodeId) {
-        self.captured(call);
         self.define_children(call, NodeKind::Local);
         let nodes = self.cpg.nodes();
         let Some(operator) = self.cpg.text(nodes[call as usize].name).strip_prefix("<operator>.") else {
-            return;
+            return self.captured(call);
         };
         let role = |order: u32| {
             self.flow
