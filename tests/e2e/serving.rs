@@ -68,17 +68,16 @@ fn serves_three_tasks_from_one_model_and_stops_when_asked() {
 fn requests_at_once_are_all_answered_as_if_alone() {
     let mut server = Server::start(&[]);
     server.wait_for("ready on ");
-    let request = |number: u32| json!({"code": format!("int f{number}(int x) {{ return x + {number}; }}")});
-    let alone: Vec<_> = (0..4)
-        .map(|number| server.post("/v1/tasks/summarize-java", &request(number)).1["text"].clone())
-        .collect();
+    let server = server;
+    let text = |number: u32| {
+        let request = json!({"code": format!("int f{number}(int x) {{ return x + {number}; }}")});
+        let (status, body) = server.post("/v1/tasks/summarize-java", &request);
+        assert_eq!(status, 200, "{body}");
+        body["text"].clone()
+    };
+    let alone: Vec<_> = (0..4).map(text).collect();
     let together: Vec<_> = std::thread::scope(|scope| {
-        let server = &server;
-        let asked: Vec<_> = (0..4)
-            .map(|number| {
-                scope.spawn(move || server.post("/v1/tasks/summarize-java", &request(number)).1["text"].clone())
-            })
-            .collect();
+        let asked: Vec<_> = (0..4).map(|number| scope.spawn(move || text(number))).collect();
         asked.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(alone, together);
