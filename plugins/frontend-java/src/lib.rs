@@ -5,12 +5,14 @@
 //! need no knowledge of Java are added by [`transducer_frontend::cpg::passes`].
 
 mod lower;
+mod mend;
 mod reading;
 mod syntax;
 
 use transducer_frontend::cpg::{Cpg, CpgBuilder, Severity, Span, passes};
 use transducer_frontend::{FrontEnd, ParseError, ParseLimits, export_frontend};
 
+use crate::mend::Note;
 use crate::reading::{ReadError, Reading};
 use crate::syntax::{Kind, Syntax};
 
@@ -37,9 +39,7 @@ impl FrontEnd for JavaFrontEnd {
             ReadError::Grammar(error) => ParseError::failed(error),
         })?;
         let mut cpg = CpgBuilder::new(Self::LANGUAGE, source.len()).map_err(ParseError::failed)?;
-        for note in notes {
-            cpg.diagnostic(Severity::Note, Span { start: 0, end: 0 }, 1, note);
-        }
+        report_notes(&notes, source, &mut cpg);
         report_damage(&syntax, source, &mut cpg);
         lower::lower(source, &syntax, &tops, &mut cpg, &budget);
         passes::run(&mut cpg, &budget);
@@ -48,6 +48,23 @@ impl FrontEnd for JavaFrontEnd {
 }
 
 export_frontend!(JavaFrontEnd);
+
+/// Says what was changed in the source to understand it.
+fn report_notes(notes: &[Note], source: &str, cpg: &mut CpgBuilder) {
+    for Note { at, text } in notes.iter().take(DIAGNOSTICS_SHOWN) {
+        let line = source.as_bytes()[..*at].iter().filter(|&&byte| byte == b'\n').count() as u32 + 1;
+        let at = *at as u32;
+        cpg.diagnostic(Severity::Note, Span { start: at, end: at }, line, text.as_str());
+    }
+    if let Some(more) = notes.len().checked_sub(DIAGNOSTICS_SHOWN).filter(|&more| more > 0) {
+        cpg.diagnostic(
+            Severity::Note,
+            Span::default(),
+            1,
+            format!("{more} more places were mended"),
+        );
+    }
+}
 
 /// Says which parts of the source were not understood.
 fn report_damage(syntax: &Syntax, source: &str, cpg: &mut CpgBuilder) {

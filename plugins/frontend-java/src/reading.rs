@@ -7,19 +7,20 @@ use std::ops::ControlFlow;
 use transducer_frontend::cpg::passes::Budget;
 use tree_sitter::{Language, ParseOptions, Parser, Tree};
 
+use crate::mend::{Insertions, Note, begins_statement, mend};
 use crate::syntax::{Kind, Syntax, SyntaxId};
 
 /// What a class body is wrapped in, so that members parse which cannot stand at the top of a file.
 const WRAPPER: &str = "class _ {";
 
 /// How a text was read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) syntax: Syntax,
     /// The syntax nodes at the top of the source.
     pub(crate) tops: Vec<SyntaxId>,
-    /// What was changed to make the text parse, in words.
-    pub(crate) notes: Vec<String>,
+    /// What was changed to make the text parse.
+    pub(crate) notes: Vec<Note>,
 }
 
 thread_local! {
@@ -37,7 +38,7 @@ pub(crate) enum ReadError {
 }
 
 /// Reads a source as it stands or, where that shows damage, in the way that shows least of it: with placeholders replaced,
-/// with the braces closed that it leaves open, as members of a class.
+/// mended, as members of a class.
 pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> {
     PARSER.with_borrow_mut(|slot| {
         let parser = match slot {
@@ -59,34 +60,80 @@ pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> 
 
 fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Reading, ReadError> {
     // What no Java has is replaced before anything is parsed: to recover from it costs the parser many times a parse.
-    let (text, notes) = patched(source);
-    let tree = parse(parser, &text, budget)?;
-    let syntax = Syntax::read(&tree, 0, source);
-    let all = syntax.children(0).collect();
-    let as_it_stands = Reading {
-        syntax,
-        tops: all,
+    let Patched {
+        text,
         notes,
+        is_balanced,
+    } = patched(source);
+    let as_it_stands = Attempt {
+        text: &text,
+        insertions: &Insertions::default(),
+        notes: &notes,
     };
-    if as_it_stands.syntax.damage == 0 {
-        return Ok(as_it_stands);
+    let mut best = None;
+    if is_balanced && as_it_stands.is_good(parser, source, budget, &mut best)? {
+        return Ok(best.unwrap_or_default());
     }
-    // On a line of its own: the source may end in a comment.
-    let wrapped = format!("{WRAPPER}{text}\n}}");
-    let tree = parse(parser, &wrapped, budget)?;
-    let syntax = Syntax::read(&tree, WRAPPER.len(), source);
-    match tops(&syntax) {
-        Some(tops) if syntax.damage < as_it_stands.syntax.damage => Ok(Reading {
-            syntax,
-            tops,
-            notes: as_it_stands.notes,
-        }),
-        _ => Ok(as_it_stands),
+    if let Some(mended) = mend(source) {
+        let mended = Attempt {
+            text: &mended.text,
+            insertions: &mended.insertions,
+            notes: &mended.notes,
+        };
+        if mended.is_good(parser, source, budget, &mut best)? {
+            return Ok(best.unwrap_or_default());
+        }
+    }
+    if !is_balanced {
+        as_it_stands.is_good(parser, source, budget, &mut best)?;
+    }
+    Ok(best.unwrap_or_default())
+}
+
+/// A text that a source may be read as.
+struct Attempt<'a> {
+    text: &'a str,
+    insertions: &'a Insertions,
+    notes: &'a [Note],
+}
+
+impl Attempt<'_> {
+    /// Parses the text, as it is and as members of a class. The reading with the least damage so far is kept in `best`;
+    /// `true` where that has none.
+    fn is_good(
+        &self,
+        parser: &mut Parser,
+        source: &str,
+        budget: &Budget,
+        best: &mut Option<Reading>,
+    ) -> Result<bool, ReadError> {
+        let mut keep = |syntax: Syntax, tops: Vec<SyntaxId>| {
+            let damage = syntax.damage;
+            if best.as_ref().is_none_or(|best| damage < best.syntax.damage) {
+                let notes = self.notes.to_vec();
+                *best = Some(Reading { syntax, tops, notes });
+            }
+            damage == 0
+        };
+        let tree = parse(parser, self.text, budget)?;
+        let syntax = Syntax::read(&tree, source, |byte| self.insertions.in_source(byte));
+        // What is all put in stands nowhere.
+        let tops = syntax.children(0).filter(|&top| !syntax.is_empty(top)).collect();
+        if keep(syntax, tops) {
+            return Ok(true);
+        }
+        // On a line of its own: the text may end in a comment.
+        let wrapped = format!("{WRAPPER}{}\n}}", self.text);
+        let tree = parse(parser, &wrapped, budget)?;
+        let in_source = |byte: usize| self.insertions.in_source(byte.saturating_sub(WRAPPER.len()));
+        let syntax = Syntax::read(&tree, source, in_source);
+        let Some(tops) = members(&syntax) else { return Ok(false) };
+        Ok(keep(syntax, tops))
     }
 }
 
 /// The members of the class that was put around the source; `None` where that class did not hold together.
-fn tops(syntax: &Syntax) -> Option<Vec<SyntaxId>> {
+fn members(syntax: &Syntax) -> Option<Vec<SyntaxId>> {
     let mut outer = syntax.children(0);
     let class = outer
         .next()
@@ -111,11 +158,20 @@ fn parse(parser: &mut Parser, text: &str, budget: &Budget) -> Result<Tree, ReadE
         .ok_or(ReadError::TimedOut)
 }
 
-/// The source with what no Java has replaced byte for byte, and the braces closed that it leaves open; and what was done.
-fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
+/// A source without what no Java has.
+struct Patched<'a> {
+    text: Cow<'a, str>,
+    notes: Vec<Note>,
+    /// Whether every bracket that is opened is closed, and none else, and every statement is over.
+    is_balanced: bool,
+}
+
+/// The source with what no Java has replaced byte for byte.
+fn patched(source: &str) -> Patched<'_> {
     let mut notes = Vec::new();
     let mut bytes = Cow::Borrowed(source.as_bytes());
     let mut open: Vec<u8> = Vec::new();
+    let mut is_balanced = true;
     let mut scanner = Scanner {
         source: source.as_bytes(),
         at: 0,
@@ -124,13 +180,8 @@ fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
     for piece in scanner.by_ref() {
         match piece {
             Piece::Open(bracket) => open.push(bracket),
-            // A closing brace ends the parentheses inside that were not closed; a closing parenthesis ends no brace.
-            Piece::Close(b'{') => {
-                if let Some(place) = open.iter().rposition(|&bracket| bracket == b'{') {
-                    open.truncate(place);
-                }
-            }
-            Piece::Close(_) => _ = open.pop_if(|bracket| *bracket == b'('),
+            Piece::Dangling => is_balanced = false,
+            Piece::Close(bracket) => is_balanced &= open.pop() == Some(bracket),
             Piece::Placeholder { start, end } => {
                 let bytes = bytes.to_mut();
                 bytes[start] = b'_';
@@ -141,45 +192,30 @@ fn patched(source: &str) -> (Cow<'_, str>, Vec<String>) {
                 {
                     *blank = b';';
                 }
-                notes.push(format!("read the placeholder `{}` as a name", &source[start..end]));
+                notes.push(Note {
+                    at: start,
+                    text: format!("read the placeholder `{}` as a name", &source[start..end]),
+                });
             }
             Piece::Ellipsis { start } => {
                 bytes.to_mut()[start..start + 3].copy_from_slice(b";  ");
-                notes.push("read `...` as an empty statement".to_owned());
+                notes.push(Note {
+                    at: start,
+                    text: "read `...` as an empty statement".to_owned(),
+                });
             }
         }
-    }
-    let ending = ending(&open, scanner.at_statement);
-    if !ending.is_empty() {
-        notes.push(format!("ended what the source leaves open with `{ending}`"));
-        let bytes = bytes.to_mut();
-        // On a line of its own: the source may end in a comment.
-        bytes.push(b'\n');
-        bytes.extend(ending.bytes());
     }
     let text = match bytes {
         Cow::Borrowed(_) => Cow::Borrowed(source),
         // Only ASCII was put in place of ASCII.
         Cow::Owned(bytes) => String::from_utf8(bytes).map_or(Cow::Borrowed(source), Cow::Owned),
     };
-    (text, notes)
-}
-
-/// What closes the brackets that are open, outermost first, and the statement that the last of them stands in.
-fn ending(open: &[u8], mut at_statement: bool) -> String {
-    let mut ending = String::new();
-    for &bracket in open.iter().rev() {
-        if bracket == b'{' {
-            ending.push_str(if at_statement { "}" } else { ";}" });
-        } else {
-            ending.push(')');
-        }
-        at_statement = bracket == b'{';
+    Patched {
+        text,
+        notes,
+        is_balanced: is_balanced && open.is_empty() && scanner.at_statement,
     }
-    if !at_statement {
-        ending.push(';');
-    }
-    ending
 }
 
 /// What of a text matters to [`patched`].
@@ -192,6 +228,8 @@ enum Piece {
     Placeholder { start: usize, end: usize },
     /// `...` where a statement starts.
     Ellipsis { start: usize },
+    /// `.` before another statement: the grammar takes `a. return b;` for a declaration.
+    Dangling,
 }
 
 /// Goes over a text, past comments and literals.
@@ -244,6 +282,7 @@ impl Iterator for Scanner<'_> {
                     self.at_statement = true;
                     return Some(Piece::Ellipsis { start });
                 }
+                b'.' if next_statement(rest) => return Some(Piece::Dangling),
                 byte if byte.is_ascii_whitespace() => self.at_statement = at_statement,
                 _ => {}
             }
@@ -287,6 +326,14 @@ impl Scanner<'_> {
     fn ends_statement(&self, at: usize) -> bool {
         matches!(next_word(self.source, at), None | Some(b';' | b'}'))
     }
+}
+
+/// Whether blanks follow the first byte, and behind them another statement.
+fn next_statement(rest: &[u8]) -> bool {
+    let blanks = rest[1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let word = &rest[1 + blanks..];
+    let length = word.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    blanks > 0 && std::str::from_utf8(&word[..length]).is_ok_and(begins_statement)
 }
 
 /// The first byte from a place on that is no blank.

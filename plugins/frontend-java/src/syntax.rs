@@ -252,7 +252,7 @@ fields! {
 pub(crate) struct SyntaxNode {
     pub(crate) kind: Kind,
     pub(crate) field: Field,
-    /// Inserted by the parser where the source lacks it; its span is empty.
+    /// Put in where the source lacks it; its span is empty.
     pub(crate) missing: bool,
     /// First byte.
     pub(crate) start: u32,
@@ -325,9 +325,9 @@ static GRAMMAR: LazyLock<Grammar> = LazyLock::new(|| {
 });
 
 impl Syntax {
-    /// Reads a tree, without recursion: source nests as deep as it likes. The text parsed was the source, some of its bytes
-    /// replaced, with `prefix` bytes put in front and maybe something behind: positions and lines are those of the source.
-    pub(crate) fn read(tree: &Tree, prefix: usize, source: &str) -> Self {
+    /// Reads a tree, without recursion: source nests as deep as it likes. `in_source` says where in the source a byte of the
+    /// parsed text is, which may have had text put in front, behind and between; what is all of that is missing in the source.
+    pub(crate) fn read(tree: &Tree, source: &str, in_source: impl Fn(usize) -> usize) -> Self {
         let grammar = &*GRAMMAR;
         let mut lines = Lines::of(source);
         let mut cursor = tree.walk();
@@ -345,15 +345,16 @@ impl Syntax {
             };
             let kept =
                 kind != Kind::Token || field == Field::Operator || grammar.kept_tokens[usize::from(node.kind_id())];
-            let missing = node.is_missing();
-            let in_source = |byte: usize| byte.saturating_sub(prefix).min(source.len()) as u32;
-            let (start, end) = (in_source(node.start_byte()), in_source(node.end_byte()));
+            let place = |byte: usize| in_source(byte).min(source.len()) as u32;
+            let (start, end) = (place(node.start_byte()), place(node.end_byte()));
+            let is_put_in = start == end && node.child_count() == 0;
+            let missing = node.is_missing() || is_put_in;
             if kind == Kind::Error && ancestors.last().is_none_or(|&id| syntax.nodes[id].kind != Kind::Error) {
                 syntax.damage += (end - start) as usize;
             }
-            syntax.damage += usize::from(missing || kind == Kind::Error);
+            syntax.damage += usize::from(node.is_missing() || kind == Kind::Error);
             let id = syntax.nodes.len();
-            if kept || missing {
+            if kept || node.is_missing() {
                 let line = lines.line_of(start);
                 syntax.nodes.push(SyntaxNode {
                     kind,
@@ -382,6 +383,11 @@ impl Syntax {
 
     pub(crate) fn node(&self, id: SyntaxId) -> &SyntaxNode {
         &self.nodes[id]
+    }
+
+    /// Whether nothing of it stands in the source.
+    pub(crate) fn is_empty(&self, id: SyntaxId) -> bool {
+        self.nodes[id].start == self.nodes[id].end
     }
 
     pub(crate) fn kind(&self, id: SyntaxId) -> Kind {

@@ -9,6 +9,7 @@
 //! - Not looked at are the nodes of damaged statements, nodes of the damaged graph without a counterpart that overlap one of
 //!   those, and what overlaps the edit itself, but for files, types, methods and blocks that reach beyond it.
 //! - Nodes correspond that have the same kind and the same span, which the edit moves (and are the same in order among several).
+//!   Where the edit takes the first or the last byte of a node, the other end says which it is.
 //! - Edges correspond that have the same kind and label, and ends that correspond. Compared are AST, CFG, CDG, REACHING_DEF and
 //!   REF edges between nodes that are looked at.
 
@@ -129,6 +130,19 @@ impl Edit {
         self.moved(span.start)..self.moved(span.end)
     }
 
+    /// The ends of a span in the damaged source, [`UNKNOWN`] for one that is damaged.
+    fn known_ends(&self, span: &Range<usize>) -> Range<usize> {
+        let moved = self.moved_span(span);
+        if self.range.is_empty() || span.is_empty() {
+            return moved;
+        }
+        match (self.range.contains(&span.start), self.range.contains(&(span.end - 1))) {
+            (false, true) => moved.start..UNKNOWN,
+            (true, false) => UNKNOWN..moved.end,
+            _ => moved,
+        }
+    }
+
     /// The bytes at which statements are damaged.
     fn places(&self, source: &str) -> Vec<usize> {
         let mut places = vec![self.range.start];
@@ -165,6 +179,9 @@ impl Counts {
     }
 }
 
+/// An end of a span that cannot be known.
+const UNKNOWN: usize = usize::MAX;
+
 /// What tells nodes of the same source apart.
 type Key = (NodeKind, usize, usize, u32);
 
@@ -176,7 +193,7 @@ pub fn survivors(whole: &Cpg, source: &str, damaged: &Cpg, edit: &Edit) -> [Coun
         .into_iter()
         .filter_map(|at| statements.at(at))
         .collect();
-    let mut keys_of_whole = keys(whole, |span| edit.moved_span(&span));
+    let mut keys_of_whole = keys(whole, |_, span| edit.known_ends(&span));
     let mut hidden: HashSet<Key> = HashSet::new();
     for (key, id) in keys_of_whole.iter_mut().zip(0 as NodeId..) {
         let is_broken = broken.contains(&statements.of_node[id as usize]);
@@ -197,7 +214,26 @@ pub fn survivors(whole: &Cpg, source: &str, damaged: &Cpg, edit: &Edit) -> [Coun
             .iter()
             .any(|region| key.1 <= region.end && region.start <= key.2)
     };
-    let mut keys_of_damaged = keys(damaged, |span| span);
+    // Those of the whole graph that are known by one end are found by it.
+    let one_ended: HashSet<(NodeKind, usize, usize)> = known
+        .iter()
+        .filter(|key| key.1 == UNKNOWN || key.2 == UNKNOWN)
+        .map(|key| (key.0, key.1, key.2))
+        .collect();
+    let both_ends: HashSet<(NodeKind, usize, usize)> = known.iter().map(|key| (key.0, key.1, key.2)).collect();
+    let mut keys_of_damaged = keys(damaged, |kind, span| {
+        let by_start = (kind, span.start, UNKNOWN);
+        let by_end = (kind, UNKNOWN, span.end);
+        if both_ends.contains(&(kind, span.start, span.end)) {
+            span
+        } else if one_ended.contains(&by_start) {
+            span.start..UNKNOWN
+        } else if one_ended.contains(&by_end) {
+            UNKNOWN..span.end
+        } else {
+            span
+        }
+    });
     for slot in &mut keys_of_damaged {
         if slot.is_some_and(|key| !known.contains(&key) && (hidden.contains(&key) || overlaps(&key))) {
             *slot = None;
@@ -219,10 +255,10 @@ fn range(span: Span) -> Range<usize> {
 }
 
 /// What tells each node from the others.
-fn keys(graph: &Cpg, place: impl Fn(Range<usize>) -> Range<usize>) -> Vec<Option<Key>> {
+fn keys(graph: &Cpg, place: impl Fn(NodeKind, Range<usize>) -> Range<usize>) -> Vec<Option<Key>> {
     let mut seen: HashMap<(NodeKind, usize, usize), u32> = HashMap::new();
     let key = |node: &transducer_frontend::cpg::Node| {
-        let span = place(range(node.span));
+        let span = place(node.kind, range(node.span));
         let count = seen.entry((node.kind, span.start, span.end)).or_default();
         *count += 1;
         Some((node.kind, span.start, span.end, *count))
