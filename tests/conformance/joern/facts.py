@@ -26,8 +26,10 @@ def names(nodes):
 
 
 def main(snippets, facts, out):
-    for line in open(facts, encoding="utf-8"):
-        method = json.loads(line)
+    methods = [json.loads(line) for line in open(facts, encoding="utf-8")]
+    # The case is about the first method of its snippet, not about what is declared in it.
+    methods.sort(key=lambda method: method["nodes"][0]["line"], reverse=True)
+    for method in methods:
         snippet = next(pathlib.Path(snippets).glob(pathlib.Path(method["file"]).stem + ".*"), None)
         if snippet is None or method["method"].startswith("<"):
             continue

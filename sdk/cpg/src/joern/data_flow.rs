@@ -55,7 +55,7 @@ impl<'a> DataFlow<'a> {
         let edges: Vec<(u32, u32)> = cfg.edges.iter().copied().map(numbered).collect();
         let mut reached = Graph::new(all.len(), &edges).post_order(0);
         reached.reverse();
-        let reached = reached.into_iter().map(|number| all[number as usize]).collect();
+        let reached: Vec<ItemId> = reached.into_iter().map(|number| all[number as usize]).collect();
         // Definitions come into the first node from the parameters alone, and to the end from one node alone.
         let is_exit = |id: ItemId| tree.item(id).kind == NodeKind::MethodReturn;
         let first = cfg
@@ -63,8 +63,16 @@ impl<'a> DataFlow<'a> {
             .iter()
             .find(|(source, _)| *source == method)
             .map(|&(_, first)| first);
+        // What is not reached still has the definitions that it makes itself.
+        let flows: HashSet<ItemId> = reached
+            .iter()
+            .copied()
+            .chain(all.iter().copied().filter(|&id| is_exit(id)))
+            .collect();
         let is_seen = |&(source, target): &(ItemId, ItemId)| {
-            (Some(target) != first || source == method) && (!is_exit(target) || Some(source) == cfg.last)
+            flows.contains(&target)
+                && (Some(target) != first || source == method)
+                && (!is_exit(target) || Some(source) == cfg.last)
         };
         let edges: Vec<(u32, u32)> = cfg.edges.iter().copied().filter(is_seen).map(numbered).collect();
         let graph = Graph::new(all.len(), &edges);
@@ -165,7 +173,6 @@ impl<'a> DataFlow<'a> {
 
     /// Finds REACHING_DEF.
     fn raw(&mut self) -> Result<(), TooLarge> {
-        let numbers: HashMap<ItemId, u32> = self.all.iter().copied().zip(0..).collect();
         let alone = self.alone();
         let mut keys: HashMap<Key, u32> = HashMap::new();
         let mut number_of = |key: Key<'a>| {
@@ -208,12 +215,11 @@ impl<'a> DataFlow<'a> {
             defined.push(variable);
         }
         let mut used_at_exit = None;
-        let mut in_order = self.reached.clone();
-        in_order.sort_unstable_by_key(|id| numbers[id]);
-        for &id in &in_order {
-            let at = numbers[&id];
+        let reached: HashSet<ItemId> = self.reached.iter().copied().collect();
+        for (&id, at) in self.all.iter().zip(0..) {
             let value_of = self.block_ending_with(id);
-            for used in self.uses(id).into_iter().chain(value_of.map(|_| id)) {
+            let uses = self.uses(id).into_iter().chain(value_of.map(|_| id));
+            for used in uses.filter(|_| reached.contains(&id)) {
                 let mut variables = vec![
                     number_of(Key::Name(self.text(used))),
                     number_of(Key::Text(self.text(used))),

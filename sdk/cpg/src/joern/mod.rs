@@ -8,6 +8,7 @@
 mod control_flow;
 mod data_flow;
 mod java;
+mod python;
 mod semantics;
 mod text;
 mod tree;
@@ -85,7 +86,7 @@ impl JoernGraph {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoView {
     /// Joern's way is known for some languages only.
-    #[error("there is no Joern view of `{language}`, only of java")]
+    #[error("there is no Joern view of `{language}`, only of java and python")]
     Language {
         /// The language of the graph.
         language: String,
@@ -107,6 +108,7 @@ pub enum NoView {
 pub fn view(cpg: &Cpg, source: &str) -> Result<JoernGraph, NoView> {
     let tree = match cpg.language() {
         "java" => java::lower(cpg, source),
+        "python" => python::lower(cpg, source),
         language => {
             return Err(NoView::Language {
                 language: language.to_owned(),

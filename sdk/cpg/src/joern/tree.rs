@@ -1,5 +1,7 @@
 //! The tree as Joern draws it, under construction: an arena, in which children keep their order.
 
+use std::collections::HashMap;
+
 use crate::{NameId, NodeId, NodeKind, Span};
 
 /// Index of an [`Item`].
@@ -64,6 +66,8 @@ pub(super) struct Tree {
     pub(super) items: Vec<Item>,
     /// The methods.
     pub(super) methods: Vec<ItemId>,
+    /// Arguments that are passed by name.
+    pub(super) keywords: HashMap<ItemId, String>,
 }
 
 impl Tree {
@@ -155,17 +159,28 @@ impl<'a> Source<'a> {
         self.raw(node).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// The text of a span.
+    pub(super) fn text_of(&self, span: Span) -> &'a str {
+        span.text(self.text).unwrap_or_default()
+    }
+
     /// Line and column of a node's first character, from 1.
     pub(super) fn at(&self, node: NodeId) -> (u32, u32) {
-        let start = self.span(node).start;
-        let line = self.line_starts.partition_point(|&line| line <= start);
-        let line_start = self.line_starts[line.saturating_sub(1)];
-        let before = Span {
-            start: line_start,
-            end: start,
-        };
-        let column = before.text(self.text).unwrap_or_default().chars().count() as u32 + 1;
-        (line as u32, column)
+        self.place(self.span(node).start)
+    }
+
+    /// The same, of the name in a declaration.
+    pub(super) fn name_at(&self, node: NodeId) -> (u32, u32) {
+        let before = self.raw(node).find(self.name(node)).unwrap_or_default();
+        self.place(self.span(node).start + before as u32)
+    }
+
+    /// Line and column of a byte, from 1.
+    pub(super) fn place(&self, byte: u32) -> (u32, u32) {
+        let line = self.line_starts.partition_point(|&line| line <= byte);
+        let start = self.line_starts[line.saturating_sub(1)];
+        let before = self.text_of(Span { start, end: byte });
+        (line as u32, before.chars().count() as u32 + 1)
     }
 
     /// The line of a node alone, for what Joern gives no column.
