@@ -14,8 +14,7 @@ use rand::seq::SliceRandom as _;
 use serde::Deserialize;
 use transducer_frontend::cpg::joern::{self, JoernGraph, JoernNode};
 use transducer_frontend::cpg::{EdgeKind, NodeKind};
-use transducer_frontend::{FrontEnd as _, ParseLimits};
-use transducer_frontend_java::JavaFrontEnd;
+use transducer_frontends::FrontEnds;
 
 /// Compares the Joern view with real Joern.
 #[derive(Parser)]
@@ -49,6 +48,9 @@ enum Command {
         folder: PathBuf,
         /// Joern's edges of it
         facts: PathBuf,
+        /// Where the front ends are
+        #[arg(long, value_name = "FOLDER", default_value = "target/release")]
+        frontends: PathBuf,
         /// How many classes to print
         #[arg(long, default_value_t = 20)]
         classes: usize,
@@ -61,12 +63,14 @@ enum Command {
 #[derive(Clone, Copy, ValueEnum)]
 enum Language {
     Java,
+    Python,
 }
 
 impl Language {
     fn extension(self) -> &'static str {
         match self {
             Language::Java => "java",
+            Language::Python => "py",
         }
     }
 
@@ -74,14 +78,15 @@ impl Language {
     fn wrap(self, name: &str, method: &str) -> String {
         match self {
             Language::Java => format!("class {name} {{\n{method}\n}}\n"),
+            Language::Python => format!("{method}\n"),
         }
     }
 
-    fn view(self, source: &str) -> Result<JoernGraph> {
-        let graph = match self {
-            Language::Java => JavaFrontEnd::parse(source, &ParseLimits::DEFAULT)?,
-        };
-        Ok(joern::view(&graph, source)?)
+    fn name(self) -> &'static str {
+        match self {
+            Language::Java => "java",
+            Language::Python => "python",
+        }
     }
 }
 
@@ -134,27 +139,25 @@ fn numbered(nodes: impl Iterator<Item = (String, String, u32, u32)>) -> Vec<Key>
     let mut seen: HashMap<(String, String, u32, u32), usize> = HashMap::new();
     let key = |(label, name, line, column): (String, String, u32, u32)| {
         let count = seen.entry((label.clone(), name.clone(), line, column)).or_default();
-        *count += 1;
+        // One LOCAL of a name is as good as another.
+        *count = if label == "LOCAL" { 1 } else { *count + 1 };
         (label, name, line, column, *count)
     };
     nodes.map(key).collect()
 }
 
-/// Names of variables that Joern makes up are numbered: `$obj0`, `tmp1`.
+/// Names of variables that Joern makes up are numbered: `$obj0`, `tmp1`, `manager_tmp2`.
 fn without_number(name: &str) -> &str {
     let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    if bare.starts_with('$') || bare == "tmp" {
-        bare
-    } else {
-        name
-    }
+    let is_made_up = bare.starts_with('$') || bare == "tmp" || bare.ends_with("_tmp");
+    if is_made_up { bare } else { name }
 }
 
 /// What of a node is compared beside its place.
 fn named(label: &str, name: &str, code: &str, control: &str) -> String {
     match label {
         "CALL" | "IDENTIFIER" | "LOCAL" | "METHOD_PARAMETER_IN" | "JUMP_TARGET" => without_number(name).to_owned(),
-        "LITERAL" | "FIELD_IDENTIFIER" | "BLOCK" => code.to_owned(),
+        "LITERAL" | "FIELD_IDENTIFIER" => code.to_owned(),
         "CONTROL_STRUCTURE" => control.to_owned(),
         _ => String::new(),
     }
@@ -163,13 +166,19 @@ fn named(label: &str, name: &str, code: &str, control: &str) -> String {
 fn key_of_fact(fact: &Fact) -> (String, String, u32, u32) {
     let known = |number: i64| u32::try_from(number).unwrap_or_default();
     let name = named(&fact.label, &fact.name, &fact.code, &fact.control);
-    (fact.label.clone(), name, known(fact.line), known(fact.column))
+    placed(&fact.label, name, known(fact.line), known(fact.column))
 }
 
 fn key_of_node(node: &JoernNode) -> (String, String, u32, u32) {
     let label = node.kind.name();
     let name = named(label, &node.name, &node.code, &node.name);
-    (label.to_owned(), name, node.line, node.column)
+    placed(label, name, node.line, node.column)
+}
+
+/// Where Joern puts the LOCAL of a name that is used before it is declared depends on its order of visits.
+fn placed(label: &str, name: String, line: u32, column: u32) -> (String, String, u32, u32) {
+    let place = if label == "LOCAL" { (0, 0) } else { (line, column) };
+    (label.to_owned(), name, place.0, place.1)
 }
 
 fn edges_of_facts(facts: &Facts) -> (BTreeSet<Key>, Edges) {
@@ -220,6 +229,8 @@ struct Tally {
     /// For each class of disagreement: how often, and a file that has it.
     classes: BTreeMap<String, (usize, String)>,
     methods: usize,
+    /// Methods of the view that are none of Joern's.
+    unmatched: usize,
 }
 
 impl Tally {
@@ -261,7 +272,10 @@ impl Tally {
     }
 
     fn print(&self, classes: usize) {
-        println!("{} methods", self.methods);
+        println!(
+            "{} methods; {} of the view are none of Joern's",
+            self.methods, self.unmatched
+        );
         println!("| edges | shared | only view | only Joern | precision | recall | F1 | methods all the same |");
         println!("|---|---:|---:|---:|---:|---:|---:|---:|");
         for (word, _) in TYPES {
@@ -295,7 +309,9 @@ fn sample(language: Language, rows: &Path, folder: &Path, count: usize, seed: u6
     Ok(())
 }
 
-fn compare(language: Language, folder: &Path, facts: &Path, classes: usize, show: Option<&str>) -> Result<()> {
+/// The tally of a sample.
+fn compare(language: Language, folder: &Path, facts: &Path, frontends: &Path, show: Option<&str>) -> Result<Tally> {
+    let frontends = FrontEnds::load_dir(frontends)?;
     let text = fs::read_to_string(facts).with_context(|| format!("reading {}", facts.display()))?;
     let mut of_joern: BTreeMap<String, Vec<Facts>> = BTreeMap::new();
     for line in text.lines() {
@@ -308,10 +324,9 @@ fn compare(language: Language, folder: &Path, facts: &Path, classes: usize, show
         of_joern.entry(file).or_default().push(facts);
     }
     let mut tally = Tally::default();
-    let mut unmatched = 0;
     for (file, methods) in &of_joern {
         let source = fs::read_to_string(folder.join(file)).with_context(|| format!("reading {file}"))?;
-        let view = language.view(&source)?;
+        let view = joern::view(&frontends.parse(language.name(), &source)?, &source)?;
         for method in methods_of_view(&view) {
             let same_line = |facts: &&Facts| facts.nodes.first().is_some_and(|node| node.line == i64::from(method.0));
             // Constructors alone have a name in brackets and a line of their own in the source.
@@ -319,13 +334,11 @@ fn compare(language: Language, folder: &Path, facts: &Path, classes: usize, show
                 |facts: &&Facts| !facts.method.starts_with('<') || facts.method == "<init>" && facts.nodes.len() > 7;
             match methods.iter().filter(named).find(same_line) {
                 Some(facts) => tally.add(file, &method, &edges_of_facts(facts), show == Some(file)),
-                None => unmatched += 1,
+                None => tally.unmatched += 1,
             }
         }
     }
-    tally.print(classes);
-    println!("{unmatched} methods of the view are none of Joern's");
-    Ok(())
+    Ok(tally)
 }
 
 fn main() -> Result<()> {
@@ -341,8 +354,9 @@ fn main() -> Result<()> {
             language,
             folder,
             facts,
+            frontends,
             classes,
             show,
-        } => compare(language, &folder, &facts, classes, show.as_deref()),
+        } => compare(language, &folder, &facts, &frontends, show.as_deref()).map(|tally| tally.print(classes)),
     }
 }

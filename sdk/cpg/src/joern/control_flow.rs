@@ -192,6 +192,8 @@ impl Builder<'_> {
         let mut parts = below.into_iter();
         let mut left = parts.next().unwrap_or_else(Part::empty);
         let mut right = parts.next().unwrap_or_else(Part::empty);
+        // Joern looks at the first two operands alone.
+        self.ignored.extend(self.tree.item(id).children.iter().skip(2));
         self.connect(&left.fringe, right.entry);
         left.take_jumps(&mut right);
         left.fringe.append(&mut right.fringe);

@@ -3,9 +3,7 @@
 //! First its REACHING_DEF: variables are names, and the texts of calls; a call defines itself and all its arguments, ends
 //! the definitions of the same names and texts, and passes its arguments on to each other, as far as [`super::semantics`]
 //! allows. What comes from nowhere comes from the method, what is left at the end goes to its return.
-//!
-//! Then the graph that is printed: both ends move to the call that they are arguments of; an end whose value is not
-//! changed there is passed over; accesses of fields and elements are left out.
+//! Then what is printed of it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,7 +22,7 @@ pub(super) type Flow = (ItemId, ItemId, String);
 /// The data flow of a method, given its control flow.
 pub(super) fn edges(tree: &Tree, method: ItemId, cfg: &ControlFlow) -> Result<Vec<Flow>, TooLarge> {
     let mut data_flow = DataFlow::new(tree, method, cfg);
-    data_flow.raw()?;
+    data_flow.find()?;
     Ok(data_flow.printed())
 }
 
@@ -35,8 +33,54 @@ enum Key<'a> {
     Text(&'a str),
 }
 
-struct DataFlow<'a> {
-    tree: &'a Tree,
+/// The accesses of a method to its variables, as they are found.
+#[derive(Default)]
+struct Table<'a> {
+    keys: HashMap<Key<'a>, u32>,
+    accesses: Vec<Access>,
+    /// The node of each access.
+    nodes: Vec<ItemId>,
+    /// For each text, the texts that name a part of it.
+    parts: HashMap<&'a str, Vec<u32>>,
+    /// Variables, and those whose definitions end with theirs.
+    ended: Vec<(u32, u32)>,
+}
+
+impl<'a> Table<'a> {
+    fn number(&mut self, key: Key<'a>) -> u32 {
+        let next = self.keys.len() as u32;
+        *self.keys.entry(key).or_insert(next)
+    }
+
+    fn access(&mut self, at: u32, key: Key<'a>, kind: AccessKind, node: ItemId) {
+        let variable = self.number(key);
+        self.access_number(at, variable, kind, node);
+    }
+
+    fn access_number(&mut self, at: u32, variable: u32, kind: AccessKind, node: ItemId) {
+        self.accesses.push(Access { at, variable, kind });
+        self.nodes.push(node);
+    }
+
+    /// The accesses in the order of the nodes at which they happen.
+    fn in_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.accesses.len()).collect();
+        order.sort_by_key(|&index| self.accesses[index].at);
+        order
+    }
+}
+
+/// What a definition reaches.
+#[derive(Default)]
+struct Valued {
+    /// Arguments.
+    uses: HashSet<ItemId>,
+    /// Blocks that end with an identifier.
+    blocks: HashSet<ItemId>,
+}
+
+pub(super) struct DataFlow<'a> {
+    pub(super) tree: &'a Tree,
     method: ItemId,
     /// All nodes of the method in pre-order.
     all: Vec<ItemId>,
@@ -44,7 +88,7 @@ struct DataFlow<'a> {
     reached: Vec<ItemId>,
     graph: Graph,
     /// REACHING_DEF.
-    raw: Vec<(ItemId, ItemId)>,
+    pub(super) raw: Vec<(ItemId, ItemId)>,
 }
 
 impl<'a> DataFlow<'a> {
@@ -86,11 +130,11 @@ impl<'a> DataFlow<'a> {
         }
     }
 
-    fn kind(&self, id: ItemId) -> NodeKind {
+    pub(super) fn kind(&self, id: ItemId) -> NodeKind {
         self.tree.item(id).kind
     }
 
-    fn name(&self, id: ItemId) -> &'a str {
+    pub(super) fn name(&self, id: ItemId) -> &'a str {
         &self.tree.item(id).name
     }
 
@@ -172,107 +216,50 @@ impl<'a> DataFlow<'a> {
     }
 
     /// Finds REACHING_DEF.
-    fn raw(&mut self) -> Result<(), TooLarge> {
+    fn find(&mut self) -> Result<(), TooLarge> {
         let alone = self.alone();
-        let mut keys: HashMap<Key, u32> = HashMap::new();
-        let mut number_of = |key: Key<'a>| {
-            let next = keys.len() as u32;
-            *keys.entry(key).or_insert(next)
-        };
-        let mut accesses: Vec<Access> = Vec::new();
-        let mut nodes: Vec<ItemId> = Vec::new();
-        let mut defined: Vec<u32> = Vec::new();
-        // The texts that name a part of a variable, and the field accesses that a new value of it ends.
-        let mut parts: HashMap<&str, Vec<u32>> = HashMap::new();
-        let mut ended: Vec<(u32, u32)> = Vec::new();
-        for &id in &self.all {
-            if let Some(base) = self.base(id) {
-                let text = number_of(Key::Text(&self.tree.item(id).code));
-                parts.entry(self.text(base)).or_default().push(text);
-                if self.name(id) == "<operator>.fieldAccess" {
-                    let below = self.tree.pre_order(id).into_iter();
-                    let names = below.filter(|&below| self.kind(below) == NodeKind::Identifier);
-                    ended.extend(names.map(|name| (number_of(Key::Name(self.name(name))), text)));
-                }
-            }
+        let mut table = Table::default();
+        self.number_parts(&mut table);
+        let parameters = self
+            .all
+            .iter()
+            .filter(|&&id| self.kind(id) == NodeKind::MethodParameterIn);
+        for &id in parameters {
+            table.access(0, self.key(id), AccessKind::Define, id);
         }
-        // Identifiers whose text is not their name (`super`) end the definitions of the name, but are not taken for it.
-        for &id in self.all.iter().filter(|&&id| self.kind(id) == NodeKind::Identifier) {
-            let (name, text) = (self.name(id), self.text(id));
-            if name != text {
-                let (name, text) = (number_of(Key::Name(name)), number_of(Key::Name(text)));
-                ended.extend([(name, text), (text, name)]);
-            }
-        }
-        let mut access = |at: u32, variable: u32, kind: AccessKind, node: ItemId| {
-            accesses.push(Access { at, variable, kind });
-            nodes.push(node);
-        };
-        let is_parameter = |id: &ItemId| self.kind(*id) == NodeKind::MethodParameterIn;
-        for id in self.all.iter().copied().filter(is_parameter) {
-            let variable = number_of(self.key(id));
-            access(0, variable, AccessKind::Define, id);
-            defined.push(variable);
-        }
-        let mut used_at_exit = None;
         let reached: HashSet<ItemId> = self.reached.iter().copied().collect();
+        let mut exit = None;
         for (&id, at) in self.all.iter().zip(0..) {
-            let value_of = self.block_ending_with(id);
-            let uses = self.uses(id).into_iter().chain(value_of.map(|_| id));
-            for used in uses.filter(|_| reached.contains(&id)) {
-                let mut variables = vec![
-                    number_of(Key::Name(self.text(used))),
-                    number_of(Key::Text(self.text(used))),
-                ];
-                variables.extend(parts.get(self.text(used)).into_iter().flatten());
-                if let Some(base) = self.base(used) {
-                    variables.push(number_of(Key::Name(self.text(base))));
-                }
-                variables.sort_unstable();
-                variables.dedup();
-                for variable in variables {
-                    access(at, variable, AccessKind::Use, value_of.unwrap_or(used));
-                }
+            if reached.contains(&id) {
+                self.add_uses(&mut table, id, at);
             }
-            // Names before texts: a new value of a name ends the accesses of its fields that were defined before.
-            let mut definitions = self.defines(id, &alone);
-            definitions.sort_by_key(|&id| self.kind(id) == NodeKind::Call);
-            let mut here: Vec<u32> = Vec::new();
-            for definition in definitions {
-                let variable = number_of(self.key(definition));
-                // Two arguments of the same name do not end each other.
-                let kind = if here.contains(&variable) {
-                    AccessKind::Update
-                } else {
-                    AccessKind::Define
-                };
-                here.push(variable);
-                access(at, variable, kind, definition);
-            }
-            defined.append(&mut here);
+            self.add_definitions(&mut table, id, at, &alone);
             if self.is_exit(id) {
-                used_at_exit = Some((at, id));
+                exit = Some((id, at));
             }
         }
-        if let Some((at, exit)) = used_at_exit {
-            defined.sort_unstable();
-            defined.dedup();
-            for &variable in &defined {
-                access(at, variable, AccessKind::Use, exit);
+        if let Some((exit, at)) = exit {
+            for variable in 0..table.keys.len() as u32 {
+                table.access_number(at, variable, AccessKind::Use, exit);
             }
         }
-        let mut order: Vec<usize> = (0..accesses.len()).collect();
-        order.sort_by_key(|&index| accesses[index].at);
-        let accesses: Vec<Access> = order.iter().map(|&index| accesses[index]).collect();
-        let nodes: Vec<ItemId> = order.iter().map(|&index| nodes[index]).collect();
-        let ended = Rows::new(keys.len(), ended.iter().copied());
+        let order = table.in_order();
+        let accesses: Vec<Access> = order.iter().map(|&index| table.accesses[index]).collect();
+        let node = |access: u32| table.nodes[order[access as usize]];
+        let ended = Rows::new(table.keys.len(), table.ended.iter().copied());
         let pairs = reaching_definitions(&self.graph, &accesses, &ended, MAX_PAIRS)?;
 
-        let mut found: Vec<(ItemId, ItemId)> = pairs
-            .into_iter()
-            .map(|(definition, used)| (nodes[definition as usize], nodes[used as usize]))
-            .collect();
-        self.add_local(&alone, &mut found);
+        let mut found: Vec<(ItemId, ItemId)> = Vec::with_capacity(pairs.len());
+        let mut valued = Valued::default();
+        for (definition, used) in pairs {
+            let (definition, target) = (node(definition), node(used));
+            let at = self.all[accesses[used as usize].at as usize];
+            let is_block = self.kind(at) == NodeKind::Identifier;
+            let kinds = if is_block { &mut valued.blocks } else { &mut valued.uses };
+            kinds.insert(target);
+            found.push((definition, target));
+        }
+        self.add_local(&alone, &valued, &mut found);
         found.retain(|&(source, target)| source != target && self.is_valid(source, target));
         found.sort_unstable();
         found.dedup();
@@ -280,10 +267,67 @@ impl<'a> DataFlow<'a> {
         Ok(())
     }
 
+    /// The texts that name a part of a variable, and what a new value of a name ends besides its own definitions.
+    fn number_parts(&self, table: &mut Table<'a>) {
+        for &id in &self.all {
+            if let Some(base) = self.base(id) {
+                let text = table.number(Key::Text(&self.tree.item(id).code));
+                table.parts.entry(self.text(base)).or_default().push(text);
+                if self.name(id) == "<operator>.fieldAccess" {
+                    let below = self.tree.pre_order(id).into_iter();
+                    for name in below.filter(|&below| self.kind(below) == NodeKind::Identifier) {
+                        let name = table.number(Key::Name(self.name(name)));
+                        table.ended.push((name, text));
+                    }
+                }
+            }
+            // Identifiers whose text is not their name (`super`) end the definitions of the name, but are not taken for it.
+            let (name, text) = (self.name(id), self.text(id));
+            if self.kind(id) == NodeKind::Identifier && name != text {
+                let (name, text) = (table.number(Key::Name(name)), table.number(Key::Name(text)));
+                table.ended.extend([(name, text), (text, name)]);
+            }
+        }
+    }
+
+    fn add_uses(&self, table: &mut Table<'a>, id: ItemId, at: u32) {
+        let block = self.block_ending_with(id);
+        for used in self.uses(id).into_iter().chain(block.map(|_| id)) {
+            let text = self.text(used);
+            let mut variables = vec![table.number(Key::Name(text)), table.number(Key::Text(text))];
+            variables.extend(table.parts.get(text).into_iter().flatten());
+            if let Some(base) = self.base(used) {
+                variables.push(table.number(Key::Name(self.text(base))));
+            }
+            variables.sort_unstable();
+            variables.dedup();
+            for variable in variables {
+                table.access_number(at, variable, AccessKind::Use, block.unwrap_or(used));
+            }
+        }
+    }
+
+    fn add_definitions(&self, table: &mut Table<'a>, id: ItemId, at: u32, alone: &HashSet<ItemId>) {
+        // Names before texts: a new value of a name ends the accesses of its fields that were defined before.
+        let mut definitions = self.defines(id, alone);
+        definitions.sort_by_key(|&id| self.kind(id) == NodeKind::Call);
+        let mut here: Vec<u32> = Vec::new();
+        for definition in definitions {
+            let variable = table.number(self.key(definition));
+            // Two arguments of the same name do not end each other.
+            let kind = if here.contains(&variable) {
+                AccessKind::Update
+            } else {
+                AccessKind::Define
+            };
+            here.push(variable);
+            table.access_number(at, variable, kind, definition);
+        }
+    }
+
     /// The edges that do not depend on what reaches a node.
-    fn add_local(&self, alone: &HashSet<ItemId>, found: &mut Vec<(ItemId, ItemId)>) {
+    fn add_local(&self, alone: &HashSet<ItemId>, valued: &Valued, found: &mut Vec<(ItemId, ItemId)>) {
         let exit = self.all.iter().copied().find(|&id| self.is_exit(id));
-        let with_value: HashSet<ItemId> = found.iter().map(|&(_, target)| target).collect();
         for &id in &self.reached {
             let uses = self.uses(id);
             match self.kind(id) {
@@ -300,17 +344,17 @@ impl<'a> DataFlow<'a> {
                 NodeKind::Return => {
                     found.extend(uses.iter().map(|&used| (used, id)));
                     found.extend(exit.map(|exit| (id, exit)));
-                    if uses.iter().any(|used| !with_value.contains(used)) {
+                    if uses.iter().any(|used| !valued.uses.contains(used)) {
                         found.push((self.method, id));
                     }
                 }
                 _ => {}
             }
             for &block in uses.iter().filter(|&&used| self.kind(used) == NodeKind::Block) {
-                let last = self.tree.item(block).children.last().copied();
+                let last = self.last_of(block);
                 if let Some(last) = last.filter(|&last| self.kind(last) == NodeKind::Call) {
                     found.extend([(last, block), (block, id)]);
-                } else if with_value.contains(&block) {
+                } else if valued.blocks.contains(&block) {
                     found.push((block, id));
                 }
             }
@@ -337,6 +381,12 @@ impl<'a> DataFlow<'a> {
         }
     }
 
+    /// What a block ends with.
+    fn last_of(&self, block: ItemId) -> Option<ItemId> {
+        let children = self.tree.item(block).children.iter().copied();
+        children.rev().find(|&child| self.kind(child) != NodeKind::Local)
+    }
+
     /// The block whose value is an identifier: an argument that ends with it.
     fn block_ending_with(&self, id: ItemId) -> Option<ItemId> {
         let block = self
@@ -345,11 +395,11 @@ impl<'a> DataFlow<'a> {
             .parent
             .filter(|_| self.kind(id) == NodeKind::Identifier)?;
         let item = self.tree.item(block);
-        let is_value = item.kind == NodeKind::Block && item.argument.is_some() && item.children.last() == Some(&id);
+        let is_value = item.kind == NodeKind::Block && item.argument.is_some() && self.last_of(block) == Some(id);
         is_value.then_some(block)
     }
 
-    fn is_expression(&self, id: ItemId) -> bool {
+    pub(super) fn is_expression(&self, id: ItemId) -> bool {
         !matches!(
             self.kind(id),
             NodeKind::Method | NodeKind::MethodParameterIn | NodeKind::MethodReturn | NodeKind::JumpTarget
@@ -367,7 +417,7 @@ impl<'a> DataFlow<'a> {
             .is_none_or(|(call, argument)| semantics::is_used(call, argument))
     }
 
-    fn is_defined(&self, id: ItemId) -> bool {
+    pub(super) fn is_defined(&self, id: ItemId) -> bool {
         self.place(id)
             .is_none_or(|(call, argument)| semantics::is_defined(call, argument))
     }
@@ -400,55 +450,5 @@ impl<'a> DataFlow<'a> {
         }
         let is_of_target = source_call == Some(target);
         self.is_used(target) && !(self.returns_nothing(target) && is_of_target)
-    }
-
-    /// What Joern prints of it.
-    fn printed(&self) -> Vec<Flow> {
-        let mut incoming: HashMap<ItemId, Vec<ItemId>> = HashMap::new();
-        for &(source, target) in &self.raw {
-            incoming.entry(target).or_default().push(source);
-        }
-        let mut found: Vec<Flow> = Vec::new();
-        for &target in incoming.keys() {
-            if matches!(self.kind(target), NodeKind::ControlStructure | NodeKind::JumpTarget) {
-                continue;
-            }
-            let mut seen = HashSet::from([target]);
-            let mut stack = vec![target];
-            while let Some(at) = stack.pop() {
-                for &source in incoming.get(&at).into_iter().flatten() {
-                    if self.is_shown(source, at) {
-                        self.print(source, target, &mut found);
-                    } else if seen.insert(source) {
-                        stack.push(source);
-                    }
-                }
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-
-    /// Whether the source of an edge has a new value there: else what gave it the old one is shown in its place.
-    fn is_shown(&self, source: ItemId, target: ItemId) -> bool {
-        let between_expressions = self.is_expression(source) && self.is_expression(target);
-        !between_expressions || self.tree.call_of(source) == self.tree.call_of(target) || self.is_defined(source)
-    }
-
-    fn print(&self, source: ItemId, target: ItemId, found: &mut Vec<Flow>) {
-        let surrounding = |id| self.tree.call_of(id).unwrap_or(id);
-        let ends = (surrounding(source), surrounding(target));
-        let is_access = |id| self.kind(id) == NodeKind::Call && semantics::is_member_access(self.name(id));
-        if ends.0 == ends.1 || is_access(ends.0) || is_access(ends.1) {
-            return;
-        }
-        let label = match self.kind(source) {
-            NodeKind::Method => String::new(),
-            NodeKind::Return => "<RET>".to_owned(),
-            NodeKind::MethodParameterIn => self.name(source).to_owned(),
-            _ => self.tree.item(source).code.clone(),
-        };
-        found.push((ends.0, ends.1, label));
     }
 }

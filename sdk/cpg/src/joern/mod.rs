@@ -8,6 +8,7 @@
 mod control_flow;
 mod data_flow;
 mod java;
+mod printed;
 mod python;
 mod semantics;
 mod text;
@@ -91,8 +92,8 @@ pub enum NoView {
         /// The language of the graph.
         language: String,
     },
-    /// The data flow of a method grows beyond all bounds.
-    #[error("the method in line {line} has {error}")]
+    /// The text or the data flow of a method grows beyond all bounds.
+    #[error("the code in line {line} has {error}")]
     TooLarge {
         /// Where it stands.
         line: u32,
@@ -101,11 +102,27 @@ pub enum NoView {
     },
 }
 
+/// Bytes of the texts of all nodes together. Real files have some hundred times their own size, since a node's text holds
+/// those below it; broken code that nests by the thousand would take gigabytes.
+const MAX_TEXT: usize = 64 << 20;
+
 /// The source of a graph as Joern draws it.
 ///
 /// # Errors
 /// [`NoView`]: another language, or a method with too much data flow.
 pub fn view(cpg: &Cpg, source: &str) -> Result<JoernGraph, NoView> {
+    let text: usize = cpg
+        .nodes()
+        .iter()
+        .map(|node| (node.span.end - node.span.start) as usize)
+        .sum();
+    if text > MAX_TEXT {
+        let error = TooLarge {
+            what: "bytes of text in its nodes",
+            limit: MAX_TEXT,
+        };
+        return Err(NoView::TooLarge { line: 1, error });
+    }
     let tree = match cpg.language() {
         "java" => java::lower(cpg, source),
         "python" => python::lower(cpg, source),

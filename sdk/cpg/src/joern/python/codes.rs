@@ -66,6 +66,7 @@ fn call(tree: &Tree, id: ItemId) -> String {
         ("conditional", [test, value, other]) => format!("{value} if {test} else {other}"),
         ("formattedValue", [value]) => format!("{{{value}}}"),
         ("formatString", parts) => format!("f\"{}\"", parts.concat()),
+        ("stringExpressionList", parts) => parts.join(" "),
         ("tupleLiteral", [only]) => format!("({only},)"),
         ("tupleLiteral", parts) => format!("({})", parts.join(", ")),
         ("listLiteral", parts) => format!("[{}]", parts.join(", ")),

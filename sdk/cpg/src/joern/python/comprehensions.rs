@@ -19,7 +19,7 @@ pub(super) struct Collected {
 impl Lowering<'_> {
     /// `tmp0 = []; for …: tmp0.append(element); tmp0`, below a block that is there.
     pub(super) fn comprehension(&mut self, block: ItemId, node: NodeId) {
-        let at = self.source.at(node);
+        let at = self.expression_at(node);
         let name = self.unused("");
         let made = match self.source.name(node) {
             "<operator>.listComprehension" => "listLiteral",

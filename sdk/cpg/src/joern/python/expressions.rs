@@ -1,6 +1,6 @@
 //! Expressions. Each adds its own node at once, and what is below it later.
 
-use super::{Lowering, Work};
+use super::{Lowering, Place, Work, strings};
 use crate::joern::tree::{Item, ItemId};
 use crate::{EdgeKind, NodeId, NodeKind};
 
@@ -14,6 +14,10 @@ enum Form {
     Logical,
     Index,
     Format,
+    /// Literals after one another.
+    Strings,
+    /// A format string with nothing to be put in.
+    PlainFormat,
     /// Blocks:
     Chain,
     Dictionary,
@@ -30,9 +34,12 @@ impl Lowering<'_> {
     fn form(&self, node: NodeId) -> Form {
         let name = self.source.name(node);
         match self.source.kind(node) {
-            kind @ (NodeKind::Identifier | NodeKind::Literal | NodeKind::FieldIdentifier | NodeKind::MethodRef) => {
-                Form::Leaf(kind)
-            }
+            NodeKind::Literal => match &strings::split(self.source.raw(node))[..] {
+                [only] if only.is_format => Form::PlainFormat,
+                [_, _, ..] => Form::Strings,
+                _ => Form::Leaf(NodeKind::Literal),
+            },
+            kind @ (NodeKind::Identifier | NodeKind::FieldIdentifier | NodeKind::MethodRef) => Form::Leaf(kind),
             NodeKind::TypeDecl => Form::Leaf(NodeKind::TypeRef),
             NodeKind::Unknown | NodeKind::ControlStructure | NodeKind::Import => Form::Leaf(NodeKind::Unknown),
             NodeKind::Call => match name.strip_prefix("<operator>.") {
@@ -40,10 +47,17 @@ impl Lowering<'_> {
                 Some("listComprehension" | "setComprehension" | "dictComprehension" | "generator") => {
                     Form::Comprehension
                 }
+                // Joern takes `{}` for a set.
+                Some("dictLiteral") if self.source.children(node).next().is_none() => {
+                    Form::Operator(operator_name("setLiteral"))
+                }
                 Some("dictLiteral") => Form::Dictionary,
                 Some("logicalAnd") if self.is_chain(node) => Form::Chain,
                 Some("logicalAnd" | "logicalOr") => Form::Logical,
                 Some("indexAccess") => Form::Index,
+                Some("formatString") if self.is_string_list(node) => {
+                    Form::Operator(operator_name("stringExpressionList"))
+                }
                 Some("formatString") => Form::Format,
                 Some(operator) => Form::Operator(operator_name(operator)),
                 None => self.call_form(node),
@@ -101,7 +115,7 @@ impl Lowering<'_> {
                     NodeKind::MethodRef => format!("def {name}(...)"),
                     NodeKind::TypeRef => format!("class {name}(...)"),
                     NodeKind::Unknown => self.unknown_code(node),
-                    _ => self.source.raw(node).to_owned(),
+                    _ => literal_code(self.source.raw(node)),
                 };
                 Item::new(kind, name, code)
             }
@@ -109,16 +123,49 @@ impl Lowering<'_> {
             Form::Logical | Form::Index | Form::Format | Form::Call | Form::MethodCall => {
                 Item::new(NodeKind::Call, name, "")
             }
+            Form::PlainFormat => Item::new(NodeKind::Call, operator_name("formatString"), ""),
+            Form::Strings => Item::new(NodeKind::Call, operator_name("stringExpressionList"), ""),
             Form::Chain | Form::Dictionary | Form::Comprehension | Form::ComputedMethodCall => {
                 Item::new(NodeKind::Block, "", "")
             }
         };
         let is_leaf = !matches!(item.kind, NodeKind::Call | NodeKind::Block);
-        let item = item.at(self.source.at(node));
+        let item = item.at(self.expression_at(node));
         let item = self.add(parent, Item { argument, ..item });
         if !is_leaf {
             self.work.push(Work::Parts(item, node));
         }
+    }
+
+    /// What begins with an operand in brackets is at that operand, a generator at its element.
+    pub(super) fn expression_at(&self, node: NodeId) -> Place {
+        let mut node = node;
+        loop {
+            let name = self.source.name(node);
+            let inside = self.source.raw(node).strip_prefix('(');
+            let has_brackets = matches!(name, "<operator>.tupleLiteral" | "<operator>.unpack");
+            let Some(inside) = inside.filter(|_| !has_brackets) else {
+                return self.source.at(node);
+            };
+            if name == "<operator>.generator" {
+                let blanks = inside.len() - inside.trim_start().len();
+                return self.source.place(self.source.span(node).start + 1 + blanks as u32);
+            }
+            match self
+                .source
+                .children(node)
+                .min_by_key(|&child| self.source.span(child).start)
+            {
+                Some(first) => node = first,
+                None => return self.source.at(node),
+            }
+        }
+    }
+
+    /// Strings after one another, of which some are format strings.
+    fn is_string_list(&self, node: NodeId) -> bool {
+        let first = self.source.children(node).next();
+        first.is_some_and(|first| self.source.span(first).start == self.source.span(node).start)
     }
 
     /// Joern prints its own syntax of what it does not know; of a `yield` of a name, so does this.
@@ -134,16 +181,45 @@ impl Lowering<'_> {
                 let name = self.source.name(value);
                 format!("Yield(Some(Name({name},{})),{})", ends(value), ends(node))
             }
+            // Its syntax has places, so that no two are the same.
+            _ if self.source.kind(node) == NodeKind::Call => format!("{}@{}", self.source.code(node), ends(node)),
             _ => self.source.code(node),
         }
     }
 
     pub(super) fn expression_parts(&mut self, item: ItemId, node: NodeId) {
-        let at = self.source.at(node);
+        let at = self.expression_at(node);
         match self.form(node) {
             Form::Operator(_) => {
                 for (argument, order) in self.operands(node).into_iter().zip(1..) {
-                    self.expression(item, Some(order), argument);
+                    if self.source.kind(argument) == NodeKind::FieldIdentifier {
+                        let name = self.source.name(argument);
+                        self.add(
+                            item,
+                            Item::new(NodeKind::FieldIdentifier, name, name).at(at).argument(order),
+                        );
+                    } else {
+                        self.expression(item, Some(order), argument);
+                    }
+                }
+            }
+            Form::PlainFormat => {
+                let start = self.source.span(node).start;
+                if let Some(string) = strings::split(self.source.raw(node)).first() {
+                    self.plain_format(item, node, start, string);
+                }
+            }
+            Form::Strings => {
+                let start = self.source.span(node).start;
+                for (string, order) in strings::split(self.source.raw(node)).iter().zip(1..) {
+                    let at = self.source.place(start + string.whole.start as u32);
+                    if string.is_format {
+                        let format = self.add(item, Self::operator_item("formatString", at).argument(order));
+                        self.plain_format(format, node, start, string);
+                    } else {
+                        let text = &self.source.raw(node)[string.whole.clone()];
+                        self.add(item, Item::new(NodeKind::Literal, "", text).at(at).argument(order));
+                    }
                 }
             }
             Form::Logical => {
@@ -157,7 +233,9 @@ impl Lowering<'_> {
                     if self.source.kind(part) == NodeKind::Literal {
                         self.expression(item, Some(order), part);
                     } else {
-                        let at = self.source.at(part);
+                        // The bracket before it.
+                        let (line, column) = self.source.at(part);
+                        let at = (line, column.saturating_sub(1));
                         let value = self.add(item, Self::operator_item("formattedValue", at).argument(order));
                         self.expression(value, Some(1), part);
                     }
@@ -194,6 +272,15 @@ impl Lowering<'_> {
                 self.arguments(call, node);
             }
             Form::Leaf(_) | Form::Nothing => {}
+        }
+    }
+
+    /// The text of a format string.
+    fn plain_format(&mut self, format: ItemId, node: NodeId, start: u32, string: &strings::Text) {
+        let text = &self.source.raw(node)[string.content.clone()];
+        if !text.is_empty() {
+            let at = self.source.place(start + string.content.start as u32);
+            self.add(format, Item::new(NodeKind::Literal, "", text).at(at).argument(1));
         }
     }
 
@@ -364,6 +451,16 @@ impl Lowering<'_> {
             self.expression(call, Some(order), argument);
             self.tree.keywords.insert(id, keyword.to_owned());
         }
+    }
+}
+
+/// Joern doubles the `j` of imaginary numbers.
+fn literal_code(raw: &str) -> String {
+    let is_imaginary = raw.starts_with(|c: char| c.is_ascii_digit() || c == '.') && raw.ends_with(['j', 'J']);
+    if is_imaginary {
+        format!("{raw}j")
+    } else {
+        raw.to_owned()
     }
 }
 

@@ -5,8 +5,8 @@ use crate::joern::tree::{Item, ItemId};
 use crate::{NodeId, NodeKind, Span};
 
 /// A statement of imports, as the source writes it.
-struct Statement<'a> {
-    start: u32,
+pub(super) struct Statement<'a> {
+    pub(super) start: u32,
     /// What is imported from; empty in `import a`.
     module: &'a str,
 }
@@ -31,7 +31,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Goes back from an item to the `from` or `import` that its statement begins with.
-    fn import_statement(&self, node: NodeId) -> Statement<'a> {
+    pub(super) fn import_statement(&self, node: NodeId) -> Statement<'a> {
         let end = self.source.span(node).start;
         let before = self.source.text_of(Span { start: 0, end });
         let is_start = |word: &str, at: usize| {

@@ -7,12 +7,15 @@ mod codes;
 mod comprehensions;
 mod expressions;
 mod imports;
+mod iteration;
 mod names;
+mod strings;
 mod targets;
+
+use std::collections::HashMap;
 
 use super::tree::{Item, ItemId, Source, Tree};
 use crate::{Cpg, EdgeKind, NodeId, NodeKind};
-use targets::Value;
 
 /// What is still to be put below a node of the tree.
 enum Work {
@@ -45,17 +48,23 @@ pub(super) fn lower(cpg: &Cpg, text: &str) -> Tree {
         work: Vec::new(),
         next: 0,
     };
+    let mut methods: Vec<(ItemId, Option<ItemId>)> = Vec::new();
+    let mut items: HashMap<NodeId, ItemId> = HashMap::new();
     for method in crate::query::nodes_of(cpg, NodeKind::Method) {
-        lowering.method(method);
+        let above = std::iter::successors(cpg.parent(method), |&node| cpg.parent(node));
+        let around = above.filter_map(|node| items.get(&node).copied()).next();
+        let item = lowering.method(method);
+        items.insert(method, item);
+        methods.push((item, around));
     }
-    names::declare(&mut lowering.tree);
+    names::declare(&mut lowering.tree, &methods);
     codes::write(&mut lowering.tree);
     lowering.tree
 }
 
 impl Lowering<'_> {
-    fn method(&mut self, node: NodeId) {
-        let at = self.source.at(node);
+    fn method(&mut self, node: NodeId) -> ItemId {
+        let at = self.definition_at(node);
         let method = Item::new(NodeKind::Method, self.source.name(node), super::tree::EMPTY).at(at);
         let method = self.tree.add_method(method);
         let children: Vec<NodeId> = self.source.children(node).collect();
@@ -86,6 +95,55 @@ impl Lowering<'_> {
                 Work::Clause(parent, node, collected) => self.clause(parent, node, collected),
             }
         }
+        method
+    }
+
+    /// Where a function begins, behind its decorators.
+    fn definition_at(&self, node: NodeId) -> Place {
+        let raw = self.source.raw(node);
+        let mut start = 0;
+        for line in raw.split_inclusive('\n') {
+            let trimmed = line.trim_start();
+            if trimmed.starts_with("def ") || trimmed.starts_with("async def ") || !raw.starts_with('@') {
+                start += line.len() - trimmed.len();
+                break;
+            }
+            start += line.len();
+        }
+        self.source
+            .place(self.source.span(node).start + start.min(raw.len()) as u32)
+    }
+
+    /// Where a statement begins: what is imported behind its words, a function behind its decorators.
+    fn statement_at(&self, node: NodeId) -> Place {
+        let value = self.source.role(node, 2).first().copied();
+        match value {
+            _ if self.source.kind(node) == NodeKind::Import => self.source.place(self.import_statement(node).start),
+            Some(value) if self.source.kind(value) == NodeKind::MethodRef => self.definition_at(node),
+            _ => self.expression_at(node),
+        }
+    }
+
+    /// `def f` is an assignment of the function, each decorator a call around it.
+    fn definition(&mut self, parent: ItemId, target: NodeId, function: NodeId) {
+        let at = self.definition_at(function);
+        let assigned = self.add(parent, Self::operator_item("assignment", at));
+        let name = self.source.name(target);
+        self.add(assigned, Self::name_item(name, at).argument(1));
+        let mut place = (assigned, 2);
+        let is_decorator = |child: &NodeId| self.source.kind(*child) == NodeKind::Annotation;
+        let decorators: Vec<NodeId> = self.source.children(function).filter(is_decorator).collect();
+        for decorator in decorators {
+            let Some(decorator) = self.source.children(decorator).next() else {
+                continue;
+            };
+            let call = Item::new(NodeKind::Call, "", "").at(self.source.at(decorator));
+            let call = self.add(place.0, call.argument(place.1));
+            self.expression(call, None, decorator);
+            place = (call, 1);
+        }
+        let reference = Item::new(NodeKind::MethodRef, name, format!("def {name}(...)")).at(at);
+        self.add(place.0, reference.argument(place.1));
     }
 
     fn add(&mut self, parent: ItemId, item: Item) -> ItemId {
@@ -228,7 +286,7 @@ impl Lowering<'_> {
                 self.body(item, then, at);
                 let otherwise = self.statements_of(&otherwise);
                 if let Some(&first) = otherwise.first() {
-                    let at = self.source.at(first);
+                    let at = self.statement_at(first);
                     self.body(item, otherwise, at);
                 }
             }
@@ -312,136 +370,6 @@ impl Lowering<'_> {
 
     fn is_block(&self, node: NodeId) -> bool {
         self.source.kind(node) == NodeKind::Block
-    }
-
-    /// `{ tmp0 = iterated.__iter__(); while …: target = tmp0.__next__(); … }`
-    fn for_loop(&mut self, parent: ItemId, node: NodeId) {
-        let at = self.source.at(node);
-        let role = |order| self.source.role(node, order);
-        let (targets, iterated, body, otherwise) = (role(1), role(2), role(3), role(4));
-        let Some(&iterated) = iterated.first() else { return };
-        let (_, body_block, control) = self.loop_over(parent, &targets, iterated, at);
-        let body = self.statements_of(&body);
-        self.work.push(Work::Statements(body_block, body));
-        let otherwise = self.statements_of(&otherwise);
-        if !otherwise.is_empty() {
-            self.body(control, otherwise, at);
-        }
-    }
-
-    /// The block of a loop, the block of its body, in which the targets already have their values, and the loop itself.
-    fn loop_over(
-        &mut self,
-        parent: ItemId,
-        targets: &[NodeId],
-        iterated: NodeId,
-        at: Place,
-    ) -> (ItemId, ItemId, ItemId) {
-        let block = self.block(parent, at);
-        let iterator = self.unused("");
-        let assigned = self.add(block, Self::operator_item("assignment", at));
-        self.add(assigned, Self::name_item(&iterator, at).argument(1));
-        self.method_of(assigned, Some(2), iterated, "__iter__", at);
-        let control = Item::new(NodeKind::ControlStructure, "WHILE", "while ... : ...").at(at);
-        let control = self.add(block, control);
-        self.add(
-            control,
-            Item::new(NodeKind::Unknown, "", "iteratorNonEmptyOrException").at(at),
-        );
-        let body = self.block(control, at);
-        self.decompose(body, targets, &Value::Next(iterator), at);
-        (block, body, control)
-    }
-
-    /// A call of a method without arguments on an expression; what may have side effects is evaluated once.
-    fn method_of(&mut self, parent: ItemId, argument: Option<u32>, object: NodeId, method: &str, at: Place) {
-        if self.source.kind(object) == NodeKind::Identifier {
-            let call = Item::new(NodeKind::Call, method, "").at(at);
-            let call = self.add(parent, Item { argument, ..call });
-            let access = self.add(call, Self::operator_item("fieldAccess", at));
-            self.expression(access, Some(1), object);
-            self.add(
-                access,
-                Item::new(NodeKind::FieldIdentifier, method, method).at(at).argument(2),
-            );
-            self.expression(call, Some(0), object);
-        } else {
-            let block = Item::new(NodeKind::Block, "", "").at(at);
-            let block = self.add(parent, Item { argument, ..block });
-            let name = self.unused("");
-            let assigned = self.add(block, Self::operator_item("assignment", at));
-            self.add(assigned, Self::name_item(&name, at).argument(1));
-            self.expression(assigned, Some(2), object);
-            self.call_on_name(block, None, &name, method, at);
-        }
-    }
-
-    /// `name.method(…)`, its arguments still to come.
-    fn call_on_name(&mut self, parent: ItemId, argument: Option<u32>, name: &str, method: &str, at: Place) -> ItemId {
-        let call = Item::new(NodeKind::Call, method, "").at(at);
-        let call = self.add(parent, Item { argument, ..call });
-        let access = self.add(call, Self::operator_item("fieldAccess", at));
-        self.add(access, Self::name_item(name, at).argument(1));
-        self.add(
-            access,
-            Item::new(NodeKind::FieldIdentifier, method, method).at(at).argument(2),
-        );
-        self.add(call, Self::name_item(name, at).argument(0));
-        call
-    }
-
-    /// `with a as b: …`: the manager's two methods are taken, one called before, one in a `finally`.
-    fn with_item(&mut self, parent: ItemId, items: &[NodeId], body: Vec<NodeId>) {
-        let [item, rest @ ..] = items else {
-            return self.statements(parent, &body);
-        };
-        let is_named = self.source.name(*item) == "<operator>.assignment";
-        let part = |order| self.source.role(*item, order).first().copied();
-        let (target, value) = if is_named {
-            (part(1), part(2))
-        } else {
-            (None, Some(*item))
-        };
-        let Some(value) = value else { return };
-        let at = self.source.at(value);
-        let block = self.block(parent, at);
-        let [manager, enter, exit, entered] =
-            ["manager_", "enter_", "exit_", "value_"].map(|prefix| self.unused(prefix));
-        let assigned = self.add(block, Self::operator_item("assignment", at));
-        self.add(assigned, Self::name_item(&manager, at).argument(1));
-        self.expression(assigned, Some(2), value);
-        for (name, method) in [(&enter, "__enter__"), (&exit, "__exit__")] {
-            let assigned = self.add(block, Self::operator_item("assignment", at));
-            self.add(assigned, Self::name_item(name, at).argument(1));
-            let access = self.add(assigned, Self::operator_item("fieldAccess", at).argument(2));
-            self.add(access, Self::name_item(&manager, at).argument(1));
-            self.add(
-                access,
-                Item::new(NodeKind::FieldIdentifier, method, method).at(at).argument(2),
-            );
-        }
-        let assigned = self.add(block, Self::operator_item("assignment", at));
-        self.add(assigned, Self::name_item(&entered, at).argument(1));
-        self.bound_call(assigned, Some(2), &enter, &manager, at);
-
-        let control = self.add(block, Item::new(NodeKind::ControlStructure, "TRY", "try: ...").at(at));
-        let inner = self.block(control, at);
-        if let Some(target) = target {
-            self.decompose(inner, &[target], &Value::Name(entered), at);
-        }
-        self.work.push(Work::With(inner, rest.to_vec(), body));
-        self.block(control, at);
-        let last = self.block(control, at);
-        self.bound_call(last, None, "__exit__", &manager, at);
-        self.block(control, at);
-    }
-
-    /// A call of a function that a name holds, on an object that is not written.
-    fn bound_call(&mut self, parent: ItemId, argument: Option<u32>, function: &str, object: &str, at: Place) {
-        let call = Item::new(NodeKind::Call, "", "").at(at);
-        let call = self.add(parent, Item { argument, ..call });
-        self.add(call, Self::name_item(function, at));
-        self.add(call, Self::name_item(object, at).argument(0));
     }
 
     /// Whether something is an argument of the node above it.

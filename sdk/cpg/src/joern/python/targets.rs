@@ -33,6 +33,12 @@ impl Lowering<'_> {
                 break;
             }
         }
+        if let [target] = targets[..]
+            && self.source.kind(value) == NodeKind::MethodRef
+            && self.source.span(value).start == self.source.span(node).start
+        {
+            return self.definition(parent, target, value);
+        }
         targets.reverse();
         let is_plain = targets.len() == 1 && !self.is_unpacked(targets[0]);
         let parent = if is_plain { parent } else { self.block(parent, at) };
