@@ -44,10 +44,8 @@ enum Step {
     LoopContinue,
     /// Back to the first node of the loop.
     LoopBack(NodeId),
-    /// Here the loop ends by its condition.
+    /// Here the loop ends by its condition. Its `else` is outside of it; what breaks is kept aside for what comes then.
     LoopExit,
-    /// `break` comes here.
-    LoopClose,
     LabelOpen(NodeId),
     LabelClose,
     SwitchOpen(NodeId),
@@ -190,8 +188,12 @@ impl Builder<'_> {
                     .edges
                     .extend(self.fringe.drain(..).map(|source| (source, head)));
             }
-            Step::LoopExit => self.fringe = self.frames.take_loop_exits(),
-            Step::LoopClose | Step::LabelClose => {
+            Step::LoopExit => {
+                self.fringe = self.frames.take_loop_exits();
+                let breaks = self.frames.close();
+                self.kept.push(breaks);
+            }
+            Step::LabelClose => {
                 let breaks = self.frames.close();
                 self.merge(breaks);
             }

@@ -125,7 +125,7 @@ impl Builder<'_> {
                 self.steps
                     .extend([Step::LoopContinue, Step::LoopBack(node), Step::LoopExit]);
                 self.visit_role(node, 3);
-                self.steps.push(Step::LoopClose);
+                self.steps.push(Step::Merge);
             }
             "DO" => {
                 self.steps.push(Step::LoopOpen);
@@ -140,7 +140,7 @@ impl Builder<'_> {
                     }
                 };
                 self.steps
-                    .extend([test, Step::LoopBack(node), Step::LoopExit, Step::LoopClose]);
+                    .extend([test, Step::LoopBack(node), Step::LoopExit, Step::Merge]);
             }
             "FOR" => {
                 self.visit_role(node, 1);
@@ -152,8 +152,7 @@ impl Builder<'_> {
                 self.visit_role(node, 4);
                 self.steps.push(Step::LoopContinue);
                 self.visit_role(node, 3);
-                self.steps
-                    .extend([Step::LoopBack(node), Step::LoopExit, Step::LoopClose]);
+                self.steps.extend([Step::LoopBack(node), Step::LoopExit, Step::Merge]);
             }
             "FOREACH" => {
                 self.visit_role(node, 2);
@@ -164,7 +163,7 @@ impl Builder<'_> {
                 self.steps
                     .extend([Step::LoopContinue, Step::LoopBack(node), Step::LoopExit]);
                 self.visit_role(node, 4);
-                self.steps.push(Step::LoopClose);
+                self.steps.push(Step::Merge);
             }
             "SWITCH" => self.visit_switch(node, true),
             "MATCH" => self.visit_switch(node, false),
