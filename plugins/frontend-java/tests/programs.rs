@@ -231,10 +231,13 @@ enum End {
 
 type Ends = BTreeSet<(End, State)>;
 
+/// Where a value was given, and where it was read.
+type Pairs = BTreeSet<(usize, usize)>;
+
 /// What was read, and where its value came from.
 #[derive(Default)]
 struct Runner {
-    pairs: BTreeSet<(usize, usize)>,
+    pairs: Pairs,
     /// The mentions that were come by.
     seen: BTreeSet<usize>,
 }
@@ -380,7 +383,7 @@ impl Runner {
 }
 
 /// The pairs that the graph has and those that the program has; of code that never runs, none.
-fn compare(seed: u64, with_finally: bool) -> (String, BTreeSet<(usize, usize)>, BTreeSet<(usize, usize)>) {
+fn compare(seed: u64, with_finally: bool) -> (String, Pairs, Pairs) {
     let mut writer = Writer {
         random: StdRng::seed_from_u64(seed),
         text: "void m(RuntimeException e, ".to_owned(),
