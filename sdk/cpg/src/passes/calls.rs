@@ -38,7 +38,7 @@ enum On {
 
 /// Links a call to the methods of its name that take as many arguments, where the call has no receiver, `this`, or the name of
 /// the type; where functions are values, to the function of its name, to the method of that name where its receiver is the
-/// first parameter of a method beside, and to the `__init__` of the type that it names. Other calls stay open.
+/// first parameter of a method beside, and to the `__init__` or `constructor` of the type that it names. Other calls stay open.
 pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape, references: &References) {
     let nodes = cpg.nodes();
     let mut targets: HashMap<NameId, Vec<Target>, FxBuildHasher> = HashMap::default();
@@ -50,7 +50,7 @@ pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape, references: &Referenc
         if !cpg.text(node.name).starts_with('<') {
             let target = target(cpg, shape, references, id);
             let name = match cpg.text(node.name) {
-                "__init__" if target.is_value => target.owner,
+                "__init__" | "constructor" if target.is_value => target.owner,
                 _ => node.name,
             };
             targets.entry(name).or_default().push(target);
@@ -92,6 +92,8 @@ pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape, references: &Referenc
             let is_meant = match on {
                 On::Own => takes,
                 On::Object => target.owner == type_around(cpg, id),
+                // A name that nothing declares is no method of a type.
+                On::Value(NONE) => target.held_by == NONE && target.owner == NameId::EMPTY,
                 On::Value(held_by) => target.held_by == held_by,
                 On::Type(name) => target.owner == name && (takes || target.is_value),
                 On::Other => false,
@@ -151,7 +153,7 @@ fn target(cpg: &CpgBuilder, shape: &Shape, references: &References, method: Node
     let owner_id = if is_value { owner_of(cpg, parent) } else { parent };
     let owner = &nodes[owner_id as usize];
     // A function is held by its own name, what makes the objects of a type by the name of the type.
-    let makes_objects = cpg.text(nodes[method as usize].name) == "__init__";
+    let makes_objects = matches!(cpg.text(nodes[method as usize].name), "__init__" | "constructor");
     let value = if makes_objects { owner_id } else { parent };
     let held_by = if is_value {
         holder(cpg, shape, references, value)

@@ -215,7 +215,13 @@ impl Method<'_, '_> {
             }
             operator => {
                 if effect_of(operator) != Effect::None && base != Place::NONE {
-                    self.define(first, base);
+                    // `a ||= b` may leave `a` as it is, as an assignment to a part of it would.
+                    let is_part = base.is_part
+                        || matches!(
+                            operator,
+                            "assignmentLogicalAnd" | "assignmentLogicalOr" | "assignmentElvis"
+                        );
+                    self.define(first, Place { is_part, ..base });
                 }
             }
         }

@@ -9,8 +9,9 @@
 //! |---|---|---|
 //! | `METHOD` | parameters, a `BLOCK`, last a `METHOD_RETURN` | from the `METHOD` through the block to the `METHOD_RETURN` |
 //! | `CALL` | receiver or function called 0, arguments from 1, the name of an argument 0 before it | children, then the call |
-//! | `CALL` `<operator>.logicalAnd`, `.logicalOr` | 1, 2 | 1, then 2 or the call at once |
+//! | `CALL` `<operator>.logicalAnd`, `.logicalOr`, `.elvis` (`??`), and `.assignmentLogicalAnd`, `.assignmentLogicalOr`, `.assignmentElvis` | 1, 2 | 1, then 2 or the call at once |
 //! | `CALL` `<operator>.conditional` | 1 ? 2 : 3 | 1, then 2 or 3, then the call |
+//! | `CALL` `<operator>.optionalChain` | `a?.b.c(d)` 1; a CONDITION edge leads from it to each node before a `?.` | from such a node on, or to the call at once |
 //! | `METHOD_REF` | for a lambda or a function that is a value, its decorators and defaults, then its `METHOD`, whose flow is its own | receiver, decorators and defaults, then the reference |
 //! | `TYPE_DECL` as an argument | bases, then a `BLOCK` of its `MEMBER`s and of what runs to make it | children, then the type |
 //! | `IMPORT` in a `BLOCK` | the `IDENTIFIER` that it binds | the import, which may throw, then its child |

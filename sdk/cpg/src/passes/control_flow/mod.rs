@@ -29,6 +29,10 @@ enum Step {
     Reach(NodeId),
     /// Keeps the fringe aside.
     Fork,
+    /// Keeps an empty fringe aside.
+    KeepNone,
+    /// Adds the fringe to the one that was kept aside last.
+    KeepAlso,
     /// Goes on from the fringe that was kept aside, and keeps the present one instead.
     OtherBranch,
     /// Goes on from both.
@@ -155,6 +159,12 @@ impl Builder<'_> {
             }
             Step::Reach(node) => self.reach(node),
             Step::Fork => self.kept.push(self.fringe.clone()),
+            Step::KeepNone => self.kept.push(Vec::new()),
+            Step::KeepAlso => {
+                if let Some(kept) = self.kept.last_mut() {
+                    kept.extend(&self.fringe);
+                }
+            }
             Step::OtherBranch => {
                 if let Some(kept) = self.kept.last_mut() {
                     std::mem::swap(kept, &mut self.fringe);

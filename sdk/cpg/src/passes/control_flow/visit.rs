@@ -44,6 +44,10 @@ impl Builder<'_> {
             NodeKind::TypeDecl if self.parent_kind(node) == NodeKind::Block => self.steps.push(Step::Declare(node)),
             _ => {}
         }
+        // What a call has a condition for is whether the rest of a chain is evaluated.
+        if self.shape.is_condition(node) && self.parent_kind(node) == NodeKind::Call {
+            self.steps.push(Step::KeepAlso);
+        }
     }
 
     fn parent_kind(&self, node: NodeId) -> NodeKind {
@@ -70,10 +74,20 @@ impl Builder<'_> {
 
     fn visit_call(&mut self, node: NodeId) {
         match self.name(node) {
-            "<operator>.logicalAnd" | "<operator>.logicalOr" => {
+            "<operator>.logicalAnd"
+            | "<operator>.logicalOr"
+            | "<operator>.elvis"
+            | "<operator>.assignmentLogicalAnd"
+            | "<operator>.assignmentLogicalOr"
+            | "<operator>.assignmentElvis" => {
                 self.visit_role(node, 1);
                 self.steps.push(Step::Fork);
                 self.visit_role(node, 2);
+                self.steps.push(Step::Merge);
+            }
+            "<operator>.optionalChain" => {
+                self.steps.push(Step::KeepNone);
+                self.visit_children(node);
                 self.steps.push(Step::Merge);
             }
             "<operator>.conditional" => {
@@ -87,7 +101,8 @@ impl Builder<'_> {
             _ => self.visit_children(node),
         }
         self.steps.push(Step::Reach(node));
-        if !self.name(node).starts_with("<operator>") {
+        // What is awaited may have failed.
+        if !self.name(node).starts_with("<operator>") || self.name(node) == "<operator>.await" {
             self.steps.push(Step::JumpFrom(node, Jump::MayThrow));
         }
     }
