@@ -109,11 +109,13 @@ impl Attempt<'_> {
     ) -> Result<bool, ReadError> {
         let mut keep = |syntax: Syntax, tops: Vec<SyntaxId>| {
             let damage = syntax.damage;
-            if best.as_ref().is_none_or(|best| damage < best.syntax.damage) {
+            // A repair that leaves nothing of some code is none.
+            let is_empty = tops.is_empty() && source.contains(char::is_alphanumeric);
+            if !is_empty && best.as_ref().is_none_or(|best| damage < best.syntax.damage) {
                 let notes = self.notes.to_vec();
                 *best = Some(Reading { syntax, tops, notes });
             }
-            damage == 0
+            damage == 0 && !is_empty
         };
         let tree = parse(parser, self.text, budget)?;
         let syntax = Syntax::read(&tree, source, |byte| self.insertions.in_source(byte));

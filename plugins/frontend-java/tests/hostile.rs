@@ -34,6 +34,19 @@ fn nothing_is_a_graph_of_a_file() {
 }
 
 #[test]
+fn something_is_left_of_any_code() {
+    let sources = [
+        "|||||||void m(int a) { use(a); } } void n() { b(); }",
+        "======= void m(int a) { use(a);",
+        "```java void m() {",
+        "# void m() {",
+    ];
+    for source in sources {
+        assert!(graph(source).nodes().len() > 1, "{source}");
+    }
+}
+
+#[test]
 fn strange_characters_are_kept_in_place() {
     let graph = graph("int m(int größe) { return größe + \u{0} '\u{1F600}'; } \u{0}\u{0}");
     assert!(!graph.diagnostics().is_empty(), "the NULs are reported");

@@ -61,6 +61,13 @@ pub(super) fn tokens(source: &str, edits: &mut Vec<Edit>) -> Vec<Token> {
     lexer.tokens
 }
 
+/// Whether the text begins with a mark of its own: `|||||||f()` is damaged code.
+fn is_foreign(rest: &[u8]) -> bool {
+    let mark = FOREIGN_LINES.iter().find_map(|mark| rest.strip_prefix(*mark));
+    // The language follows a fence without a blank.
+    mark.is_some_and(|behind| rest[0] == b'`' || behind.first().is_none_or(u8::is_ascii_whitespace))
+}
+
 struct Lexer<'a> {
     source: &'a [u8],
     text: &'a str,
@@ -87,7 +94,7 @@ impl Lexer<'_> {
                     self.line_indent += if byte == b'\t' { TAB } else { 1 };
                 }
             }
-            _ if self.is_first && FOREIGN_LINES.iter().any(|mark| rest.starts_with(mark)) => self.blank_line(),
+            _ if self.is_first && is_foreign(rest) => self.blank_line(),
             // No token of Java; other languages' comments start with it.
             b'#' => self.blank_line(),
             b'/' if rest.starts_with(b"//") => self.at = self.end_of_line(),
