@@ -13,7 +13,10 @@ mod guests;
 mod provision;
 
 /// Front ends outside of the workspace.
-const OUTSIDE_FRONTENDS: [&str; 1] = ["sdk/examples/frontend-javascript/Cargo.toml"];
+const OUTSIDE_FRONTENDS: [&str; 2] = [
+    "sdk/examples/frontend-javascript/Cargo.toml",
+    "sdk/templates/frontend/Cargo.toml",
+];
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Provisioning and development tasks")]
