@@ -66,3 +66,18 @@ fn the_map_names_every_room() {
         "rooms on disk (left) and on the map in host/README.md (right)"
     );
 }
+
+/// Each case that the table of `tests/conformance` names exists.
+#[test]
+fn the_cases_that_are_named_exist() {
+    let folder = root().join("tests/conformance");
+    let text = std::fs::read_to_string(folder.join("README.md")).expect("the table exists");
+    let cases: Vec<&str> = text
+        .split('`')
+        .filter(|word| word.starts_with("java/") || word.starts_with("python/"))
+        .collect();
+    assert!(cases.len() >= 20, "{cases:?}");
+    for case in cases {
+        assert!(folder.join(format!("{case}.txt")).is_file(), "no case {case}");
+    }
+}

@@ -32,6 +32,11 @@ fn short_code(cpg: &Cpg, source: &str, node: NodeId) -> String {
         .node(node)
         .and_then(|node| node.span.text(source))
         .unwrap_or_default();
+    on_one_line(code)
+}
+
+/// Text on one line, cut after [`CODE_SHOWN`] characters.
+fn on_one_line(code: &str) -> String {
     // No line of words needs more than its characters and the blanks between them: look no further.
     let mut words = code.split_whitespace();
     let mut line = String::new();

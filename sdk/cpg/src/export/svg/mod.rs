@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use self::layout::{Layout, Place, Route};
 use self::statements::Statements;
-use super::{colour, escaped_xml, short_code};
+use super::{colour, escaped_xml, on_one_line, short_code};
 use crate::{Cpg, Edge, EdgeKind, NodeId, NodeKind};
 
 /// Most boxes in one picture. A screen shows about fifty at a readable size; far beyond that nobody finds anything, and
@@ -96,8 +96,9 @@ fn label(cpg: &Cpg, source: &str, node: NodeId) -> String {
         NodeKind::MethodReturn => format!("exit of {}", cpg.name(parent)),
         // Of a structure that is itself a step (is there one more?), only the head.
         NodeKind::ControlStructure => {
-            let head = code.split('{').next().unwrap_or_default().trim_end();
-            format!("{}: {head}", data.line)
+            let first_line = data.span.text(source).and_then(|code| code.lines().next());
+            let head = first_line.and_then(|line| line.split('{').next());
+            format!("{}: {}", data.line, on_one_line(head.unwrap_or_default()))
         }
         _ => {
             let around = &cpg.nodes()[parent as usize];
