@@ -42,6 +42,8 @@ enum What {
     Block(SyntaxId),
     /// The end of a method.
     End(SyntaxId),
+    /// What stands behind `local`: names, or an assignment.
+    Local(SyntaxId),
     /// What is assigned to, and whether it is declared by that: one name, or all of a list.
     Targets(SyntaxId, bool),
     /// What is assigned: one value, or all of a list.
@@ -79,6 +81,11 @@ impl Lua<'_> {
                     NameId::EMPTY,
                 );
             }
+            What::Local(id) => match self.base.syntax.kind(id) {
+                Kind::Variables => self.locals(id, task),
+                Kind::Assignment => self.assign(id, true, task),
+                _ => self.node(id, task),
+            },
             What::Targets(list, is_local) => self.list(list, "<operator>.unpack", is_local, task),
             What::Values(list) => self.list(list, "<operator>.tupleLiteral", false, task),
             What::Else(all, one) if self.base.syntax.kind(one) == Kind::Elseif => self.branch(all, one, task),
@@ -127,26 +134,23 @@ impl Lua<'_> {
                 let Some(name) = syntax.field(id, Field::Name) else {
                     return self.unknown(id, task);
                 };
-                let is_local = syntax.node(id).field == Field::Local;
-                let target = if is_local {
-                    What::Leaf(NodeKind::Local, name)
-                } else {
-                    What::Node(name)
-                };
-                // A local function is in its own sight: its name comes first.
-                self.assignment(id, (target, 1), (What::Reference(id), 2), task);
+                // `local function f` is `local f; f = function`: the function is in its own sight.
+                if syntax.node(id).field == Field::Local {
+                    let beside = Task {
+                        role: Role::Plain,
+                        ..task
+                    };
+                    self.leaf(NodeKind::Local, name, beside);
+                }
+                self.assignment(id, (What::Node(name), 1), (What::Reference(id), 2), task);
             }
             Kind::FunctionValue => self.base.instead(task, What::Reference(id)),
-            Kind::VariableDeclaration => {
-                let is_local = syntax.node(id).field == Field::Local;
+            Kind::VariableDeclaration if syntax.node(id).field == Field::Local => {
                 for child in syntax.children(id) {
-                    match syntax.kind(child) {
-                        Kind::Variables if is_local => self.locals(child, task),
-                        Kind::Assignment => self.assign(child, is_local, task),
-                        _ => self.base.instead(task, What::Node(child)),
-                    }
+                    self.base.instead(task, What::Local(child));
                 }
             }
+            Kind::VariableDeclaration => self.hand_on(id, task),
             Kind::Assignment => self.assign(id, false, task),
             Kind::Call => self.call(id, task),
             Kind::Binary | Kind::Unary => match self.operator_name(id) {

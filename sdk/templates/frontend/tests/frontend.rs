@@ -36,6 +36,18 @@ fn nothing_is_a_module() {
 }
 
 #[test]
+fn comments_stand_anywhere() {
+    for source in [
+        "local --c\n x --c\n = --c\n 1",
+        "local --c\n function --c\n f( --c\n a) --c\n end",
+        "if --c\n a --c\n then --c\n elseif --c\n b then --c\n else --c\n end",
+        "return --c\n f --c\n ( --c\n a, --c\n b)",
+    ] {
+        graph(source);
+    }
+}
+
+#[test]
 fn code_cut_anywhere_keeps_the_rules() {
     for source in sources(corpus()) {
         for end in (0..source.len()).filter(|&end| source.is_char_boundary(end)) {
