@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use transducer_cpg::{EdgeKind, export, joern};
 
 use crate::FrontEndOptions;
@@ -94,10 +94,14 @@ pub fn run(args: &Args) -> Result<()> {
             eprintln!("line {}: {}", diagnostic.line, diagnostic.message);
         }
     }
+    print(&text).context("cannot write to standard output")
+}
+
+fn print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
         out.write_all(b"\n")?;
     }
-    Ok(())
+    out.flush()
 }
