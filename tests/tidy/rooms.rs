@@ -91,7 +91,10 @@ const OWN_CRATES_OF: &[(&str, &[&str])] = &[
         "transducer-frontend-python",
         &["transducer-cpg", "transducer-frontend", "transducer-treesitter"],
     ),
-    ("transducer-frontend-java", &["transducer-cpg", "transducer-frontend"]),
+    (
+        "transducer-frontend-java",
+        &["transducer-cpg", "transducer-frontend", "transducer-treesitter"],
+    ),
 ];
 
 fn metadata() -> Metadata {

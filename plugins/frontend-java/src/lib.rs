@@ -13,7 +13,7 @@ use transducer_frontend::cpg::{Cpg, CpgBuilder, Severity, Span, passes};
 use transducer_frontend::{FrontEnd, ParseError, ParseLimits, export_frontend};
 
 use crate::mend::Note;
-use crate::reading::{ReadError, Reading};
+use crate::reading::Reading;
 use crate::syntax::{Kind, Syntax};
 
 /// Diagnostics of broken syntax that are told one by one: what a person reads. The rest is counted.
@@ -32,12 +32,7 @@ impl FrontEnd for JavaFrontEnd {
     fn parse(source: &str, limits: &ParseLimits) -> Result<Cpg, ParseError> {
         limits.check_length(source.len())?;
         let budget = limits.budget();
-        let Reading { syntax, tops, notes } = reading::read(source, &budget).map_err(|error| match error {
-            ReadError::TimedOut => ParseError::TimedOut {
-                limit_millis: limits.max_millis,
-            },
-            ReadError::Grammar(error) => ParseError::failed(error),
-        })?;
+        let Reading { syntax, tops, notes } = reading::read(source, &budget).map_err(|error| error.told(limits))?;
         let mut cpg = CpgBuilder::new(Self::LANGUAGE, source.len()).map_err(ParseError::failed)?;
         report_notes(&notes, source, &mut cpg);
         report_damage(&syntax, source, &mut cpg);

@@ -1,11 +1,10 @@
 //! From text to the best concrete syntax that can be had of it.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::ops::ControlFlow;
 
 use transducer_frontend::cpg::passes::Budget;
-use tree_sitter::{Language, ParseOptions, Parser, Tree};
+use transducer_treesitter::{ParserSlot, ReadError, parse, with_parser};
+use tree_sitter::Parser;
 
 use crate::mend::{Insertions, Note, begins_statement, mend};
 use crate::syntax::{Kind, Syntax, SyntaxId};
@@ -24,37 +23,14 @@ pub(crate) struct Reading {
 }
 
 thread_local! {
-    // A parser keeps its stacks and lookahead buffers between texts; making one costs as much as parsing a short method.
-    static PARSER: RefCell<Option<Parser>> = const { RefCell::new(None) };
-}
-
-/// Why a text was not read.
-#[derive(Debug)]
-pub(crate) enum ReadError {
-    /// The time is up.
-    TimedOut,
-    /// The grammar does not fit the library: a build mistake.
-    Grammar(tree_sitter::LanguageError),
+    static PARSER: ParserSlot = const { ParserSlot::new(None) };
 }
 
 /// Reads a source as it stands or, where that shows damage, in the way that shows least of it: with placeholders replaced,
 /// mended, as members of a class.
 pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> {
-    PARSER.with_borrow_mut(|slot| {
-        let parser = match slot {
-            Some(parser) => parser,
-            None => {
-                let mut parser = Parser::new();
-                parser
-                    .set_language(&Language::new(tree_sitter_java::LANGUAGE))
-                    .map_err(ReadError::Grammar)?;
-                slot.insert(parser)
-            }
-        };
-        let result = best_reading(parser, source, budget);
-        // A parse that was stopped would be continued by the next one.
-        parser.reset();
-        result
+    with_parser(&PARSER, tree_sitter_java::LANGUAGE, |parser| {
+        best_reading(parser, source, budget)
     })
 }
 
@@ -142,22 +118,6 @@ fn members(syntax: &Syntax) -> Option<Vec<SyntaxId>> {
         .filter(|&class| syntax.kind(class) == Kind::ClassDeclaration)?;
     let body = syntax.child(class, Kind::ClassBody)?;
     outer.next().is_none().then(|| syntax.children(body).collect())
-}
-
-fn parse(parser: &mut Parser, text: &str, budget: &Budget) -> Result<Tree, ReadError> {
-    let bytes = text.as_bytes();
-    let mut give = |offset: usize, _| bytes.get(offset..).unwrap_or_default();
-    let mut progress = |_: &tree_sitter::ParseState| {
-        if budget.is_late() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    };
-    let options = ParseOptions::new().progress_callback(&mut progress);
-    parser
-        .parse_with_options(&mut give, None, Some(options))
-        .ok_or(ReadError::TimedOut)
 }
 
 /// A source without what no Java has.
