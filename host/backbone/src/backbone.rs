@@ -178,6 +178,16 @@ impl Backbone {
         KvCache::new(&self.config, batch, capacity, (self.kind(), self.device()))
     }
 
+    /// A cache for sequences of different lengths, whose embeddings are padded at their start: the first `padding[i]` tokens of
+    /// sequence `i` count as not there, for its positions and for what its tokens see. `capacity` includes them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new_cache`].
+    pub fn new_padded_cache(&self, padding: &[usize], capacity: usize) -> Result<KvCache, BackboneError> {
+        self.new_cache(padding.len(), capacity)?.with_padding(padding)
+    }
+
     /// Logits of the next token after `embeddings`, `[batch, tokens, hidden]` of any float kind, and after what `cache`
     /// holds; their keys and values are added to `cache`. Returns `[batch, positions, vocab]` in `f32`, positions being
     /// `tokens`, 1 or 0 as `positions` says.

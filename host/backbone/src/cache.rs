@@ -6,13 +6,16 @@ use crate::BackboneError;
 use crate::config::ModelConfig;
 use crate::rope::RotaryTable;
 
-/// Keys and values of `batch` sequences of one length, with room for `capacity` tokens.
+/// Keys and values of `batch` sequences of one length, with room for `capacity` tokens. Sequences of different lengths are
+/// padded at their start to one length, so that all end, and go on, together.
 ///
-/// Made by [`crate::Backbone::new_cache`], filled by [`crate::Backbone::forward`].
+/// Made by [`crate::Backbone::new_cache`] or [`crate::Backbone::new_padded_cache`], filled by [`crate::Backbone::forward`].
 #[derive(Debug)]
 pub struct KvCache {
     layers: Vec<KeysValues>,
     rotary: RotaryTable,
+    /// How many tokens at the start of each sequence are padding, `[batch]`; `None` where none is.
+    padding: Option<Tensor>,
     batch: usize,
     len: usize,
     capacity: usize,
@@ -59,10 +62,20 @@ impl KvCache {
         Ok(Self {
             layers,
             rotary,
+            padding: None,
             batch,
             len: 0,
             capacity,
         })
+    }
+
+    /// The same, whose sequences begin with padding.
+    pub(crate) fn with_padding(mut self, padding: &[usize]) -> Result<Self, BackboneError> {
+        if padding.iter().any(|&tokens| tokens > 0) {
+            let counts: Vec<i64> = padding.iter().map(|&tokens| tokens as i64).collect();
+            self.padding = Some(Tensor::f_from_slice(&counts)?.f_to_device(self.rotary.device())?);
+        }
+        Ok(self)
     }
 
     /// Tokens that each sequence has.
@@ -115,14 +128,41 @@ impl KvCache {
             .iter()
             .map(|layer| layer.reordered(&ids, self.len))
             .collect::<Result<_, _>>()?;
+        let padding = self.padding.as_ref().map(|padding| padding.f_index_select(0, &ids));
+        self.padding = padding.transpose()?;
         self.layers = layers;
         self.batch = rows.len();
         Ok(())
     }
 
-    /// The rotary rows of the next `tokens` positions.
+    /// The rotary rows of the next `tokens` positions: of each sequence its own, where there is padding.
     pub(crate) fn rotary(&self, tokens: usize) -> Result<RotaryTable, BackboneError> {
-        self.rotary.narrow(self.len as i64, tokens as i64)
+        let (len, tokens) = (self.len as i64, tokens as i64);
+        match &self.padding {
+            None => self.rotary.narrow(len, tokens),
+            Some(padding) => {
+                let columns = Tensor::f_arange_start(len, len + tokens, (Kind::Int64, padding.device()))?;
+                let positions = columns.f_unsqueeze(0)?.f_sub(&padding.f_unsqueeze(1)?)?;
+                self.rotary.pick(&positions.f_clamp_min(0)?)
+            }
+        }
+    }
+
+    /// Which keys each of the next `tokens` tokens sees; `None` where "all before it" says it. `[tokens, keys]`, or where there
+    /// is padding `[batch, 1, tokens, keys]`.
+    pub(crate) fn mask(&self, tokens: usize) -> Result<Option<Tensor>, BackboneError> {
+        let (len, tokens) = (self.len as i64, tokens as i64);
+        let device = self.rotary.device();
+        let causal = || Tensor::f_ones([tokens, len + tokens], (Kind::Bool, device))?.f_tril(len);
+        let Some(padding) = &self.padding else {
+            let plain = tokens == 1 || len == 0;
+            return Ok(if plain { None } else { Some(causal()?) });
+        };
+        let keys = Tensor::f_arange(len + tokens, (Kind::Int64, device))?;
+        let real = keys.f_ge_tensor(&padding.f_view([-1, 1, 1, 1])?)?;
+        // What is padding sees itself, so that no softmax is over nothing.
+        let itself = Tensor::f_ones([tokens, len + tokens], (Kind::Bool, device))?.f_tril(len)?.f_triu(len)?;
+        Ok(Some(real.f_logical_and(&causal()?)?.f_logical_or(&itself)?))
     }
 
     /// Checks that `tokens` more fit into each of `batch` sequences.

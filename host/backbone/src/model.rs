@@ -3,7 +3,7 @@
 //! Llama as of Touvron et al. (arXiv 2302.13971) with grouped-query attention (arXiv 2305.13245): in every layer
 //! `x += output(attention(norm(x)))`, then `x += down(silu(gate(norm(x))) * up(norm(x)))`.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::BackboneError;
 use crate::cache::KvCache;
@@ -45,7 +45,7 @@ pub(crate) struct Layer {
 struct Pass<'a> {
     config: &'a ModelConfig,
     rotary: RotaryTable,
-    /// Which keys each token sees, `[tokens, keys]`; `None` where "all before it" or "all" says it.
+    /// Which keys each token sees, `[tokens, keys]` or `[batch, 1, tokens, keys]`; `None` where "all before it" or "all" says it.
     mask: Option<Tensor>,
 }
 
@@ -68,14 +68,11 @@ impl Model {
                     mask: None,
                 }
             }
-            Some(cache) => {
-                let mask = (tokens > 1 && !cache.is_empty()).then(|| continuation_mask(cache.len(), tokens, device));
-                Pass {
-                    config,
-                    rotary: cache.rotary(tokens)?,
-                    mask: mask.transpose()?,
-                }
-            }
+            Some(cache) => Pass {
+                config,
+                rotary: cache.rotary(tokens)?,
+                mask: cache.mask(tokens)?,
+            },
         };
         let mut x = embeddings.f_to_kind(kind)?;
         for (index, layer) in self.layers.iter().enumerate() {
@@ -135,10 +132,10 @@ impl Layer {
             Some(cache) => cache.append(index, &keys, &values)?,
         };
         let attended = if tokens == 1 {
-            // One token sees everything. The query heads of a group stand as the rows of one head, so that the group's
+            // One token sees everything but padding. The query heads of a group stand as the rows of one head, so that the group's
             // keys and values are read once and never repeated.
             let rows = queries.f_reshape([batch, kv_heads, heads / kv_heads, head_dim])?;
-            attend(&rows, &keys, &values, None, false)?.f_reshape([batch, 1, heads * head_dim])?
+            attend(&rows, &keys, &values, pass.mask.as_ref(), false)?.f_reshape([batch, 1, heads * head_dim])?
         } else {
             let causal = from_start && pass.mask.is_none();
             attend(&queries, &keys, &values, pass.mask.as_ref(), causal)?
@@ -168,12 +165,6 @@ fn attend(
     Ok(Tensor::f_scaled_dot_product_attention(
         queries, keys, values, mask, 0.0, causal, None, grouped,
     )?)
-}
-
-/// Which of `len + tokens` keys each of the `tokens` that follow `len` cached ones sees, `[tokens, len + tokens]`.
-fn continuation_mask(len: usize, tokens: usize, device: Device) -> Result<Tensor, BackboneError> {
-    let (len, tokens) = (len as i64, tokens as i64);
-    Ok(Tensor::f_ones([tokens, len + tokens], (Kind::Bool, device))?.f_tril(len)?)
 }
 
 /// `x / sqrt(mean(x^2) + eps) * weight` over the last dimension (Zhang & Sennrich, arXiv 1910.07467).

@@ -222,9 +222,9 @@ impl Rope {
 /// Cosines and sines of the positions `0..length`.
 #[derive(Debug)]
 pub(crate) struct RotaryTable {
-    /// `[length, 1, head_dim]`.
+    /// `[length, 1, head_dim]`, or `[batch, length, 1, head_dim]` where each sequence has positions of its own.
     cos: Tensor,
-    /// `[length, 1, head_dim]`, the first half negated.
+    /// Likewise, the first half negated.
     signed_sin: Tensor,
 }
 
@@ -268,9 +268,20 @@ impl RotaryTable {
         })
     }
 
+    /// The rows of these positions, `[batch, tokens]`.
+    pub(crate) fn pick(&self, positions: &Tensor) -> Result<Self, BackboneError> {
+        let (batch, tokens) = (positions.size()[0], positions.size()[1]);
+        let rows = positions.f_flatten(0, 1)?;
+        let pick = |table: &Tensor| table.f_index_select(0, &rows)?.f_view([batch, tokens, 1, -1]);
+        Ok(Self {
+            cos: pick(&self.cos)?,
+            signed_sin: pick(&self.signed_sin)?,
+        })
+    }
+
     /// Turns `heads`, `[batch, tokens, heads, head_dim]`, whose pairs are the places `i` and `i + head_dim / 2`.
     pub(crate) fn turn(&self, heads: &Tensor) -> Result<Tensor, BackboneError> {
-        let half = self.cos.size()[2] / 2;
+        let half = heads.size()[3] / 2;
         let swapped = heads.f_roll([half], [-1])?;
         Ok(heads.f_mul(&self.cos)?.f_addcmul(&swapped, &self.signed_sin)?)
     }

@@ -103,6 +103,14 @@ impl Bundle {
     }
 }
 
+/// Whether a text is a manifest that a host takes; `path` is where it would lie.
+///
+/// # Errors
+/// [`BundleError::Syntax`] and [`BundleError::Invalid`].
+pub fn check_manifest(text: &str, path: &Path) -> Result<(), BundleError> {
+    parse(text.as_bytes(), path).map(drop)
+}
+
 fn parse(text: &[u8], path: &Path) -> Result<ValidatedManifest, BundleError> {
     let syntax = |message: String| BundleError::Syntax {
         path: path.to_owned(),

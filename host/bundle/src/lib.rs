@@ -12,10 +12,12 @@ mod generation;
 mod manifest;
 mod validated;
 
-pub use bundle::{Bundle, Found, MANIFEST_FILE, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES};
+pub use bundle::{Bundle, Found, MANIFEST_FILE, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES, check_manifest};
 pub use error::{BundleError, Invalid};
 pub use generation::Generation;
-pub use manifest::{Adapter, BaseModel, Limits, Manifest, TaskSection, TransducerSection, schema};
+pub use manifest::{
+    Adapter, BaseModel, Edges, Limits, Manifest, Parts, Schedule, TaskSection, Train, TransducerSection, schema,
+};
 pub use validated::{AdapterName, BaseModelPin, TransducerShape, ValidatedManifest};
 
 /// The bundle format that this host reads, the manifest's `schema`.

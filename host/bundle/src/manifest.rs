@@ -1,6 +1,8 @@
 //! The manifest as it is written, `adapter.toml`. The doc comment of a field is its documentation everywhere:
 //! [`schema`] turns them into a JSON schema, which the tools, the docs and the tests read.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,9 @@ pub struct Manifest {
     /// What the task needs beyond the host's default budgets.
     #[serde(default)]
     pub limits: Limits,
+    /// How to make the weights again.
+    #[serde(default)]
+    pub train: Train,
 }
 
 /// `[adapter]`: who and what the adapter is.
@@ -86,12 +91,31 @@ pub struct TransducerSection {
     pub layers: u32,
     /// Attention heads; divides the width.
     pub heads: u32,
-    /// Instruction tokens that the transducer may rewrite, 0 to 64.
+    /// How many of the first tokens of the prompt's text the transducer may rewrite, 0 to 64.
     pub task_tokens: u32,
+    /// How many of the last tokens of the prompt's text it may rewrite, the start of the reply among them, 0 to 64.
+    #[serde(default)]
+    pub reply_tokens: u32,
     /// The edges that it reads, by their names in the CPG specification: `AST`, `CFG`, `REACHING_DEF` and so on.
     pub edge_kinds: Vec<String>,
     /// Version of the CPG schema that it was made for.
     pub cpg_schema: u32,
+    /// Which parts of the method there are: all, unless this is an experiment.
+    #[serde(default)]
+    pub parts: Parts,
+}
+
+/// Which parts of the method a transducer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parts {
+    /// GVE, ABFL, and task tokens that hear of the graph.
+    #[default]
+    Full,
+    /// No ABFL: the graph reaches the LLM through the task tokens alone.
+    NoFusion,
+    /// Neither GVE nor ABFL: task tokens that are the same for every input.
+    NoGraph,
 }
 
 /// `[limits]`: what the task asks for beyond the defaults.
@@ -104,6 +128,103 @@ pub struct Limits {
     /// Time of one call of the component, in milliseconds.
     #[serde(default)]
     pub deadline_ms: Option<u32>,
+}
+
+/// `[train]`: how the weights are made. Every key has a default, and a flag of `transducer-host train`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Train {
+    /// The field of a request that a row's `source` fills.
+    pub source_field: String,
+    /// Further fields of every request, such as `language = "python"`.
+    pub request: BTreeMap<String, String>,
+    /// Written after a row's `target`, before the model's end token: what the task's own stop string waits for.
+    pub answer_end: String,
+    /// Rows whose prompt has more tokens are left out.
+    pub max_prompt_tokens: u32,
+    /// Rows whose answer has more tokens are left out.
+    pub max_answer_tokens: u32,
+    /// Examples seen in all. More than the data has are seen again, in another order.
+    pub examples: u32,
+    /// Examples a step.
+    pub batch: u32,
+    /// Most tokens, padding included, that go through the LLM at once; a step takes as many turns as it needs.
+    pub batch_tokens: u32,
+    /// Highest learning rate of AdamW.
+    pub learning_rate: f64,
+    /// What the learning rate of the task tokens' own vectors is multiplied by.
+    pub task_rate: f64,
+    /// Part of the steps in which the learning rate rises, 0 to 1.
+    pub warmup: f64,
+    /// How the learning rate falls to zero after that.
+    pub schedule: Schedule,
+    /// AdamW's weight decay.
+    pub weight_decay: f64,
+    /// Largest norm of a step's gradient; a longer one is shortened to it.
+    pub clip: f64,
+    /// Seed of the first weights and of the order of the examples.
+    pub seed: u64,
+    /// Steps between two validations; 0 for one at the end only.
+    pub validate_every: u32,
+    /// Validation rows of which the loss is computed.
+    pub validate_examples: u32,
+    /// Validation rows for which answers are generated and scored; 0 for none.
+    pub generate_examples: u32,
+    /// Validations without a better loss after which training ends; 0 for never.
+    pub patience: u32,
+    /// Which edges graphs are given: real ones, unless this is an experiment.
+    pub edges: Edges,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            source_field: "code".to_owned(),
+            request: BTreeMap::new(),
+            answer_end: String::new(),
+            max_prompt_tokens: 512,
+            max_answer_tokens: 256,
+            examples: 10_000,
+            batch: 16,
+            batch_tokens: 1_536,
+            learning_rate: 3e-3,
+            task_rate: 1.0,
+            warmup: 0.05,
+            schedule: Schedule::Cosine,
+            weight_decay: 0.0,
+            clip: 1.0,
+            seed: 1,
+            validate_every: 0,
+            validate_examples: 200,
+            generate_examples: 0,
+            patience: 0,
+            edges: Edges::Real,
+        }
+    }
+}
+
+/// How a learning rate falls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// As half a cosine.
+    #[default]
+    Cosine,
+    /// In a line.
+    Linear,
+}
+
+/// Which edges a transducer is trained and evaluated with. A host serves only those of real ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Edges {
+    /// Those of the graph.
+    #[default]
+    Real,
+    /// As many of each kind and as many from each node, but to the targets of other edges of the kind.
+    Shuffled,
+    /// As many of each kind, between any two nodes.
+    Random,
 }
 
 /// The JSON schema of the manifest, with the documentation of every field.

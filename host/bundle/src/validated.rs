@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::manifest::{BaseModel, Limits, Manifest, TaskSection, TransducerSection};
+use crate::manifest::{BaseModel, Limits, Manifest, Parts, TaskSection, Train, TransducerSection};
 use crate::{BUNDLE_SCHEMA, Invalid};
 
 /// Longest name of an adapter: it is a folder, a URL segment and a column in tables.
@@ -11,6 +11,8 @@ const MAX_NAME: usize = 64;
 const MAX_TEXT: usize = 512;
 /// Largest number in a transducer's shape: wider than any LLM is a mistake.
 const MAX_SHAPE: u32 = 65_536;
+/// Largest count of examples or tokens: a year of training.
+const MAX_COUNT: u32 = 1 << 30;
 /// Most entries of any list.
 const MAX_LIST: usize = 32;
 
@@ -74,12 +76,16 @@ pub struct TransducerShape {
     pub layers: usize,
     /// Attention heads.
     pub heads: usize,
-    /// Instruction tokens that may be rewritten.
+    /// First tokens of a prompt's text that may be rewritten.
     pub task_tokens: usize,
+    /// Last tokens of a prompt's text that may be rewritten.
+    pub reply_tokens: usize,
     /// The edges that are read.
     pub edge_kinds: Vec<String>,
     /// Version of the CPG schema.
     pub cpg_schema: u32,
+    /// Which parts there are.
+    pub parts: Parts,
 }
 
 /// A manifest whose every value is in range.
@@ -109,6 +115,8 @@ pub struct ValidatedManifest {
     pub memory: Option<usize>,
     /// Time that a call asks for.
     pub deadline: Option<Duration>,
+    /// How its weights are made.
+    pub train: Train,
 }
 
 impl TryFrom<Manifest> for ValidatedManifest {
@@ -164,6 +172,7 @@ impl TryFrom<Manifest> for ValidatedManifest {
             transducer,
             memory,
             deadline,
+            train: manifest.train.validated()?,
         })
     }
 }
@@ -179,6 +188,43 @@ impl Limits {
     fn deadline(&self) -> Result<Option<Duration>, Invalid> {
         let range = |ms| within("limits.deadline-ms", ms, 1, 60_000).map(|ms| Duration::from_millis(ms as u64));
         self.deadline_ms.map(range).transpose()
+    }
+}
+
+impl Train {
+    /// The same settings, each of them in range.
+    ///
+    /// # Errors
+    /// The first one that is not.
+    pub fn validated(self) -> Result<Self, Invalid> {
+        text("train.source-field", &self.source_field)?;
+        for (key, value) in &self.request {
+            text("train.request", key)?;
+            text("train.request", value)?;
+        }
+        if self.request.len() > MAX_LIST || self.answer_end.len() > MAX_TEXT {
+            let found = format!("{} entries, {} bytes", self.request.len(), self.answer_end.len());
+            let expected = format!("at most {MAX_LIST} entries and {MAX_TEXT} bytes");
+            return Err(Invalid::new("train.request, train.answer-end", found, expected));
+        }
+        within("train.max-prompt-tokens", self.max_prompt_tokens, 1, MAX_COUNT)?;
+        within("train.max-answer-tokens", self.max_answer_tokens, 1, MAX_COUNT)?;
+        within("train.examples", self.examples, 1, MAX_COUNT)?;
+        within("train.batch", self.batch, 1, MAX_SHAPE)?;
+        within("train.batch-tokens", self.batch_tokens, 1, MAX_COUNT)?;
+        let numbers = [
+            ("train.learning-rate", self.learning_rate, 1.0),
+            ("train.task-rate", self.task_rate, 1e3),
+            ("train.warmup", self.warmup, 1.0),
+            ("train.weight-decay", self.weight_decay, 1.0),
+            ("train.clip", self.clip, 1e6),
+        ];
+        for (key, value, most) in numbers {
+            if !(0.0..=most).contains(&value) {
+                return Err(Invalid::new(key, value, format!("0 to {most}")));
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -205,8 +251,10 @@ fn shape(section: TransducerSection) -> Result<(Option<String>, TransducerShape)
         layers: within("transducer.layers", section.layers, 0, MAX_SHAPE)?,
         heads: within("transducer.heads", section.heads, 1, MAX_SHAPE)?,
         task_tokens: within("transducer.task-tokens", section.task_tokens, 0, MAX_SHAPE)?,
+        reply_tokens: within("transducer.reply-tokens", section.reply_tokens, 0, MAX_SHAPE)?,
         edge_kinds: section.edge_kinds,
         cpg_schema: section.cpg_schema,
+        parts: section.parts,
     };
     Ok((weights, shape))
 }

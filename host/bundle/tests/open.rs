@@ -223,7 +223,7 @@ fn what_is_no_manifest_is_named() {
            |
         25 | widht = 16
            | ^^^^^
-        unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `edge-kinds`, `cpg-schema`
+        unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`
     "#]],
     );
     check(

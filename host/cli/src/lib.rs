@@ -21,6 +21,10 @@ pub mod about {
     pub const RUN: &str = "Ask one adapter about one file";
     /// Of `serve`.
     pub const SERVE: &str = "Serve every adapter of a directory over HTTP";
+    /// Of `train`.
+    pub const TRAIN: &str = "Make a bundle's weights from examples";
+    /// Of `eval`.
+    pub const EVAL: &str = "Judge a bundle by the answers that it gives to a test file";
     /// Of `adapters`.
     pub const ADAPTERS: &str = "List the adapters of a directory and what is wrong with those that cannot be used";
 }

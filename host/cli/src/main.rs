@@ -40,6 +40,10 @@ enum Task {
     Cpg(cpg::Args),
     #[command(about = about::ADAPTERS)]
     Adapters(HandedOver),
+    #[command(about = about::TRAIN)]
+    Train(HandedOver),
+    #[command(about = about::EVAL)]
+    Eval(HandedOver),
 }
 
 /// A command of the other program, which knows its options and prints its help.
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     exit_code(match cli.task {
         Task::Cpg(args) => log_to_stderr(cli.log.log.as_deref().unwrap_or("warn")).and_then(|()| cpg::run(&args)),
-        Task::Run(_) | Task::Serve(_) | Task::Adapters(_) => hand_over(),
+        Task::Run(_) | Task::Serve(_) | Task::Adapters(_) | Task::Train(_) | Task::Eval(_) => hand_over(),
     })
 }
 

@@ -24,6 +24,10 @@ pub enum EngineError {
         token: usize,
     },
 
+    /// A batch of requests that wait side by side is decoded greedily.
+    #[error("this request wants another decoding than the likeliest token, and is answered alone")]
+    NotGreedy,
+
     /// The forward pass failed.
     #[error(transparent)]
     Backbone(#[from] BackboneError),

@@ -6,6 +6,7 @@
 //!
 //! - [`Engine`] is the door: submit a request, get a [`Ticket`]. [`LocalEngine`] is the one that runs in this process.
 //! - [`PromptEmbeddings`] and [`Decoding`] are what passes the door: both are validated when they are made.
+//! - [`generate_together`] answers many prompts that wait side by side, for evaluation: nobody reads along.
 //! - Text leaves through [`Event`]s: pieces of text as they become certain, then exactly one end.
 
 mod backbone_runner;
@@ -14,6 +15,7 @@ mod decoding;
 mod engine;
 mod error;
 mod event;
+mod offline;
 mod prompt;
 mod request;
 mod sampler;
@@ -27,6 +29,7 @@ pub use decoding::{
 pub use engine::{DEFAULT_PREFILL_CHUNK, DEFAULT_QUEUE_BOUND, Engine, EngineOptions, LocalEngine, Stats};
 pub use error::{EngineError, GenerateError, SubmitError};
 pub use event::{Completion, Event, FinishReason, Sink, Timings, Usage};
+pub use offline::{OfflineRequest, generate_together};
 pub use prompt::{PromptEmbeddings, PromptError};
 pub use request::{CancelToken, Request, RequestId, Ticket};
 pub use stop::StopFilter;

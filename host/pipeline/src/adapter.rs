@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tch::Tensor;
 use transducer_backbone::Backbone;
-use transducer_bundle::{BaseModelPin, Bundle, Generation, TransducerShape};
-use transducer_core::{CodeSegment, Transducer, TransducerConfig, TransducerError};
+use transducer_bundle::{BaseModelPin, Bundle, Edges, Generation, TransducerShape, ValidatedManifest};
+use transducer_core::{CodeSegment, Parts, Transducer, TransducerConfig, TransducerError};
 use transducer_cpg::SCHEMA_VERSION;
 use transducer_frontends::FrontEnds;
 use transducer_tasks::{Task, TaskEngine, TaskLimits, WORLD};
@@ -40,9 +40,9 @@ impl Frozen {
         &self,
         prompt: &Tensor,
         codes: &[CodeSegment<'_>],
-        instruction: Range<usize>,
+        text: &[Range<usize>],
     ) -> Result<Tensor, TransducerError> {
-        self.0.enrich(prompt, codes, instruction)
+        self.0.enrich(prompt, codes, text)
     }
 }
 
@@ -54,35 +54,18 @@ impl Adapter {
         front_ends: &FrontEnds,
         tasks: &TaskEngine,
     ) -> Result<Self, AdapterError> {
+        check(&bundle.manifest, backbone, front_ends)?;
         let Bundle {
             manifest,
             generation,
             component,
             weights,
         } = bundle;
-        check_model(&manifest.base_model, backbone)?;
-        for language in &manifest.languages {
-            if front_ends.language(language).is_none() {
-                let known = front_ends
-                    .languages()
-                    .iter()
-                    .map(|language| language.name.clone())
-                    .collect();
-                return Err(AdapterError::Language {
-                    language: language.clone(),
-                    known,
-                });
-            }
-        }
-        if manifest.world != WORLD {
-            return Err(AdapterError::World {
-                manifest: manifest.world,
-                supported: WORLD,
-            });
+        if weights.is_some() && manifest.train.edges != Edges::Real {
+            return Err(AdapterError::Experiment);
         }
         let transducer = transducer(&manifest.transducer, weights.as_deref(), backbone)?;
-        let limits = limits(manifest.memory, manifest.deadline, tasks.limits())?;
-        let task = tasks.compile_with(&component, limits)?;
+        let task = compile(&manifest, &component, tasks)?;
         let info = AdapterInfo {
             version: manifest.version.to_string(),
             generation: generation.to_string(),
@@ -102,6 +85,41 @@ impl Adapter {
             info,
         })
     }
+}
+
+/// Whether a bundle was made for this host.
+pub(crate) fn check(
+    manifest: &ValidatedManifest,
+    backbone: &Backbone,
+    front_ends: &FrontEnds,
+) -> Result<(), AdapterError> {
+    check_model(&manifest.base_model, backbone)?;
+    for language in &manifest.languages {
+        if front_ends.language(language).is_none() {
+            let known = front_ends
+                .languages()
+                .iter()
+                .map(|language| language.name.clone())
+                .collect();
+            return Err(AdapterError::Language {
+                language: language.clone(),
+                known,
+            });
+        }
+    }
+    if manifest.world != WORLD {
+        return Err(AdapterError::World {
+            manifest: manifest.world.clone(),
+            supported: WORLD,
+        });
+    }
+    Ok(())
+}
+
+/// A bundle's task in the sandbox.
+pub(crate) fn compile(manifest: &ValidatedManifest, component: &[u8], tasks: &TaskEngine) -> Result<Task, AdapterError> {
+    let limits = limits(manifest.memory, manifest.deadline, tasks.limits())?;
+    Ok(tasks.compile_with(component, limits)?)
 }
 
 /// Most memory that a bundle may ask for, for one call of its task. A task in a scripting language carries an interpreter;
@@ -168,11 +186,11 @@ fn check_model(pin: &BaseModelPin, backbone: &Backbone) -> Result<(), AdapterErr
     }
 }
 
-fn transducer(
+/// The shape that a manifest asks for.
+pub(crate) fn transducer_config(
     shape: &TransducerShape,
-    weights: Option<&[u8]>,
     backbone: &Backbone,
-) -> Result<Transducer, AdapterError> {
+) -> Result<TransducerConfig, AdapterError> {
     if shape.cpg_schema != SCHEMA_VERSION {
         return Err(AdapterError::OtherGraph {
             expected: shape.cpg_schema,
@@ -184,22 +202,35 @@ fn transducer(
         .iter()
         .map(|name| name.parse())
         .collect::<Result<_, _>>()?;
-    let asked = TransducerConfig {
+    Ok(TransducerConfig {
         width: shape.width,
         layers: shape.layers,
         heads: shape.heads,
         task_tokens: shape.task_tokens,
+        reply_tokens: shape.reply_tokens,
         edge_kinds,
+        parts: match shape.parts {
+            transducer_bundle::Parts::Full => Parts::Full,
+            transducer_bundle::Parts::NoFusion => Parts::NoFusion,
+            transducer_bundle::Parts::NoGraph => Parts::NoGraph,
+        },
         ..TransducerConfig::for_hidden(backbone.config().hidden_size)
-    };
+    })
+}
+
+pub(crate) fn transducer(
+    shape: &TransducerShape,
+    weights: Option<&[u8]>,
+    backbone: &Backbone,
+) -> Result<Transducer, AdapterError> {
+    let asked = transducer_config(shape, backbone)?;
     let Some(weights) = weights else {
         return Ok(Transducer::new(asked, backbone.device(), UNTRAINED_SEED)?);
     };
     let transducer = Transducer::from_safetensors(weights, backbone.device())?;
     let found = transducer.config();
-    // The scales and the parts in use are the weights' own business; the manifest's numbers have to agree.
+    // The scales are the weights' own business; the manifest's numbers have to agree.
     let same = TransducerConfig {
-        parts: found.parts,
         fusion_scale: found.fusion_scale,
         task_scale: found.task_scale,
         ..asked

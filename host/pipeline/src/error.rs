@@ -92,6 +92,9 @@ pub enum AdapterError {
         /// In the weights' metadata.
         weights: String,
     },
+    /// It was trained with edges that are not those of the code.
+    #[error("`train.edges`: its weights are those of an experiment with other edges than the code has; train it with `real` ones")]
+    Experiment,
     /// It asks for more than a task may have.
     #[error("`{key}` asks for {asked}, this host gives at most {most}")]
     Greedy {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tch::Tensor;
 use transducer_backbone::Backbone;
 use transducer_engine::{
-    Completion, Decoding, DecodingOptions, Engine, EngineError, EngineOptions, Event as EngineEvent, LocalEngine,
+    Completion, Decoding, DecodingError, DecodingOptions, Engine, EngineError, EngineOptions, Event as EngineEvent, LocalEngine,
     PromptEmbeddings, Request, Sink, SubmitError,
 };
 
@@ -44,15 +44,7 @@ impl Generator {
         time: Option<TimeLimit>,
         events: &mut Events<'_>,
     ) -> Result<Completion, RequestError> {
-        let decoding = Decoding::new(DecodingOptions {
-            max_new_tokens: decoding.max_new_tokens as usize,
-            stop: decoding.stop.clone(),
-            temperature: decoding.temperature.into(),
-            top_k: decoding.top_k as usize,
-            top_p: decoding.top_p.into(),
-            beams: decoding.beams as usize,
-            seed: None,
-        })?;
+        let decoding = engine_decoding(decoding)?;
         // Unbounded, so that a caller who reads slowly does not hold up the engine's thread and with it everybody else; what
         // can pile up is one answer.
         let (sender, receiver) = channel();
@@ -84,6 +76,19 @@ impl Generator {
             }
         }
     }
+}
+
+/// A task's decoding in the engine's form.
+pub(crate) fn engine_decoding(decoding: &transducer_tasks::Decoding) -> Result<Decoding, DecodingError> {
+    Decoding::new(DecodingOptions {
+        max_new_tokens: decoding.max_new_tokens as usize,
+        stop: decoding.stop.clone(),
+        temperature: decoding.temperature.into(),
+        top_k: decoding.top_k as usize,
+        top_p: decoding.top_p.into(),
+        beams: decoding.beams as usize,
+        seed: None,
+    })
 }
 
 fn failed(error: EngineError, time: Option<TimeLimit>) -> RequestError {

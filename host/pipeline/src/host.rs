@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -69,7 +69,7 @@ impl Host {
     pub fn load(options: &HostOptions, stage: &dyn Fn(&str)) -> Result<Self, LoadError> {
         stage("CPG front ends");
         let front_ends = Arc::new(FrontEnds::load_dir(&options.front_ends)?);
-        let backbone = Arc::new(load_model(options, stage)?);
+        let backbone = Arc::new(load_model(&options.model, options.precision, options.threads, stage)?);
         let generator = Generator::start(backbone.clone()).map_err(LoadError::Engine)?;
         stage("adapters");
         let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;
@@ -82,7 +82,7 @@ impl Host {
                 .and_then(|bundle| Adapter::load(bundle, &backbone, &front_ends, &tasks));
             adapters.insert(found.name, adapter.map(Arc::new));
         }
-        let model = model_info(options, &backbone);
+        let model = model_info(&options.model, &backbone);
         Ok(Self {
             backbone,
             generator,
@@ -133,7 +133,7 @@ impl Host {
                 .collect();
             let enriched = adapter
                 .transducer
-                .enrich(&embeddings, &segments, prompt.instruction.clone())?;
+                .enrich(&embeddings, &segments, &prompt.text)?;
             timings.transducer_ms = ms(begun.elapsed());
             Ok(enriched)
         })
@@ -247,31 +247,38 @@ impl Adapter {
     }
 }
 
-fn load_model(options: &HostOptions, stage: &dyn Fn(&str)) -> Result<Backbone, LoadError> {
+/// Loads the frozen LLM.
+pub(crate) fn load_model(
+    path: &Path,
+    precision: Precision,
+    threads: Option<NonZeroUsize>,
+    stage: &dyn Fn(&str),
+) -> Result<Backbone, LoadError> {
     stage("the model");
-    let dtype = match options.precision {
+    let dtype = match precision {
         Precision::Auto => DtypeChoice::Auto,
         Precision::F32 => DtypeChoice::F32,
         Precision::Bf16 => DtypeChoice::Bf16,
     };
     let load = LoadOptions {
         dtype,
-        threads: options.threads,
+        threads,
         ..LoadOptions::default()
     };
     let progress = |progress: transducer_backbone::Progress| {
         let percent = 100 * progress.loaded / progress.total.max(1);
         stage(&format!("the model: {percent}%"));
     };
-    Backbone::load_with_progress(&options.model, &load, progress).map_err(|source| LoadError::Model {
-        path: options.model.clone(),
+    Backbone::load_with_progress(path, &load, progress).map_err(|source| LoadError::Model {
+        path: path.to_owned(),
         source: source.into(),
     })
 }
 
-fn model_info(options: &HostOptions, backbone: &Backbone) -> ModelInfo {
+/// What a caller may know of it.
+pub(crate) fn model_info(path: &Path, backbone: &Backbone) -> ModelInfo {
     let (config, fingerprint) = (backbone.config(), backbone.fingerprint());
-    let name = options.model.file_stem().unwrap_or(options.model.as_os_str());
+    let name = path.file_stem().unwrap_or(path.as_os_str());
     ModelInfo {
         name: name.to_string_lossy().into_owned(),
         family: config.family.name().to_owned(),

@@ -6,6 +6,9 @@
 //! answer  ◀─ task: finish  ◀──────────────────────────────────── engine: prefill, decode
 //! ```
 //!
+//! [`Workshop`] has the same stages one by one, for those who make weights and judge them: training and serving go through
+//! the same code, and cannot differ.
+//!
 //! [`Host`] owns the rooms and calls them in this order; nothing calls back up. An adapter is loaded once into an
 //! immutable value, named by its bundle's generation, and a request holds on to it from `prepare` to `finish`.
 
@@ -16,11 +19,13 @@ mod host;
 mod parser;
 mod prompt;
 mod service;
+mod workshop;
 
 pub use error::{AdapterError, LoadError, RequestError};
 pub use host::{Host, HostOptions, Precision};
-pub use prompt::PromptError;
+pub use prompt::{Code, Prompt, PromptError};
 pub use service::{
     AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, ModelInfo, Request, Service,
     Timings, Usage,
 };
+pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

@@ -10,25 +10,26 @@ use transducer_tasks::{ParsedCode, Prepared, Segment};
 
 /// A prompt as token ids.
 #[derive(Debug)]
-pub(crate) struct Prompt {
+pub struct Prompt {
     /// Every token, the chat template's included.
-    pub(crate) ids: Vec<u32>,
+    pub ids: Vec<u32>,
     /// Where code stands in it.
-    pub(crate) codes: Vec<Code>,
-    /// The tokens of the first text that the task wrote: the instruction, which the transducer may rewrite. Empty where
-    /// a task writes code only.
-    pub(crate) instruction: Range<usize>,
+    pub codes: Vec<Code>,
+    /// Runs of the tokens that are not code, the chat template's among them: of these the transducer may rewrite the first
+    /// and the last. The very first token of a prompt is none of them: LLMs use it to put attention where it does not
+    /// matter (Xiao et al., arXiv 2309.17453), whatever it says.
+    pub text: Vec<Range<usize>>,
 }
 
 /// One piece of code in a prompt.
 #[derive(Debug)]
-pub(crate) struct Code {
+pub struct Code {
     /// Its tokens.
-    pub(crate) tokens: Range<usize>,
+    pub tokens: Range<usize>,
     /// Where each of them lies in the source, in bytes.
-    pub(crate) offsets: Vec<(u32, u32)>,
+    pub offsets: Vec<(u32, u32)>,
     /// Source and graph.
-    pub(crate) parsed: Arc<ParsedCode>,
+    pub parsed: Arc<ParsedCode>,
 }
 
 /// A prompt that cannot be written.
@@ -69,14 +70,13 @@ pub(crate) fn assemble(backbone: &Backbone, prepared: &Prepared) -> Result<Promp
         (tokens.start + shift..tokens.end + shift, tokens)
     };
     let mut codes = Vec::new();
-    let mut instruction = None;
     let mut start = pieces[..first].iter().map(|piece| text(piece).len()).sum();
     for segment in &prepared.segments {
         let bytes: Range<usize> = start..start + segment.text().len();
         start = bytes.end;
-        let (tokens, range) = tokens_in(&bytes);
         match segment {
             Segment::Code(parsed) => {
+                let (tokens, range) = tokens_in(&bytes);
                 let offsets = encoding.offsets[range]
                     .iter()
                     .map(|&token| within(token, &bytes))
@@ -87,14 +87,24 @@ pub(crate) fn assemble(backbone: &Backbone, prepared: &Prepared) -> Result<Promp
                     parsed: parsed.clone(),
                 });
             }
-            Segment::Text(_) => drop(instruction.get_or_insert(tokens)),
+            Segment::Text(_) => {}
         }
     }
-    Ok(Prompt {
-        ids: bos.into_iter().chain(encoding.ids).collect(),
-        codes,
-        instruction: instruction.unwrap_or(0..0),
-    })
+    let ids: Vec<u32> = bos.into_iter().chain(encoding.ids).collect();
+    let text = between(codes.iter().map(|code| &code.tokens), 1..ids.len());
+    Ok(Prompt { ids, codes, text })
+}
+
+/// The runs of `whole` that lie between `ranges`, which follow one another. Some may be empty.
+fn between<'a>(ranges: impl Iterator<Item = &'a Range<usize>>, whole: Range<usize>) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let mut start = whole.start;
+    for range in ranges {
+        runs.push(start..range.start.max(start));
+        start = range.end.max(start);
+    }
+    runs.push(start..whole.end.max(start));
+    runs
 }
 
 fn text(piece: &PromptPiece) -> &str {
@@ -119,7 +129,14 @@ fn within((start, end): (u32, u32), bytes: &Range<usize>) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::{tokens_in, within};
+    use super::{between, tokens_in, within};
+
+    #[test]
+    fn what_is_not_code_is_text() {
+        assert_eq!(between([3..5, 5..7].iter(), 1..9), [1..3, 5..5, 7..9]);
+        assert_eq!(between([0..4].iter(), 1..4), [1..1, 4..4]);
+        assert_eq!(between([].iter(), 1..4), [1..4; 1]);
+    }
 
     #[test]
     fn a_token_across_a_border_belongs_where_its_middle_is() {

@@ -51,7 +51,7 @@ fn main() {
             let rows = at(CODE.start)..at(CODE.end);
             PromptInput {
                 codes: vec![CodeInput { rows, graph: &input }],
-                instruction: at(0)..at(INSTRUCTION),
+                text: vec![at(0)..at(INSTRUCTION)],
             }
         })
         .collect();
@@ -72,7 +72,7 @@ fn main() {
             graph: &graph,
         }];
         time("enrich (all of the above)", || {
-            tch::no_grad(|| drop(transducer.enrich(&embeddings, &segment, 0..INSTRUCTION)));
+            tch::no_grad(|| drop(transducer.enrich(&embeddings, &segment, &[0..INSTRUCTION])));
         });
     }
     transducer.set_trainable(true);

@@ -110,7 +110,7 @@ mod tests {
                 rows: 0..4,
                 graph: &graph,
             }],
-            instruction: 0..0,
+            text: Vec::new(),
         };
         let batch = Batch::new(&config, &[prompt], 4, Device::Cpu).unwrap();
         let parameters = Parameters::random(&config, Device::Cpu, 1);

@@ -15,14 +15,15 @@ pub struct CodeInput<'a> {
     pub graph: &'a GraphInput,
 }
 
-/// One prompt: its code, and the tokens of its instruction.
+/// One prompt: its code, and the text around it.
 #[derive(Clone, Debug)]
 pub struct PromptInput<'a> {
     /// The code segments; none for a prompt without code.
     pub codes: Vec<CodeInput<'a>>,
-    /// The instruction, among the rows of the embeddings. Its first [`TransducerConfig::task_tokens`] are changed, or all
-    /// where there are fewer. (Where it shares rows with code, both steps are added.)
-    pub instruction: Range<usize>,
+    /// The text, among the rows of the embeddings: runs of tokens in the order of the prompt. Its first
+    /// [`TransducerConfig::task_tokens`] and its last [`TransducerConfig::reply_tokens`] are changed; of a text with fewer
+    /// tokens the first ones come first. (Where it shares rows with code, both steps are added.)
+    pub text: Vec<Range<usize>>,
 }
 
 /// Prompts prepared for one configuration, on one device.
@@ -97,7 +98,7 @@ pub(crate) struct Dense {
 pub(crate) struct Tasks {
     /// Which of the `M` it is.
     pub(crate) which: Tensor,
-    /// `prompt × M + which`.
+    /// `prompt × M + which`, for what each prompt's graph says to it.
     pub(crate) slots: Tensor,
 }
 
@@ -144,7 +145,9 @@ fn check(prompts: &[PromptInput<'_>], rows: usize) -> Result<(), TransducerError
     };
     let mut segments = Vec::new();
     for prompt in prompts {
-        within("instruction", &prompt.instruction)?;
+        for range in &prompt.text {
+            within("text", range)?;
+        }
         for code in &prompt.codes {
             within("code segment", &code.rows)?;
             if code.graph.tokens() != code.rows.len() {
@@ -274,14 +277,19 @@ fn dense(sizes: &[(usize, usize)], device: Device) -> Dense {
     }
 }
 
-/// The first tokens of each instruction. Appends their rows to `rows`.
+/// The first and the last tokens of each prompt's text. Appends their rows to `rows`.
 fn tasks(config: &TransducerConfig, prompts: &[PromptInput<'_>], rows: &mut Vec<i64>, device: Device) -> Option<Tasks> {
     let (mut which, mut slots) = (Vec::new(), Vec::new());
-    for (prompt, slot) in prompts.iter().zip((0_i64..).step_by(config.task_tokens.max(1))) {
-        for (row, token) in prompt.instruction.clone().zip(0..config.task_tokens as i64) {
+    let (first, last) = (config.task_tokens, config.reply_tokens);
+    for (prompt, slot) in prompts.iter().zip((0_i64..).step_by((first + last).max(1))) {
+        let text: Vec<usize> = prompt.text.iter().cloned().flatten().collect();
+        let (start, rest) = text.split_at(first.min(text.len()));
+        // Those at the end are counted from the end, so that the last token has the same vector in every prompt.
+        let end = rest.iter().rev().zip(first..first + last);
+        for (&row, token) in start.iter().zip(0..first).chain(end) {
             rows.push(row as i64);
-            which.push(token);
-            slots.push(slot + token);
+            which.push(token as i64);
+            slots.push(slot + token as i64);
         }
     }
     (!which.is_empty()).then(|| Tasks {

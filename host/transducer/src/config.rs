@@ -15,7 +15,7 @@ pub const MAX_WIDTH: usize = 64;
 /// and data dependences; more rounds make node vectors alike (over-smoothing).
 pub const MAX_LAYERS: usize = 3;
 
-/// Instructions are a sentence long; vectors beyond their tokens would never be used.
+/// What a chat template and an instruction come to, a sentence each; vectors beyond their tokens would never be used.
 pub const MAX_TASK_TOKENS: usize = 64;
 
 /// Largest `fusion_scale` and `task_scale`: at 1,000 times a token's own size nothing is left of the token.
@@ -58,8 +58,11 @@ pub struct TransducerConfig {
     pub layers: usize,
     /// Attention heads, of GVE and ABFL; a divisor of `width`.
     pub heads: usize,
-    /// `M`, how many of the instruction's first tokens are changed; 0 for none.
+    /// How many of the first tokens of a prompt's text (all that is not code) are changed; 0 for none.
     pub task_tokens: usize,
+    /// How many of the last tokens of a prompt's text are changed, the start of the reply among them; 0 for none.
+    #[serde(default)]
+    pub reply_tokens: usize,
     /// The edges that are read, by their names in the CPG specification. Each becomes two relations: along the edge and
     /// against it.
     #[serde(with = "edge_kind_names")]
@@ -72,12 +75,12 @@ pub struct TransducerConfig {
     pub parts: Parts,
     /// What the ABFL's step for a code token is multiplied by, in units of the token's RMS.
     pub fusion_scale: f64,
-    /// What the step for an instruction token is multiplied by, in units of the token's RMS.
+    /// What the step for a task token is multiplied by, in units of the token's RMS.
     pub task_scale: f64,
 }
 
 impl TransducerConfig {
-    /// The default shape for an LLM with embeddings of size `hidden`: 45,088 parameters at 576.
+    /// The default shape for an LLM with embeddings of size `hidden`: 54,560 parameters at 576.
     ///
     /// The edges are those of the method (syntax, control flow, control and data dependence, references) and the order
     /// of tokens, which ties the leaves of a syntax tree together.
@@ -87,7 +90,8 @@ impl TransducerConfig {
             width: 16,
             layers: 2,
             heads: 2,
-            task_tokens: 8,
+            task_tokens: 16,
+            reply_tokens: 8,
             edge_kinds: vec![
                 EdgeKind::Ast,
                 EdgeKind::Cfg,
@@ -117,6 +121,11 @@ impl TransducerConfig {
             .map(|place| 2 * place)
     }
 
+    /// `M`, how many vectors of their own the task tokens have.
+    pub(crate) fn task_vectors(&self) -> usize {
+        self.task_tokens + self.reply_tokens
+    }
+
     /// Size of one attention head.
     pub(crate) fn head_width(&self) -> usize {
         self.width / self.heads
@@ -142,13 +151,12 @@ impl TransducerConfig {
                 format!("a divisor of width ({})", self.width),
             ));
         }
-        // With nothing to fuse and no task token there would be nothing to train.
-        within(
-            "task_tokens",
-            self.task_tokens,
-            usize::from(!self.parts.fusion()),
-            MAX_TASK_TOKENS,
-        )?;
+        within("task_tokens", self.task_tokens, 0, MAX_TASK_TOKENS)?;
+        within("reply_tokens", self.reply_tokens, 0, MAX_TASK_TOKENS)?;
+        if self.task_vectors() == 0 && !self.parts.fusion() {
+            let expected = "task tokens or reply tokens: with no fusion there is nothing else to train";
+            return Err(invalid("task_tokens", 0, expected.to_owned()));
+        }
         for (place, kind) in self.edge_kinds.iter().enumerate() {
             if self.edge_kinds[..place].contains(kind) {
                 return Err(invalid("edge_kinds", kind, "each kind once".to_owned()));

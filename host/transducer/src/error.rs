@@ -130,7 +130,7 @@ pub enum TransducerError {
     /// A range of tokens does not lie within the embeddings.
     #[error("{what} at tokens {}..{} does not lie within the {rows} given", range.start, range.end)]
     Range {
-        /// `code segment` or `instruction`.
+        /// `code segment` or `text`.
         what: &'static str,
         /// The range.
         range: Range<usize>,

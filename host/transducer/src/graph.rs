@@ -2,7 +2,8 @@
 
 use crate::TransducerError;
 use std::cmp::Reverse;
-use transducer_cpg::{Cpg, EdgeKind, NodeId};
+use serde::{Deserialize, Serialize};
+use transducer_cpg::{Cpg, EdgeKind, NodeId, NodeKind};
 
 /// Nodes of one graph that are read at most. A context of 8,192 tokens of code makes about 10,000 nodes; beyond twice
 /// that, a graph costs memory (`N × D` features) for text that the LLM cannot be given anyway. Of a larger graph the
@@ -11,7 +12,10 @@ pub const MAX_NODES: usize = 16_384;
 
 /// One graph and the code tokens of its source, ready to be batched. It depends on no configuration and no weights, so
 /// training makes it once for each example.
-#[derive(Clone, Debug)]
+///
+/// It can be stored with serde; what is read back is checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Record", try_from = "Record")]
 pub struct GraphInput {
     /// Kind of each node, as its number.
     pub(crate) kinds: Vec<i64>,
@@ -107,6 +111,55 @@ impl GraphInput {
     /// The edges: kind, source and target of each.
     pub fn edges(&self) -> &[(EdgeKind, u32, u32)] {
         &self.edges
+    }
+}
+
+/// A [`GraphInput`] as it is stored: kinds as their numbers.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    kinds: Vec<u8>,
+    edges: Vec<(u8, u32, u32)>,
+    leaves: Vec<u32>,
+    dropped_nodes: usize,
+}
+
+impl From<GraphInput> for Record {
+    fn from(input: GraphInput) -> Self {
+        let edges = input.edges.into_iter();
+        Self {
+            // There are far fewer kinds than a byte can tell apart.
+            kinds: input.kinds.into_iter().map(|kind| kind as u8).collect(),
+            edges: edges.map(|(kind, source, target)| (kind as u8, source, target)).collect(),
+            leaves: input.leaves,
+            dropped_nodes: input.dropped_nodes,
+        }
+    }
+}
+
+impl TryFrom<Record> for GraphInput {
+    type Error = &'static str;
+
+    fn try_from(record: Record) -> Result<Self, Self::Error> {
+        let nodes = record.kinds.len();
+        let is_node = |&node: &u32| (node as usize) < nodes;
+        if nodes == 0 || record.kinds.iter().any(|&kind| usize::from(kind) >= NodeKind::ALL.len()) {
+            return Err("a stored graph has no nodes, or one of an unknown kind");
+        }
+        let edge = |(kind, source, target): (u8, u32, u32)| {
+            let kind = *EdgeKind::ALL.get(usize::from(kind))?;
+            (is_node(&source) && is_node(&target)).then_some((kind, source, target))
+        };
+        let edges = record.edges.into_iter().map(edge).collect::<Option<Vec<_>>>();
+        let edges = edges.ok_or("a stored graph has an edge of an unknown kind or to a node that is not there")?;
+        if !record.leaves.iter().all(is_node) {
+            return Err("a stored graph has a token of a node that is not there");
+        }
+        Ok(Self {
+            kinds: record.kinds.into_iter().map(i64::from).collect(),
+            edges,
+            leaves: record.leaves,
+            dropped_nodes: record.dropped_nodes,
+        })
     }
 }
 

@@ -4,7 +4,8 @@
 //! graph (its keys are one repeated vector and its values are the tokens).
 //!
 //! Notation, used by every shape in this crate: `rows` input embeddings of size `D` (`hidden`), `T` code tokens, `N`
-//! graph nodes, `E` edges with their reverses, `h` (`width`), `R` relations (two for each edge kind), `M` task tokens.
+//! graph nodes, `E` edges with their reverses, `h` (`width`), `R` relations (two for each edge kind), `M` task
+//! tokens.
 //!
 //! The path of one call, one module a step:
 //!
@@ -13,7 +14,7 @@
 //! prompts            ─▶ Batch           many prompts and graphs as one disjoint union of indices   (batch)
 //! embeddings [rows, D] ─▶ GVE           node vectors [N, h]                                         (gve)
 //!                      ─▶ ABFL          a step for each code token [T, D]                          (abfl)
-//!                      ─▶ task tokens   a step for the first M instruction tokens                  (task)
+//!                      ─▶ task tokens   a step for the first and last tokens of the prompt's text  (task)
 //!                      ─▶ embeddings + token's RMS × step                                          (transducer)
 //! ```
 //!

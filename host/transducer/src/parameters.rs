@@ -58,7 +58,6 @@ pub(crate) fn specs(config: &TransducerConfig) -> Vec<Spec> {
         hidden,
         width,
         heads,
-        task_tokens,
         node_kinds,
         ..
     } = config;
@@ -88,10 +87,11 @@ pub(crate) fn specs(config: &TransducerConfig) -> Vec<Spec> {
         }
         specs.push(Spec::new("fusion.output.weight", [hidden, width], First::Zeros));
     }
-    if task_tokens > 0 {
-        specs.push(Spec::new("task.vectors", [task_tokens, hidden], First::Zeros));
+    let vectors = config.task_vectors();
+    if vectors > 0 {
+        specs.push(Spec::new("task.vectors", [vectors, hidden], First::Zeros));
         if config.parts.graph() {
-            specs.push(Spec::new("task.query", [task_tokens, width], embedding));
+            specs.push(Spec::new("task.query", [vectors, width], embedding));
             specs.push(Spec::new("task.output.weight", [hidden, width], First::Zeros));
         }
     }

@@ -1,9 +1,10 @@
 //! Task tokens: what a task says to the LLM before it sees the code.
 //!
 //! The published method puts extra positions in front of the prompt. Here the vectors are *added* to the embeddings of
-//! the instruction's first tokens. Extra positions change what a frozen LLM answers even when their vectors are zero
-//! (they take part in every softmax and shift every position), so that an untrained transducer would not be the frozen
-//! LLM; and each would cost a key and a value in every layer's cache for the whole answer.
+//! the first and the last tokens of the prompt's text: in most chat templates the system turn and the start of the reply.
+//! Extra positions change what a frozen LLM answers even when their vectors are zero (they take part in every softmax and
+//! shift every position), so that an untrained transducer would not be the frozen LLM; and each would cost a key and a
+//! value in every layer's cache for the whole answer.
 
 use crate::TransducerConfig;
 use crate::batch::{Graphs, Tasks};

@@ -90,7 +90,7 @@ impl Transducer {
     fn assemble(config: TransducerConfig, parameters: Parameters, device: Device, kind: Kind) -> Self {
         let gve = config.parts.graph().then(|| Gve::new(&config, &parameters));
         let abfl = config.parts.fusion().then(|| Abfl::new(&config, &parameters));
-        let task = (config.task_tokens > 0).then(|| TaskTokens::new(&config, &parameters));
+        let task = (config.task_vectors() > 0).then(|| TaskTokens::new(&config, &parameters));
         Self {
             config,
             parameters,
@@ -138,8 +138,8 @@ impl Transducer {
         Batch::new(&self.config, prompts, rows, self.device)
     }
 
-    /// Enriches the embeddings `[rows, D]` of a batch of prompts: the rows of code tokens and of the instructions' first
-    /// tokens change, all others stay. The result has the element type of `embeddings`; everything between is computed in
+    /// Enriches the embeddings `[rows, D]` of a batch of prompts: the rows of code tokens and of the task tokens change,
+    /// all others stay. The result has the element type of `embeddings`; everything between is computed in
     /// 32-bit floats.
     ///
     /// The embedding `x` of a changed token becomes `x + rms(x) · scale · step`, the step being what the ABFL or the task
@@ -201,8 +201,7 @@ impl Transducer {
 
     /// Enriches the embeddings `[tokens, D]` of one prompt.
     ///
-    /// `codes` are its code segments, `instruction` the tokens of its instruction, whose first `M` change; both are
-    /// ranges of its tokens.
+    /// `codes` are its code segments, `text` the runs of tokens between them: see [`PromptInput`].
     ///
     /// # Errors
     /// Those of [`GraphInput::new`], [`Batch::new`] and [`Transducer::forward`].
@@ -210,7 +209,7 @@ impl Transducer {
         &self,
         prompt: &Tensor,
         codes: &[CodeSegment<'_>],
-        instruction: Range<usize>,
+        text: &[Range<usize>],
     ) -> Result<Tensor, TransducerError> {
         let graphs = codes
             .iter()
@@ -222,7 +221,7 @@ impl Transducer {
         });
         let input = PromptInput {
             codes: inputs.collect(),
-            instruction,
+            text: text.to_vec(),
         };
         let rows = prompt.size().first().map_or(0, |&rows| rows as usize);
         self.forward(&self.batch(&[input], rows)?, prompt)

@@ -51,36 +51,48 @@ fn untrained_returns_the_embeddings_bit_for_bit() {
 }
 
 #[test]
-fn code_and_the_first_instruction_tokens_change_and_nothing_else() {
+fn code_and_task_tokens_change_and_nothing_else() {
     let transducer = trained(config(), 1);
     let graph = sample().input();
     let (enriched, embeddings) = enrich(&transducer, std::slice::from_ref(&graph), 2);
     let changed = (&enriched - &embeddings).abs().amax([1_i64].as_slice(), false);
-    let task_rows = 0..transducer.config().task_tokens;
+    // The text that `prompt` lays out begins with the prompt.
+    let first = 0..transducer.config().task_tokens;
+    let last = INSTRUCTION - transducer.config().reply_tokens..INSTRUCTION;
     let code_rows = code_rows(&graph);
     for row in 0..embeddings.size()[0] as usize {
-        let expected = task_rows.contains(&row) || code_rows.contains(&row);
+        let expected = [&first, &last, &code_rows].iter().any(|rows| rows.contains(&row));
         assert_eq!(changed.double_value(&[row as i64]) > NOTICEABLE, expected, "row {row}");
         assert!(expected || changed.double_value(&[row as i64]) == 0.0, "row {row}");
     }
 }
 
 #[test]
-fn a_short_instruction_uses_the_first_task_tokens() {
+fn task_tokens_are_counted_from_both_ends_of_the_text() {
     let transducer = trained(config(), 1);
-    let embeddings = random_tensor(2, &[4, 24]);
-    let enriched = |instruction| {
+    // One embedding in every row, so that a row tells which vector was added to it.
+    let embeddings = random_tensor(2, &[1, 24]).repeat([12, 1]);
+    let enriched = |text: &[Range<usize>]| {
         let input = PromptInput {
             codes: vec![],
-            instruction,
+            text: text.to_vec(),
         };
         transducer
-            .forward(&transducer.batch(&[input], 4).unwrap(), &embeddings)
+            .forward(&transducer.batch(&[input], 12).unwrap(), &embeddings)
             .unwrap()
     };
-    assert_eq!(rows(&enriched(0..2), &(0..2)), rows(&enriched(0..4), &(0..2)));
-    assert_eq!(rows(&enriched(0..2), &(2..4)), rows(&embeddings, &(2..4)));
-    assert_eq!(enriched(1..1), embeddings);
+    let whole = enriched(&[0..12]);
+    assert_eq!(rows(&whole, &(3..10)), rows(&embeddings, &(3..10)));
+    let in_runs = enriched(&[1..3, 5..6, 8..12]);
+    assert_eq!(rows(&in_runs, &(1..3)), rows(&whole, &(0..2)));
+    assert_eq!(rows(&in_runs, &(5..6)), rows(&whole, &(2..3)));
+    assert_eq!(rows(&in_runs, &(10..12)), rows(&whole, &(10..12)));
+    assert_eq!(rows(&in_runs, &(8..10)), rows(&embeddings, &(8..10)));
+    // A text of four tokens: three from the start, and the last from the end.
+    let short = enriched(&[0..4]);
+    assert_eq!(rows(&short, &(0..3)), rows(&whole, &(0..3)));
+    assert_eq!(rows(&short, &(3..4)), rows(&whole, &(11..12)));
+    assert_eq!(enriched(&[1..1]), embeddings);
 }
 
 #[test]
@@ -307,10 +319,10 @@ fn embeddings_keep_their_own_precision() {
         offsets: &graph.offsets,
         graph: &cpg,
     }];
-    let enriched = transducer.enrich(&embeddings, &segments, 0..INSTRUCTION).unwrap();
+    let enriched = transducer.enrich(&embeddings, &segments, &[0..INSTRUCTION]).unwrap();
     assert_eq!(enriched.kind(), Kind::BFloat16);
     let exact = transducer
-        .enrich(&embeddings.to_kind(Kind::Float), &segments, 0..INSTRUCTION)
+        .enrich(&embeddings.to_kind(Kind::Float), &segments, &[0..INSTRUCTION])
         .unwrap();
     // The step is rounded to 8 bits, and their sum once more.
     let allowed = (exact.abs() + 1.0) * 2.0_f64.powi(-7);
@@ -318,7 +330,7 @@ fn embeddings_keep_their_own_precision() {
 }
 
 /// The error that a prompt leads to, as a user reads it.
-fn refusal(embeddings: &Tensor, codes: &[(Range<usize>, &GraphInput)], instruction: Range<usize>) -> String {
+fn refusal(embeddings: &Tensor, codes: &[(Range<usize>, &GraphInput)], text: Range<usize>) -> String {
     let transducer = trained(config(), 1);
     let codes = codes
         .iter()
@@ -328,7 +340,7 @@ fn refusal(embeddings: &Tensor, codes: &[(Range<usize>, &GraphInput)], instructi
         })
         .collect();
     let rows = embeddings.size()[0] as usize;
-    let batch = transducer.batch(&[PromptInput { codes, instruction }], rows);
+    let batch = transducer.batch(&[PromptInput { codes, text: vec![text] }], rows);
     batch
         .and_then(|batch| transducer.forward(&batch, embeddings))
         .unwrap_err()
@@ -350,7 +362,7 @@ fn what_does_not_fit_is_refused() {
     );
     assert_eq!(
         refusal(&embeddings, &[], 0..11),
-        "instruction at tokens 0..11 does not lie within the 10 given"
+        "text at tokens 0..11 does not lie within the 10 given"
     );
     assert_eq!(
         refusal(&embeddings, &one(3..6), 0..1),
@@ -379,7 +391,7 @@ fn what_does_not_fit_is_refused() {
         .batch(
             &[PromptInput {
                 codes: vec![],
-                instruction: 0..1,
+                text: vec![0..1],
             }],
             10,
         )

@@ -107,6 +107,7 @@ fn gradients_are_those_of_finite_differences() {
     let tiny = TransducerConfig {
         width: 4,
         task_tokens: 2,
+        reply_tokens: 1,
         edge_kinds: vec![EdgeKind::Ast, EdgeKind::NextToken],
         fusion_scale: 0.7,
         task_scale: 1.3,

@@ -115,7 +115,7 @@ fn forward_and_gradients_are_those_of_the_reference() {
                     graph,
                 })
                 .collect(),
-            instruction: prompt.instruction.0..prompt.instruction.1,
+            text: vec![prompt.instruction.0..prompt.instruction.1],
         })
         .collect();
     let embeddings = expected("embeddings");

@@ -21,6 +21,7 @@ fn what_is_written_is_what_is_read() {
     };
     let no_tasks = TransducerConfig {
         task_tokens: 0,
+        reply_tokens: 0,
         fusion_scale: 0.3,
         ..config()
     };
@@ -222,9 +223,10 @@ fn every_field_of_a_configuration_is_checked() {
     assert_eq!(field(|c| c.heads = 3), "heads is 3, expected a divisor of width (8)");
     assert_eq!(field(|c| c.heads = 0), "heads is 0, expected 1 to 8");
     assert_eq!(field(|c| c.task_tokens = 65), "task_tokens is 65, expected 0 to 64");
+    assert_eq!(field(|c| c.reply_tokens = 65), "reply_tokens is 65, expected 0 to 64");
     assert_eq!(
-        field(|c| (c.parts, c.task_tokens) = (Parts::NoFusion, 0)),
-        "task_tokens is 0, expected 1 to 64"
+        field(|c| (c.parts, c.task_tokens, c.reply_tokens) = (Parts::NoFusion, 0, 0)),
+        "task_tokens is 0, expected task tokens or reply tokens: with no fusion there is nothing else to train"
     );
     assert_eq!(
         field(|c| c.edge_kinds.push(EdgeKind::Ast)),

@@ -1,9 +1,12 @@
 //! `transducer-host-llm`: the commands that need the frozen LLM. `transducer-host` starts it; its arguments are the same.
 
 mod adapters;
+mod eval;
 mod options;
 mod run;
 mod serve;
+mod train;
+mod workshop;
 
 use std::process::ExitCode;
 
@@ -34,6 +37,10 @@ enum Task {
     Serve(serve::Args),
     #[command(about = about::ADAPTERS)]
     Adapters(adapters::Args),
+    #[command(about = about::TRAIN)]
+    Train(train::Args),
+    #[command(about = about::EVAL)]
+    Eval(eval::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +54,8 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(&args),
         Task::Serve(args) => serve::run(args),
         Task::Adapters(args) => adapters::run(&args),
+        Task::Eval(args) => eval::run(&args),
+        Task::Train(args) => train::run(&args),
     });
     exit_code(result)
 }

@@ -7,18 +7,25 @@ use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::ProgressBar;
 use transducer_host::FrontEndOptions;
-use transducer_pipeline::{Host, HostOptions, Precision};
+use transducer_pipeline::{Host, HostOptions, Precision, Workshop, WorkshopOptions};
 
 /// The frozen LLM and the adapters.
 #[derive(Args, Debug)]
 pub(crate) struct HostArgs {
-    /// The frozen LLM: a GGUF file, or a Hugging Face folder (config.json, *.safetensors, tokenizer.json)
-    #[arg(long, env = "TRANSDUCER_MODEL", value_name = "PATH")]
-    model: Option<PathBuf>,
-
     /// Directory of adapter bundles
     #[arg(long, env = "TRANSDUCER_ADAPTERS", value_name = "DIR", default_value = "adapters")]
     adapters: PathBuf,
+
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// The frozen LLM, and what reads code for it.
+#[derive(Args, Debug)]
+pub(crate) struct ModelArgs {
+    /// The frozen LLM: a GGUF file, or a Hugging Face folder (config.json, *.safetensors, tokenizer.json)
+    #[arg(long, env = "TRANSDUCER_MODEL", value_name = "PATH")]
+    model: Option<PathBuf>,
 
     /// Number format of the frozen LLM's weights in memory
     #[arg(long, value_enum, default_value_t)]
@@ -44,8 +51,8 @@ enum PrecisionArg {
     Bf16,
 }
 
-impl HostArgs {
-    pub(crate) fn options(&self) -> Result<HostOptions> {
+impl ModelArgs {
+    pub(crate) fn options(&self) -> Result<WorkshopOptions> {
         let model = self.model.clone().context(
             "no model is named: give --model PATH or set TRANSDUCER_MODEL to a GGUF file or a Hugging Face folder \
              (in a clone of the repository, `cargo xtask setup` fetches one)",
@@ -55,11 +62,33 @@ impl HostArgs {
             PrecisionArg::F32 => Precision::F32,
             PrecisionArg::Bf16 => Precision::Bf16,
         };
-        let (adapters, threads) = (self.adapters.clone(), self.threads);
+        Ok(WorkshopOptions {
+            model,
+            front_ends: self.frontends.dir()?,
+            precision,
+            threads: self.threads,
+        })
+    }
+
+    /// Loads the LLM, the front ends and the sandbox under a spinner, which shows itself on a terminal only.
+    pub(crate) fn load(&self) -> Result<Workshop> {
+        let options = self.options()?;
+        under_spinner(|stage| Ok(Workshop::load(&options, stage)?))
+    }
+}
+
+impl HostArgs {
+    pub(crate) fn options(&self) -> Result<HostOptions> {
+        let WorkshopOptions {
+            model,
+            front_ends,
+            precision,
+            threads,
+        } = self.model.options()?;
         Ok(HostOptions {
             model,
-            adapters,
-            front_ends: self.frontends.dir()?,
+            adapters: self.adapters.clone(),
+            front_ends,
             precision,
             threads,
         })
@@ -68,10 +97,15 @@ impl HostArgs {
     /// Loads the host under a spinner, which shows itself on a terminal only.
     pub(crate) fn load(&self) -> Result<Host> {
         let options = self.options()?;
-        let spinner = ProgressBar::new_spinner();
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        let host = Host::load(&options, &|stage| spinner.set_message(stage.to_owned()));
-        spinner.finish_and_clear();
-        Ok(host?)
+        under_spinner(|stage| Ok(Host::load(&options, stage)?))
     }
+}
+
+/// Does what takes a moment, and shows how far it is.
+fn under_spinner<T>(load: impl FnOnce(&dyn Fn(&str)) -> Result<T>) -> Result<T> {
+    let spinner = ProgressBar::new_spinner();
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let loaded = load(&|stage| spinner.set_message(stage.to_owned()));
+    spinner.finish_and_clear();
+    loaded
 }

@@ -99,6 +99,7 @@ pub(crate) fn config() -> TransducerConfig {
     TransducerConfig {
         width: 8,
         task_tokens: 3,
+        reply_tokens: 2,
         ..TransducerConfig::for_hidden(24)
     }
 }
@@ -140,7 +141,7 @@ pub(crate) fn prompt(first: usize, graphs: &[GraphInput]) -> (PromptInput<'_>, u
     (
         PromptInput {
             codes,
-            instruction: first..first + INSTRUCTION,
+            text: vec![first..first + INSTRUCTION],
         },
         row + GAP - first,
     )

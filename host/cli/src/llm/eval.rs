@@ -1,0 +1,90 @@
+//! `transducer-host eval`: a bundle judged by its answers to a test file.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use transducer_train::{Evaluation, export};
+
+use crate::options::ModelArgs;
+use crate::workshop::{CacheArgs, bar, stop_flag};
+
+/// Arguments of the command.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The bundle: its folder, or its name in the adapters directory
+    #[arg(long, value_name = "NAME|DIR")]
+    adapter: PathBuf,
+
+    /// Directory of adapter bundles
+    #[arg(long, env = "TRANSDUCER_ADAPTERS", value_name = "DIR", default_value = "adapters")]
+    adapters: PathBuf,
+
+    /// Test file: JSON lines with `id`, `source` and `target`, plain or .gz
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+
+    /// Ask the frozen LLM as it is, without the bundle's weights
+    #[arg(long)]
+    untuned: bool,
+
+    /// Ask only for the first N rows
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    limit: usize,
+
+    /// Write every answer to this file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Ask for nothing: write the prompts, as token ids, as JSON lines, for other models
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+
+    #[command(flatten)]
+    cache: CacheArgs,
+
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let stop = stop_flag()?;
+    let workshop = args.model.load()?;
+    let piece = workshop.open(&bundle(args)?)?;
+    let examples = args.cache.prepare(&workshop, &piece, &args.data, &stop)?;
+    if let Some(path) = &args.export {
+        let count = export::evaluation(&examples, args.limit, path)?;
+        eprintln!("{count} prompts written to {}", path.display());
+        return Ok(());
+    }
+    let transducer = if args.untuned { None } else { workshop.transducer(&piece)? };
+    if transducer.is_none() && !args.untuned {
+        bail!("{} has no weights: train it, or give --untuned to ask the frozen LLM", args.adapter.display());
+    }
+    let evaluation = Evaluation {
+        workshop: &workshop,
+        piece: &piece,
+        transducer: transducer.as_ref(),
+        examples: &examples,
+        count: args.limit,
+        stop: &stop,
+    };
+    let bar = bar(examples.len().min(args.limit) as u64, "{wide_bar} {pos} of {len} answers, {eta} left")?;
+    let predictions = evaluation.predict(&mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    if let Some(path) = &args.out {
+        let mut out = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        for prediction in &predictions {
+            writeln!(out, "{}", serde_json::to_string(prediction)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The bundle's folder: the one that is named, or the one of that name among the adapters.
+fn bundle(args: &Args) -> Result<PathBuf> {
+    let named = &args.adapter;
+    let dir = if named.is_dir() { named.clone() } else { args.adapters.join(named) };
+    let dir: &Path = &dir;
+    dir.canonicalize().with_context(|| format!("no bundle at {}", dir.display()))
+}

@@ -1,0 +1,183 @@
+//! The stages of a request one by one, for those who make weights and judge them.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use transducer_backbone::Backbone;
+use transducer_bundle::{Bundle, Generation, ValidatedManifest};
+use transducer_core::{Transducer, TransducerConfig};
+use transducer_engine::Decoding;
+use transducer_frontends::FrontEnds;
+use transducer_tasks::{Blame, Task, TaskEngine, TaskError, TaskLimits};
+
+use crate::adapter;
+use crate::generate::engine_decoding;
+use crate::host::{load_model, model_info};
+use crate::parser::Parser;
+use crate::prompt::{self, Prompt};
+use crate::{AdapterError, LoadError, ModelInfo, Precision, RequestError};
+
+/// What a workshop is made of.
+#[derive(Clone, Debug)]
+pub struct WorkshopOptions {
+    /// The frozen LLM: a GGUF file or a Hugging Face folder.
+    pub model: PathBuf,
+    /// Directory of CPG front ends.
+    pub front_ends: PathBuf,
+    /// Number format of the LLM's weights.
+    pub precision: Precision,
+    /// Threads of the LLM; by default as many as there are cores.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// The frozen LLM, the front ends and the sandbox, without an engine and without an adapters directory.
+pub struct Workshop {
+    backbone: Backbone,
+    front_ends: Arc<FrontEnds>,
+    tasks: TaskEngine,
+    model: ModelInfo,
+}
+
+/// A bundle being worked on: its task is loaded, its weights are what is made.
+pub struct Workpiece {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Its manifest.
+    pub manifest: ValidatedManifest,
+    /// SHA-256 of its component.
+    pub component_sha256: String,
+    /// The shape that the manifest asks for.
+    pub config: TransducerConfig,
+    generation: Generation,
+    task: Task,
+    weights: Option<Vec<u8>>,
+}
+
+/// What a task made of a request.
+#[derive(Debug)]
+pub struct PreparedPrompt {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// How the answer is decoded.
+    pub decoding: Decoding,
+    /// For [`Workpiece::finish`].
+    pub state: Vec<u8>,
+}
+
+/// What a task made of a generated text.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The answer as a person reads it.
+    pub text: String,
+    /// The codes of its diagnostics.
+    pub diagnostics: Vec<String>,
+}
+
+impl Workshop {
+    /// Loads everything. `stage` is told what is being loaded.
+    ///
+    /// # Errors
+    /// [`LoadError`] for the model, the front ends or the sandbox.
+    pub fn load(options: &WorkshopOptions, stage: &dyn Fn(&str)) -> Result<Self, LoadError> {
+        stage("CPG front ends");
+        let front_ends = Arc::new(FrontEnds::load_dir(&options.front_ends)?);
+        let backbone = load_model(&options.model, options.precision, options.threads, stage)?;
+        let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;
+        let model = model_info(&options.model, &backbone);
+        Ok(Self {
+            backbone,
+            front_ends,
+            tasks,
+            model,
+        })
+    }
+
+    /// The frozen LLM.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    /// What is known of it.
+    pub fn model(&self) -> &ModelInfo {
+        &self.model
+    }
+
+    /// The CPG front ends.
+    pub fn front_ends(&self) -> &FrontEnds {
+        &self.front_ends
+    }
+
+    /// Opens a bundle and checks it against this host, as a host that serves it would.
+    ///
+    /// # Errors
+    /// [`AdapterError`].
+    pub fn open(&self, dir: &Path) -> Result<Workpiece, AdapterError> {
+        let bundle = Bundle::open(dir)?;
+        adapter::check(&bundle.manifest, &self.backbone, &self.front_ends)?;
+        let task = adapter::compile(&bundle.manifest, &bundle.component, &self.tasks)?;
+        Ok(Workpiece {
+            dir: dir.to_owned(),
+            config: adapter::transducer_config(&bundle.manifest.transducer, &self.backbone)?,
+            component_sha256: hex::encode(Sha256::digest(&bundle.component)),
+            manifest: bundle.manifest,
+            generation: bundle.generation,
+            task,
+            weights: bundle.weights,
+        })
+    }
+
+    /// The weights that a bundle has; `None` if it brings none.
+    ///
+    /// # Errors
+    /// [`AdapterError`] when they do not fit the manifest or this host.
+    pub fn transducer(&self, piece: &Workpiece) -> Result<Option<Transducer>, AdapterError> {
+        let weights = piece.weights.as_deref();
+        weights
+            .map(|weights| adapter::transducer(&piece.manifest.transducer, Some(weights), &self.backbone))
+            .transpose()
+    }
+
+    /// A request's prompt: the task's `prepare`, the front ends, and the tokenizer.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub fn prepare(&self, piece: &Workpiece, request: &str) -> Result<PreparedPrompt, RequestError> {
+        let parser = Arc::new(Parser::new(self.front_ends.clone()));
+        let prepared = piece
+            .task
+            .prepare(request, parser)
+            .map_err(|error| piece.blame(error))?;
+        Ok(PreparedPrompt {
+            prompt: prompt::assemble(&self.backbone, &prepared)?,
+            decoding: engine_decoding(&prepared.decoding)?,
+            state: prepared.state,
+        })
+    }
+}
+
+impl Workpiece {
+    /// The answer that the task makes of a generated text.
+    ///
+    /// # Errors
+    /// [`RequestError::Task`] when the task fails.
+    pub fn finish(&self, state: &[u8], generated: &str) -> Result<Finished, RequestError> {
+        let answer = self.task.finish(state, generated).map_err(|error| self.blame(error))?;
+        Ok(Finished {
+            text: answer.text,
+            diagnostics: answer.diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect(),
+        })
+    }
+
+    fn blame(&self, error: TaskError) -> RequestError {
+        match error.blame() {
+            Blame::Request => RequestError::Rejected(error.to_string()),
+            _ => RequestError::Task {
+                adapter: self.manifest.name.to_string(),
+                generation: self.generation,
+                source: error,
+            },
+        }
+    }
+}

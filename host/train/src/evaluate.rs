@@ -1,0 +1,150 @@
+//! Free generation over a test file: no token of a reference is ever in reach of the decoder.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use transducer_core::Transducer;
+use transducer_engine::{EngineError, OfflineRequest, PromptEmbeddings, generate_together};
+use transducer_pipeline::{Workpiece, Workshop};
+
+use crate::TrainError;
+use crate::example::Example;
+use crate::order::by_length;
+use crate::store::Examples;
+use crate::trainer::example;
+
+/// Examples whose answers are generated side by side at most: beyond some thirty rows a step of a small model takes longer
+/// in proportion.
+const MOST_ROWS: usize = 32;
+
+/// Prompt tokens, padding included, of a batch: bounds the memory of its prefill.
+const MOST_TOKENS: usize = 8_192;
+
+/// Examples that are in memory at once: sorted by length, so that batches have little padding.
+const WINDOW: usize = 512;
+
+/// What was generated for one example.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// The row's.
+    pub id: String,
+    /// The row's.
+    pub source: String,
+    /// The row's target.
+    pub reference: String,
+    /// What the LLM wrote.
+    pub generated: String,
+    /// What the task made of it.
+    pub answer: String,
+    /// The codes of the task's diagnostics.
+    pub diagnostics: Vec<String>,
+    /// Tokens generated.
+    pub tokens: usize,
+}
+
+/// What judges a bundle.
+pub struct Evaluation<'a> {
+    /// The frozen LLM and the rooms around it.
+    pub workshop: &'a Workshop,
+    /// The bundle.
+    pub piece: &'a Workpiece,
+    /// Its weights; `None` asks the frozen LLM as it is.
+    pub transducer: Option<&'a Transducer>,
+    /// What to ask.
+    pub examples: &'a Examples,
+    /// How many of them, from the first on.
+    pub count: usize,
+    /// Raised to stop.
+    pub stop: &'a AtomicBool,
+}
+
+impl Evaluation<'_> {
+    /// Generates every answer, and tells `done` how many there are. In the order of the examples; where it was asked to stop,
+    /// of those that were done.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub fn predict(&self, done: &mut dyn FnMut(usize)) -> Result<Vec<Prediction>, TrainError> {
+        let count = self.count.min(self.examples.len());
+        let mut predictions: Vec<Option<Prediction>> = (0..count).map(|_| None).collect();
+        let mut ready = 0;
+        'windows: for start in (0..count).step_by(WINDOW) {
+            let edges = self.piece.manifest.train.edges;
+            let window: Vec<Example> = (start..count.min(start + WINDOW))
+                .map(|index| example(self.examples, index, edges))
+                .collect::<Result<_, _>>()?;
+            let lengths: Vec<usize> = window.iter().map(|example| example.prompt.len()).collect();
+            for batch in by_length(&lengths, MOST_TOKENS).iter().flat_map(|run| run.chunks(MOST_ROWS)) {
+                let some: Vec<&Example> = batch.iter().map(|&place| &window[place]).collect();
+                let Some(made) = self.batch(&some)? else { break 'windows };
+                ready += made.len();
+                for (&place, prediction) in batch.iter().zip(made) {
+                    predictions[start + place] = Some(prediction);
+                }
+                done(ready);
+            }
+        }
+        Ok(predictions.into_iter().flatten().collect())
+    }
+
+    /// The predictions of one batch; `None` if it was asked to stop.
+    fn batch(&self, examples: &[&Example]) -> Result<Option<Vec<Prediction>>, TrainError> {
+        let name = self.piece.manifest.name.as_str();
+        let requests: Vec<OfflineRequest> = examples
+            .iter()
+            .map(|example| {
+                Ok(OfflineRequest {
+                    prompt: self.embeddings(example)?,
+                    decoding: example.decoding(name)?,
+                })
+            })
+            .collect::<Result<_, TrainError>>()?;
+        let completions = match generate_together(self.workshop.backbone(), &requests, self.stop) {
+            Err(EngineError::Cancelled) if self.stop.load(Ordering::Relaxed) => return Ok(None),
+            other => other?,
+        };
+        let finish = |(example, completion): (&&Example, transducer_engine::Completion)| {
+            let (id, reference) = (example.id.clone(), example.reference.clone());
+            self.prediction(&example.state, id, example.source.clone(), reference, completion.text)
+                .map(|prediction| Prediction {
+                    tokens: completion.usage.completion_tokens,
+                    ..prediction
+                })
+        };
+        examples.iter().zip(completions).map(finish).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// What the task makes of a generated text.
+    fn prediction(
+        &self,
+        state: &[u8],
+        id: String,
+        source: String,
+        reference: String,
+        generated: String,
+    ) -> Result<Prediction, TrainError> {
+        let finished = self.piece.finish(state, &generated)?;
+        Ok(Prediction {
+            id,
+            source,
+            reference,
+            generated,
+            answer: finished.text,
+            diagnostics: finished.diagnostics,
+            tokens: 0,
+        })
+    }
+
+    /// The prompt's embeddings as a host would make them.
+    fn embeddings(&self, example: &Example) -> Result<PromptEmbeddings, TrainError> {
+        tch::no_grad(|| {
+            let backbone = self.workshop.backbone();
+            let mut embeddings = backbone.embed(&example.prompt)?;
+            if let Some(transducer) = self.transducer {
+                let batch = transducer.batch(&[example.input(0)], example.prompt.len())?;
+                embeddings = transducer.forward(&batch, &embeddings)?;
+            }
+            Ok(PromptEmbeddings::new(&embeddings, backbone)?)
+        })
+    }
+}

@@ -1,0 +1,416 @@
+//! The training loop.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use serde::Serialize;
+use transducer_bundle::{Edges, Schedule, Train};
+use transducer_core::Transducer;
+use transducer_pipeline::{Workpiece, Workshop};
+
+use crate::adamw::{self, Slot};
+use crate::checkpoint::{self, State};
+use crate::edges::with_edges;
+use crate::example::Example;
+use crate::loss::loss;
+use crate::order::{Order, by_length};
+use crate::store::Examples;
+use crate::{TrainError, curve};
+
+/// Where a run keeps what it makes, inside the bundle's folder. Hidden: no part of the bundle.
+pub const RUN_FOLDER: &str = ".train";
+/// The run's log: a JSON object a line.
+pub const LOG_FILE: &str = "log.jsonl";
+/// The run's last checkpoint.
+pub const CHECKPOINT_FILE: &str = "last.checkpoint";
+/// The weights with the lowest validation loss.
+pub const BEST_FILE: &str = "best.safetensors";
+/// The curve of the loss.
+pub const CURVE_FILE: &str = "curve.svg";
+
+/// Seconds between two checkpoints: what a power failure may cost.
+const SAVE_EVERY: f64 = 60.0;
+
+/// What happens in a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run begins, or goes on.
+    Started {
+        /// Steps done before.
+        step: u32,
+        /// Steps in all.
+        steps: u32,
+        /// Examples to train on.
+        examples: usize,
+        /// Trainable parameters.
+        parameters: usize,
+    },
+    /// A step is done.
+    Step {
+        /// Its number, from 1.
+        step: u32,
+        /// Mean negative log-likelihood of an answer token.
+        loss: f64,
+        /// The learning rate.
+        rate: f64,
+        /// Norm of the gradient before it was clipped.
+        gradient: f64,
+        /// Tokens of prompts and answers, without padding.
+        tokens: usize,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// The validation loss was computed.
+    Validated {
+        /// After this step.
+        step: u32,
+        /// Mean negative log-likelihood of an answer token.
+        loss: f64,
+        /// Whether it is the lowest so far.
+        best: bool,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// The run is over, or was stopped and can go on.
+    Ended {
+        /// Steps done.
+        step: u32,
+        /// Why.
+        reason: End,
+        /// Seconds of training in all, earlier parts of the run included.
+        seconds: f64,
+        /// Most memory that the process had, in MiB.
+        peak_mib: u64,
+    },
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// All steps are done.
+    Finished,
+    /// The validation loss did not get better any more.
+    NoProgress,
+    /// It was asked to stop, and can go on.
+    Stopped,
+}
+
+/// What a run works with.
+pub struct Run<'a> {
+    /// The frozen LLM and the rooms around it.
+    pub workshop: &'a Workshop,
+    /// The bundle whose weights are made; its manifest has the settings.
+    pub piece: &'a Workpiece,
+    /// What to train on.
+    pub examples: &'a Examples,
+    /// What to validate on.
+    pub validation: Option<&'a Examples>,
+    /// SHA-256 of the training data, for the checkpoint.
+    pub data_sha256: String,
+    /// Raised to stop.
+    pub stop: &'a AtomicBool,
+}
+
+impl Run<'_> {
+    /// Trains, or goes on where a checkpoint of the same settings stands. The best weights (the last ones without
+    /// validation) are in the run's folder afterwards, and returned.
+    ///
+    /// # Errors
+    /// [`TrainError`]. What was done until the last checkpoint is kept.
+    pub fn train(&self, watch: &mut dyn FnMut(&Event)) -> Result<(Transducer, End), TrainError> {
+        let train = &self.piece.manifest.train;
+        let folder = self.piece.dir.join(RUN_FOLDER);
+        std::fs::create_dir_all(&folder).map_err(TrainError::file(&folder))?;
+        let backbone = self.workshop.backbone();
+        let transducer = Transducer::new(self.piece.config.clone(), backbone.device(), train.seed)?;
+        transducer.set_trainable(true);
+        let mut slots: Vec<Slot> = transducer
+            .parameters()
+            .map(|(name, parameter)| {
+                let rate = if name == "task.vectors" { train.task_rate } else { 1.0 };
+                Slot::new(name, parameter, rate)
+            })
+            .collect();
+        let steps = train.examples.div_ceil(train.batch);
+        let mut state = State {
+            step: 0,
+            best: None,
+            since_best: 0,
+            seconds: 0.0,
+            settings: self.settings(),
+        };
+        let last = folder.join(CHECKPOINT_FILE);
+        if last.exists() {
+            let found = checkpoint::load(&last, &mut slots)?;
+            if found.settings != state.settings {
+                return Err(TrainError::OtherRun {
+                    difference: difference(&found.settings, &state.settings),
+                    path: last,
+                });
+            }
+            state = found;
+        }
+        let mut log = Log::open(&folder.join(LOG_FILE), state.step)?;
+        let mut tell = |event: &Event| -> Result<(), TrainError> {
+            log.write(event)?;
+            watch(event);
+            Ok(())
+        };
+        tell(&Event::Started {
+            step: state.step,
+            steps,
+            examples: self.examples.len(),
+            parameters: transducer.parameter_count(),
+        })?;
+        let before = state.seconds;
+        let begun = Instant::now();
+        let mut order = Order::new(train.seed, self.examples.len());
+        let mut saved = (state.step, 0.0);
+        let end = loop {
+            if state.step == steps {
+                break End::Finished;
+            }
+            if train.patience > 0 && state.since_best >= train.patience {
+                break End::NoProgress;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                break End::Stopped;
+            }
+            let event = self.step(&transducer, &mut slots, &mut order, (state.step + 1, steps), saved.0)?;
+            state.step += 1;
+            tell(&event)?;
+            let due = state.step == steps || (train.validate_every > 0 && state.step.is_multiple_of(train.validate_every));
+            if due && let Some(validation) = self.validation {
+                let timer = Instant::now();
+                let loss = self.validate(&transducer, validation)?;
+                let best = state.best.is_none_or(|(lowest, _)| loss < lowest);
+                if best {
+                    state.best = Some((loss, state.step));
+                    state.since_best = 0;
+                    transducer.save(&folder.join(BEST_FILE))?;
+                } else {
+                    state.since_best += 1;
+                }
+                tell(&Event::Validated {
+                    step: state.step,
+                    loss,
+                    best,
+                    seconds: timer.elapsed().as_secs_f64(),
+                })?;
+            }
+            let elapsed = begun.elapsed().as_secs_f64();
+            state.seconds = before + elapsed;
+            if due || elapsed - saved.1 > SAVE_EVERY {
+                checkpoint::save(&last, &state, &slots)?;
+                saved = (state.step, elapsed);
+            }
+        };
+        state.seconds = before + begun.elapsed().as_secs_f64();
+        checkpoint::save(&last, &state, &slots)?;
+        tell(&Event::Ended {
+            step: state.step,
+            reason: end,
+            seconds: state.seconds,
+            peak_mib: peak_mib(),
+        })?;
+        curve::draw(&folder.join(LOG_FILE), &folder.join(CURVE_FILE))?;
+        transducer.set_trainable(false);
+        let best = folder.join(BEST_FILE);
+        if self.validation.is_some() && best.exists() {
+            return Ok((Transducer::load(&best, backbone.device())?, end));
+        }
+        Ok((transducer, end))
+    }
+
+    /// One step of the optimizer.
+    fn step(
+        &self,
+        transducer: &Transducer,
+        slots: &mut [Slot],
+        order: &mut Order,
+        (step, steps): (u32, u32),
+        saved: u32,
+    ) -> Result<Event, TrainError> {
+        let train = &self.piece.manifest.train;
+        let begun = Instant::now();
+        let from = u64::from(step - 1) * u64::from(train.batch);
+        let to = (from + u64::from(train.batch)).min(u64::from(train.examples));
+        let examples: Vec<Example> = order
+            .examples(from, to)
+            .into_iter()
+            .map(|index| example(self.examples, index, train.edges))
+            .collect::<Result<_, _>>()?;
+        let lengths: Vec<usize> = examples.iter().map(Example::tokens).collect();
+        let answers: usize = examples.iter().map(|example| example.answer.len()).sum();
+        let mut sum = 0.0;
+        for run in by_length(&lengths, train.batch_tokens as usize) {
+            let some: Vec<&Example> = run.iter().map(|&place| &examples[place]).collect();
+            let part = loss(self.workshop.backbone(), Some(transducer), &some, Some(1.0 / answers as f64))?;
+            sum += part.sum();
+            if !part.sum().is_finite() {
+                let ids = some.iter().zip(&part.sums).filter(|(_, sum)| !sum.is_finite());
+                return Err(TrainError::NotFinite {
+                    loss: part.sum(),
+                    step,
+                    ids: ids.map(|(example, _)| example.id.clone()).collect(),
+                    saved,
+                });
+            }
+        }
+        let gradient = adamw::clip(slots, train.clip);
+        let rate = rate(train, step, steps);
+        adamw::step(slots, step, rate, train.weight_decay);
+        Ok(Event::Step {
+            step,
+            loss: sum / answers as f64,
+            rate,
+            gradient,
+            tokens: lengths.iter().sum(),
+            seconds: begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Mean negative log-likelihood of an answer token over the validation examples.
+    fn validate(&self, transducer: &Transducer, validation: &Examples) -> Result<f64, TrainError> {
+        let train = &self.piece.manifest.train;
+        let count = validation.len().min(train.validate_examples as usize);
+        let (mut sum, mut tokens) = (0.0, 0);
+        // As many at a time as a step has, so that memory stays what it is.
+        for start in (0..count).step_by(train.batch as usize) {
+            let end = count.min(start + train.batch as usize);
+            let examples: Vec<Example> = (start..end)
+                .map(|index| example(validation, index, train.edges))
+                .collect::<Result<_, _>>()?;
+            let lengths: Vec<usize> = examples.iter().map(Example::tokens).collect();
+            for run in by_length(&lengths, train.batch_tokens as usize) {
+                let some: Vec<&Example> = run.iter().map(|&place| &examples[place]).collect();
+                let part = tch::no_grad(|| loss(self.workshop.backbone(), Some(transducer), &some, None))?;
+                sum += part.sum();
+                tokens += part.tokens;
+            }
+        }
+        Ok(sum / tokens.max(1) as f64)
+    }
+
+    /// What a checkpoint has to agree on.
+    fn settings(&self) -> Vec<(String, String)> {
+        let train = &self.piece.manifest.train;
+        let mut settings = vec![
+            ("data".to_owned(), self.data_sha256.clone()),
+            ("component".to_owned(), self.piece.component_sha256.clone()),
+            ("model".to_owned(), self.workshop.model().embedding_sha256.clone()),
+            ("precision".to_owned(), self.workshop.model().precision.clone()),
+            ("transducer".to_owned(), format!("{:?}", self.piece.config)),
+        ];
+        if let Ok(serde_json::Value::Object(values)) = serde_json::to_value(train) {
+            settings.extend(values.into_iter().map(|(key, value)| (key, value.to_string())));
+        }
+        settings
+    }
+}
+
+/// An example, with the edges that the settings ask for.
+pub(crate) fn example(examples: &Examples, index: usize, edges: Edges) -> Result<Example, TrainError> {
+    let mut example = examples.get(index)?;
+    if edges != Edges::Real {
+        for (_, graph) in &mut example.codes {
+            *graph = with_edges(edges, &example.id, graph);
+        }
+    }
+    Ok(example)
+}
+
+/// The learning rate of a step, from 1 to `steps`.
+fn rate(train: &Train, step: u32, steps: u32) -> f64 {
+    let warmup = (train.warmup * f64::from(steps)).ceil().max(1.0);
+    let step = f64::from(step);
+    if step <= warmup {
+        return train.learning_rate * step / warmup;
+    }
+    // The last step still moves: the fall ends one step after it.
+    let left = (f64::from(steps) + 1.0 - step) / (f64::from(steps) + 1.0 - warmup);
+    train.learning_rate
+        * match train.schedule {
+            Schedule::Linear => left,
+            Schedule::Cosine => 0.5 * (1.0 - (std::f64::consts::PI * left).cos()),
+        }
+}
+
+/// The first setting that differs.
+fn difference(found: &[(String, String)], asked: &[(String, String)]) -> String {
+    let other = asked.iter().find_map(|(key, value)| {
+        let was = found.iter().find(|(known, _)| known == key).map(|(_, was)| was.as_str());
+        (was != Some(value)).then(|| format!("{key}: it has {}, now {value}", was.unwrap_or("none")))
+    });
+    other.unwrap_or_else(|| "a setting that is not there any more".to_owned())
+}
+
+/// The log of a run that may have gone further than its last checkpoint.
+struct Log {
+    file: File,
+    path: PathBuf,
+}
+
+impl Log {
+    /// Opens the log; lines of steps after `step`, which are about to be done again, are taken off.
+    fn open(path: &Path, step: u32) -> Result<Self, TrainError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(TrainError::file(path)(error)),
+        };
+        let done = |line: &&str| {
+            let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
+            value.is_some_and(|value| value["step"].as_u64().is_some_and(|number| number <= u64::from(step)))
+        };
+        let kept: String = text.lines().filter(|_| step > 0).filter(done).map(|line| format!("{line}\n")).collect();
+        checkpoint::replace(path, kept.as_bytes())?;
+        let file = OpenOptions::new().append(true).open(path).map_err(TrainError::file(path))?;
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+        })
+    }
+
+    fn write(&mut self, event: &Event) -> Result<(), TrainError> {
+        let line = serde_json::to_string(event).map_err(std::io::Error::other);
+        line.and_then(|line| writeln!(self.file, "{line}"))
+            .map_err(TrainError::file(&self.path))
+    }
+}
+
+/// Most memory that this process had, in MiB; 0 where the system does not tell.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) >> 10
+}
+
+#[cfg(test)]
+mod tests {
+    use transducer_bundle::{Schedule, Train};
+
+    use super::rate;
+
+    #[test]
+    fn the_rate_rises_then_falls_to_almost_nothing() {
+        for schedule in [Schedule::Linear, Schedule::Cosine] {
+            let train = Train {
+                learning_rate: 1.0,
+                warmup: 0.1,
+                schedule,
+                ..Train::default()
+            };
+            let rates: Vec<f64> = (1..=100).map(|step| rate(&train, step, 100)).collect();
+            assert!((rates[0] - 0.1).abs() < 1e-12 && (rates[9] - 1.0).abs() < 1e-12);
+            assert!(rates[..10].is_sorted() && rates[9..].iter().rev().is_sorted());
+            assert!(rates[99] > 0.0 && rates[99] < 0.02, "{}", rates[99]);
+        }
+    }
+}
