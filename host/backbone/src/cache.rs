@@ -161,7 +161,9 @@ impl KvCache {
         let keys = Tensor::f_arange(len + tokens, (Kind::Int64, device))?;
         let real = keys.f_ge_tensor(&padding.f_view([-1, 1, 1, 1])?)?;
         // What is padding sees itself, so that no softmax is over nothing.
-        let itself = Tensor::f_ones([tokens, len + tokens], (Kind::Bool, device))?.f_tril(len)?.f_triu(len)?;
+        let itself = Tensor::f_ones([tokens, len + tokens], (Kind::Bool, device))?
+            .f_tril(len)?
+            .f_triu(len)?;
         Ok(Some(real.f_logical_and(&causal()?)?.f_logical_or(&itself)?))
     }
 

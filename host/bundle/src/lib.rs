@@ -12,7 +12,9 @@ mod generation;
 mod manifest;
 mod validated;
 
-pub use bundle::{Bundle, Found, MANIFEST_FILE, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES, check_manifest};
+pub use bundle::{
+    Bundle, Found, MANIFEST_FILE, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES, check_manifest,
+};
 pub use error::{BundleError, Invalid};
 pub use generation::Generation;
 pub use manifest::{

@@ -47,7 +47,10 @@ pub fn generate_together(
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    if requests.iter().any(|request| request.decoding.strategy() != Strategy::Greedy) {
+    if requests
+        .iter()
+        .any(|request| request.decoding.strategy() != Strategy::Greedy)
+    {
         return Err(EngineError::NotGreedy);
     }
     let begun = Instant::now();
@@ -75,7 +78,9 @@ pub fn generate_together(
         }
         let finished = running.iter().filter(|sequence| sequence.finished.is_some()).count();
         if finished == running.len() || finished * FINISHED_PART >= running.len() {
-            let rows: Vec<usize> = (0..running.len()).filter(|&row| running[row].finished.is_none()).collect();
+            let rows: Vec<usize> = (0..running.len())
+                .filter(|&row| running[row].finished.is_none())
+                .collect();
             let is_done = |sequence: &mut Sequence<'_>| sequence.finished.is_some();
             for sequence in running.extract_if(.., is_done).collect::<Vec<_>>() {
                 let (place, prompt) = (sequence.place, requests[sequence.place].prompt.tokens());
@@ -89,7 +94,10 @@ pub fn generate_together(
         if stop.load(Ordering::Relaxed) {
             return Err(EngineError::Cancelled);
         }
-        let last: Vec<u32> = running.iter().map(|sequence| sequence.ids.last().copied().unwrap_or(0)).collect();
+        let last: Vec<u32> = running
+            .iter()
+            .map(|sequence| sequence.ids.last().copied().unwrap_or(0))
+            .collect();
         let embeddings = backbone.embed(&last)?.f_unsqueeze(1)?;
         logits = backbone.forward(&embeddings, Some(&mut cache), Positions::Last)?;
     }
@@ -100,7 +108,11 @@ fn pad(backbone: &Backbone, requests: &[OfflineRequest]) -> Result<(KvCache, Ten
     let lengths = requests.iter().map(|request| request.prompt.tokens());
     let length = lengths.clone().max().unwrap_or(0);
     let padding: Vec<usize> = lengths.map(|tokens| length - tokens).collect();
-    let longest = requests.iter().map(|request| request.decoding.max_new_tokens()).max().unwrap_or(0);
+    let longest = requests
+        .iter()
+        .map(|request| request.decoding.max_new_tokens())
+        .max()
+        .unwrap_or(0);
     let room = longest.min(backbone.config().max_context - length);
     let padded = requests.iter().zip(&padding).map(|(request, &padding)| {
         // Zeros: no attention sees them.

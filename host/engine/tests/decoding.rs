@@ -3,13 +3,14 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
 
 use serde::Deserialize;
 use transducer_backbone::{Backbone, DeviceChoice, DtypeChoice, LoadOptions};
 use transducer_engine::{
-    Completion, Decoding, DecodingOptions, Engine, EngineOptions, Event, FinishReason, LocalEngine, PromptEmbeddings,
-    Request,
+    Completion, Decoding, DecodingOptions, Engine, EngineError, EngineOptions, Event, FinishReason, LocalEngine,
+    OfflineRequest, PromptEmbeddings, Request, generate_together,
 };
 
 #[derive(Deserialize)]
@@ -149,6 +150,52 @@ fn the_default_model_answers_as_in_transformers() {
         );
     }
     check(&default_model(), &cases);
+}
+
+/// Prompts of different lengths side by side: each answer is that of the prompt alone, whatever its neighbours.
+fn check_together(backbone: &Backbone, cases: &[Case]) {
+    let greedy: Vec<&Case> = cases.iter().filter(|case| case.beams == 1).collect();
+    assert!(greedy.len() >= 4);
+    let requests: Vec<OfflineRequest> = greedy
+        .iter()
+        .map(|case| OfflineRequest {
+            prompt: prompt(backbone, &case.ids),
+            decoding: decoding(|options| {
+                options.max_new_tokens = case.max_new_tokens;
+                options.stop.clone_from(&case.stop);
+            }),
+        })
+        .collect();
+    let completions = generate_together(backbone, &requests, &AtomicBool::new(false)).expect("answers");
+    assert_eq!(completions.len(), greedy.len());
+    for (case, completion) in greedy.iter().zip(completions) {
+        assert_eq!(completion.text, case.text);
+        assert_eq!(completion.ids, case.new_ids);
+        assert_eq!(completion.usage.prompt_tokens, case.ids.len());
+    }
+}
+
+#[test]
+fn answers_made_together_are_those_made_alone() {
+    check_together(&tiny(), &cases("tiny"));
+    check_together(&default_model(), &cases("default"));
+}
+
+#[test]
+fn what_is_not_greedy_is_not_made_together_and_a_stop_is_heard() {
+    let backbone = tiny();
+    let request = |beams| OfflineRequest {
+        prompt: prompt(&backbone, &[1, 2, 3]),
+        decoding: decoding(|options| options.beams = beams),
+    };
+    let together = |beams, stop| generate_together(&backbone, &[request(1), request(beams)], &AtomicBool::new(stop));
+    assert!(matches!(together(2, false), Err(EngineError::NotGreedy)));
+    assert!(matches!(together(1, true), Err(EngineError::Cancelled)));
+    assert!(
+        generate_together(&backbone, &[], &AtomicBool::new(false))
+            .expect("nothing")
+            .is_empty()
+    );
 }
 
 #[derive(Deserialize)]

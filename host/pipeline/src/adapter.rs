@@ -117,7 +117,11 @@ pub(crate) fn check(
 }
 
 /// A bundle's task in the sandbox.
-pub(crate) fn compile(manifest: &ValidatedManifest, component: &[u8], tasks: &TaskEngine) -> Result<Task, AdapterError> {
+pub(crate) fn compile(
+    manifest: &ValidatedManifest,
+    component: &[u8],
+    tasks: &TaskEngine,
+) -> Result<Task, AdapterError> {
     let limits = limits(manifest.memory, manifest.deadline, tasks.limits())?;
     Ok(tasks.compile_with(component, limits)?)
 }

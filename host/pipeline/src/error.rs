@@ -93,7 +93,9 @@ pub enum AdapterError {
         weights: String,
     },
     /// It was trained with edges that are not those of the code.
-    #[error("`train.edges`: its weights are those of an experiment with other edges than the code has; train it with `real` ones")]
+    #[error(
+        "`train.edges`: its weights are those of an experiment with other edges than the code has; train it with `real` ones"
+    )]
     Experiment,
     /// It asks for more than a task may have.
     #[error("`{key}` asks for {asked}, this host gives at most {most}")]

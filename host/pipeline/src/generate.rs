@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tch::Tensor;
 use transducer_backbone::Backbone;
 use transducer_engine::{
-    Completion, Decoding, DecodingError, DecodingOptions, Engine, EngineError, EngineOptions, Event as EngineEvent, LocalEngine,
-    PromptEmbeddings, Request, Sink, SubmitError,
+    Completion, Decoding, DecodingError, DecodingOptions, Engine, EngineError, EngineOptions, Event as EngineEvent,
+    LocalEngine, PromptEmbeddings, Request, Sink, SubmitError,
 };
 
 use crate::{Cancel, Event, Events, RequestError};

@@ -131,9 +131,7 @@ impl Host {
                     graph: &code.parsed.cpg,
                 })
                 .collect();
-            let enriched = adapter
-                .transducer
-                .enrich(&embeddings, &segments, &prompt.text)?;
+            let enriched = adapter.transducer.enrich(&embeddings, &segments, &prompt.text)?;
             timings.transducer_ms = ms(begun.elapsed());
             Ok(enriched)
         })

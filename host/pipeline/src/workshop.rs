@@ -166,7 +166,11 @@ impl Workpiece {
         let answer = self.task.finish(state, generated).map_err(|error| self.blame(error))?;
         Ok(Finished {
             text: answer.text,
-            diagnostics: answer.diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect(),
+            diagnostics: answer
+                .diagnostics
+                .into_iter()
+                .map(|diagnostic| diagnostic.code)
+                .collect(),
         })
     }
 

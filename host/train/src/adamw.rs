@@ -37,10 +37,13 @@ impl Slot {
 
 /// The norm of all gradients together; those longer than `clip` are shortened to it (0: never).
 pub(crate) fn clip(slots: &[Slot], clip: f64) -> f64 {
-    let squares = slots.iter().filter_map(|slot| defined(&slot.parameter)).map(|gradient| {
-        let norm = gradient.norm().double_value(&[]);
-        norm * norm
-    });
+    let squares = slots
+        .iter()
+        .filter_map(|slot| defined(&slot.parameter))
+        .map(|gradient| {
+            let norm = gradient.norm().double_value(&[]);
+            norm * norm
+        });
     let norm = squares.sum::<f64>().sqrt();
     if clip > 0.0 && norm > clip {
         for gradient in slots.iter().filter_map(|slot| defined(&slot.parameter)) {
@@ -55,7 +58,9 @@ pub(crate) fn step(slots: &mut [Slot], step: u32, rate: f64, weight_decay: f64) 
     tch::no_grad(|| {
         let correction = |beta: f64| 1.0 - beta.powi(step as i32);
         for slot in slots {
-            let Some(gradient) = defined(&slot.parameter) else { continue };
+            let Some(gradient) = defined(&slot.parameter) else {
+                continue;
+            };
             let rate = rate * slot.rate;
             slot.first = &slot.first * BETA1 + &gradient * (1.0 - BETA1);
             slot.second = &slot.second * BETA2 + gradient.square() * (1.0 - BETA2);
@@ -99,7 +104,12 @@ mod tests {
                 value[place] -= 0.05 * (m / (v.sqrt() + 1e-8) + 0.01 * value[place]);
             }
             let found = Vec::<f64>::try_from(parameter.detach()).expect("two numbers");
-            assert!(found.iter().zip(value).all(|(found, value)| (found - value).abs() < 1e-12));
+            assert!(
+                found
+                    .iter()
+                    .zip(value)
+                    .all(|(found, value)| (found - value).abs() < 1e-12)
+            );
         }
     }
 

@@ -38,8 +38,18 @@ pub(crate) fn save(path: &Path, state: &State, slots: &[Slot]) -> Result<(), Tra
     };
     let mut tensors = Vec::new();
     for slot in slots {
-        for (part, tensor) in [("value", &slot.parameter), ("first", &slot.first), ("second", &slot.second)] {
-            let values = Vec::<f32>::try_from(tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).flatten(0, -1))?;
+        for (part, tensor) in [
+            ("value", &slot.parameter),
+            ("first", &slot.first),
+            ("second", &slot.second),
+        ] {
+            let values = Vec::<f32>::try_from(
+                tensor
+                    .detach()
+                    .to_device(Device::Cpu)
+                    .to_kind(Kind::Float)
+                    .flatten(0, -1),
+            )?;
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             let shape: Vec<usize> = tensor.size().iter().map(|&size| size as usize).collect();
             tensors.push((format!("{part}.{}", slot.name), shape, bytes));
@@ -47,7 +57,8 @@ pub(crate) fn save(path: &Path, state: &State, slots: &[Slot]) -> Result<(), Tra
     }
     let views = tensors.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        view.map(|view| (name.as_str(), view)).map_err(|error| damaged(error.to_string()))
+        view.map(|view| (name.as_str(), view))
+            .map_err(|error| damaged(error.to_string()))
     });
     let views = views.collect::<Result<Vec<_>, _>>()?;
     let json = serde_json::to_string(state).map_err(|error| damaged(error.to_string()))?;
@@ -71,15 +82,23 @@ pub(crate) fn load(path: &Path, slots: &mut [Slot]) -> Result<State, TrainError>
     for slot in slots {
         let read = |part: &str| {
             let name = format!("{part}.{}", slot.name);
-            let tensor = file.tensor(&name).map_err(|error| damaged(format!("{name}: {error}")))?;
+            let tensor = file
+                .tensor(&name)
+                .map_err(|error| damaged(format!("{name}: {error}")))?;
             let size = slot.parameter.size();
             let fits = tensor.shape().iter().map(|&size| size as i64).eq(size.iter().copied());
             if !fits || tensor.dtype() != Dtype::F32 {
-                return Err(damaged(format!("{name} is {:?} of {:?}", tensor.shape(), tensor.dtype())));
+                return Err(damaged(format!(
+                    "{name} is {:?} of {:?}",
+                    tensor.shape(),
+                    tensor.dtype()
+                )));
             }
             let (words, _) = tensor.data().as_chunks::<4>();
             let values: Vec<f32> = words.iter().map(|&word| f32::from_le_bytes(word)).collect();
-            Ok(Tensor::f_from_slice(&values)?.f_view(&size[..])?.f_to_device(slot.parameter.device())?)
+            Ok(Tensor::f_from_slice(&values)?
+                .f_view(&size[..])?
+                .f_to_device(slot.parameter.device())?)
         };
         let (value, first, second) = (read("value")?, read("first")?, read("second")?);
         tch::no_grad(|| slot.parameter.shallow_clone().f_copy_(&value))?;
@@ -94,6 +113,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(TrainError::file(path))?;
     file.write_all(bytes).map_err(TrainError::file(path))?;
     file.as_file().sync_all().map_err(TrainError::file(path))?;
-    file.persist(path).map_err(|error| TrainError::file(path)(error.error))?;
+    file.persist(path)
+        .map_err(|error| TrainError::file(path)(error.error))?;
     Ok(())
 }

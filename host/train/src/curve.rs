@@ -16,14 +16,20 @@ const POINTS: usize = 200;
 /// Draws the curve of the log at `log` to `picture`.
 pub(crate) fn draw(log: &Path, picture: &Path) -> Result<(), TrainError> {
     let text = std::fs::read_to_string(log).map_err(TrainError::file(log))?;
-    let events: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let events: Vec<Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
     let points = |name: &str| -> Vec<(f64, f64)> {
         let of_kind = events.iter().filter(|event| event["event"] == name);
         of_kind
             .filter_map(|event| Some((event["step"].as_f64()?, event["loss"].as_f64()?)))
             .collect()
     };
-    checkpoint::replace(picture, svg(&averaged(&points("step")), &points("validated")).as_bytes())
+    checkpoint::replace(
+        picture,
+        svg(&averaged(&points("step")), &points("validated")).as_bytes(),
+    )
 }
 
 fn averaged(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
@@ -73,7 +79,10 @@ fn svg(training: &[(f64, f64)], validation: &[(f64, f64)]) -> String {
         if points.is_empty() {
             continue;
         }
-        let places: Vec<String> = points.iter().map(|&(step, loss)| format!("{:.1},{:.1}", x(step), y(loss))).collect();
+        let places: Vec<String> = points
+            .iter()
+            .map(|&(step, loss)| format!("{:.1},{:.1}", x(step), y(loss)))
+            .collect();
         let _ = writeln!(
             out,
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.5\"/>\

@@ -29,7 +29,11 @@ pub(crate) fn with_edges(edges: Edges, id: &str, graph: &GraphInput) -> GraphInp
                 let of_kind = || graph.edges().iter().filter(|edge| edge.0 == kind);
                 let mut targets: Vec<u32> = of_kind().map(|edge| edge.2).collect();
                 targets.shuffle(&mut random);
-                others.extend(of_kind().zip(targets).map(|(&(kind, source, _), target)| (kind, source, target)));
+                others.extend(
+                    of_kind()
+                        .zip(targets)
+                        .map(|(&(kind, source, _), target)| (kind, source, target)),
+                );
             }
             graph.with_edges(others)
         }
@@ -49,12 +53,16 @@ mod tests {
         for node in 1..40 {
             let spec = NodeSpec {
                 kind: NodeKind::Identifier,
-                span: Span { start: node - 1, end: node },
+                span: Span {
+                    start: node - 1,
+                    end: node,
+                },
                 line: 1,
                 order: node,
                 name: NameId::EMPTY,
             };
-            builder.add(node / 3, spec);
+            // Chains of three below the root.
+            builder.add(if node % 3 == 1 { 0 } else { node - 1 }, spec);
         }
         GraphInput::new(&builder.finish().expect("a tree"), &[(0, 1), (1, 2)]).expect("tokens inside")
     }

@@ -74,7 +74,10 @@ impl Evaluation<'_> {
                 .map(|index| example(self.examples, index, edges))
                 .collect::<Result<_, _>>()?;
             let lengths: Vec<usize> = window.iter().map(|example| example.prompt.len()).collect();
-            for batch in by_length(&lengths, MOST_TOKENS).iter().flat_map(|run| run.chunks(MOST_ROWS)) {
+            for batch in by_length(&lengths, MOST_TOKENS)
+                .iter()
+                .flat_map(|run| run.chunks(MOST_ROWS))
+            {
                 let some: Vec<&Example> = batch.iter().map(|&place| &window[place]).collect();
                 let Some(made) = self.batch(&some)? else { break 'windows };
                 ready += made.len();
@@ -111,7 +114,12 @@ impl Evaluation<'_> {
                     ..prediction
                 })
         };
-        examples.iter().zip(completions).map(finish).collect::<Result<_, _>>().map(Some)
+        examples
+            .iter()
+            .zip(completions)
+            .map(finish)
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     /// What the task makes of a generated text.

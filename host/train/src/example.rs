@@ -107,7 +107,11 @@ impl Example {
         });
         Ok(Ok(Self {
             codes: codes.collect::<Result<_, TrainError>>()?,
-            text: prompt.text.iter().map(|run| (run.start as u32, run.end as u32)).collect(),
+            text: prompt
+                .text
+                .iter()
+                .map(|run| (run.start as u32, run.end as u32))
+                .collect(),
             prompt: prompt.ids,
             answer,
             max_new_tokens: decoding.max_new_tokens(),
@@ -133,7 +137,10 @@ impl Example {
                 graph,
             }
         });
-        let text = self.text.iter().map(|&(start, end)| first + start as usize..first + end as usize);
+        let text = self
+            .text
+            .iter()
+            .map(|&(start, end)| first + start as usize..first + end as usize);
         PromptInput {
             codes: codes.collect(),
             text: text.collect(),

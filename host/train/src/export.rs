@@ -7,10 +7,10 @@ use std::path::Path;
 use serde_json::json;
 use transducer_pipeline::Workpiece;
 
+use crate::TrainError;
 use crate::example::Example;
 use crate::order::Order;
 use crate::store::Examples;
-use crate::TrainError;
 
 /// Writes the examples of a run in the order in which it sees them, one JSON object a line: `id`, `prompt` and `answer` as
 /// token ids, `reference`. Returns how many.
@@ -20,9 +20,12 @@ use crate::TrainError;
 pub fn training(piece: &Workpiece, examples: &Examples, path: &Path) -> Result<usize, TrainError> {
     let train = &piece.manifest.train;
     let order = Order::new(train.seed, examples.len()).examples(0, u64::from(train.examples));
-    write(examples, order.into_iter(), path, |example| {
-        json!({"id": example.id, "prompt": example.prompt, "answer": example.answer, "reference": example.reference})
-    })
+    write(
+        examples,
+        order.into_iter(),
+        path,
+        |example| json!({"id": example.id, "prompt": example.prompt, "answer": example.answer, "reference": example.reference}),
+    )
 }
 
 /// Writes the first `count` examples as they are asked, one JSON object a line: `id`, `prompt` as token ids, `source`,

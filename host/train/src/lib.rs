@@ -25,8 +25,8 @@ mod error;
 mod loss;
 mod order;
 
-pub use evaluate::{Evaluation, Prediction};
 pub use error::TrainError;
+pub use evaluate::{Evaluation, Prediction};
 pub use example::{Example, LeftOut};
 pub use rows::{Row, Rows};
 pub use store::Examples;

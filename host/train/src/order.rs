@@ -1,9 +1,9 @@
 //! The order in which examples are seen: a function of the seed and the step alone, so that a run that goes on sees what it
 //! would have seen.
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use rand::SeedableRng;
 
 /// The sequence of examples of a run.
 pub(crate) struct Order {
@@ -66,7 +66,9 @@ mod tests {
     #[test]
     fn every_example_comes_once_an_epoch_in_an_order_of_its_own() {
         let mut order = Order::new(7, 10);
-        let epochs: Vec<_> = (0..3).map(|epoch| order.examples(10 * epoch, 10 * (epoch + 1))).collect();
+        let epochs: Vec<_> = (0..3)
+            .map(|epoch| order.examples(10 * epoch, 10 * (epoch + 1)))
+            .collect();
         for epoch in &epochs {
             let mut sorted = epoch.clone();
             sorted.sort_unstable();

@@ -40,7 +40,11 @@ pub fn ablation(name: &str, edge_kinds: &[String]) -> Result<Vec<Setting>, Strin
         "shuffled-edges" => set(&[("train.edges", "shuffled")]),
         "random-edges" => set(&[("train.edges", "random")]),
         _ => {
-            let gone = name.strip_prefix("no-").unwrap_or(name).to_uppercase().replace('-', "_");
+            let gone = name
+                .strip_prefix("no-")
+                .unwrap_or(name)
+                .to_uppercase()
+                .replace('-', "_");
             if !edge_kinds.contains(&gone) {
                 return Err(format!(
                     "no ablation is named {name:?}; there are no-gve, no-abfl, no-task-tokens, no-edges, shuffled-edges, \
@@ -48,7 +52,11 @@ pub fn ablation(name: &str, edge_kinds: &[String]) -> Result<Vec<Setting>, Strin
                     edge_kinds.join(", ").to_lowercase().replace('_', "-")
                 ));
             }
-            let left: Vec<String> = edge_kinds.iter().filter(|&kind| *kind != gone).map(|kind| format!("{kind:?}")).collect();
+            let left: Vec<String> = edge_kinds
+                .iter()
+                .filter(|&kind| *kind != gone)
+                .map(|kind| format!("{kind:?}"))
+                .collect();
             set(&[("transducer.edge-kinds", &format!("[{}]", left.join(", ")))])
         }
     }
@@ -120,10 +128,11 @@ pub fn put_weights(dir: &Path, transducer: &transducer_core::Transducer) -> Resu
 
 fn read(path: &Path) -> Result<DocumentMut, TrainError> {
     let text = std::fs::read_to_string(path).map_err(TrainError::file(path))?;
-    text.parse().map_err(|error: toml_edit::TomlError| TrainError::Manifest {
-        path: path.to_owned(),
-        message: error.to_string(),
-    })
+    text.parse()
+        .map_err(|error: toml_edit::TomlError| TrainError::Manifest {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })
 }
 
 /// Whether a manifest is one, so that a wrong setting is told before a file has it.

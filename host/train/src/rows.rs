@@ -139,7 +139,10 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(THREE.as_bytes()).expect("in memory");
         let gzipped = gzip.finish().expect("in memory");
-        assert_eq!(read("x.jsonl", THREE.as_bytes()), Ok(vec!["a".into(), "b".into(), "c".into()]));
+        assert_eq!(
+            read("x.jsonl", THREE.as_bytes()),
+            Ok(vec!["a".into(), "b".into(), "c".into()])
+        );
         assert_eq!(read("x.jsonl.gz", &gzipped), read("x.jsonl", THREE.as_bytes()));
         let cut = read("x.jsonl.gz", &gzipped[..gzipped.len() / 2]).expect_err("half a file");
         assert!(cut.contains("x.jsonl.gz"), "{cut}");
@@ -149,7 +152,10 @@ mod tests {
     fn a_wrong_line_is_named() {
         let long = vec![b'x'; MAX_LINE + 2];
         for (bytes, expected) in [
-            (&b"{\"id\":\"a\",\"source\":\"s\",\"target\":\"t\"}\n{\"id\":1}\n"[..], "line 2: invalid type"),
+            (
+                &b"{\"id\":\"a\",\"source\":\"s\",\"target\":\"t\"}\n{\"id\":1}\n"[..],
+                "line 2: invalid type",
+            ),
             (b"{\"id\":\"a\",\"source\":\"s\"}", "line 1: missing field `target`"),
             (b"\xff\n", "line 1: invalid utf-8"),
             (&long, "line 1: longer than"),

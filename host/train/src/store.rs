@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 use transducer_bundle::Train;
 use transducer_pipeline::{Workpiece, Workshop};
 
+use crate::TrainError;
 use crate::example::{Example, LeftOut};
 use crate::rows::{Rows, file_sha256};
-use crate::TrainError;
 
 /// Changes with the form of the file and with how examples are made.
 const FORMAT: u32 = 1;
@@ -102,7 +102,8 @@ impl Examples {
         // One that was stopped halfway serves nobody: it goes with the temporary file.
         if !stop.load(Ordering::Relaxed) {
             file.as_file().sync_all().map_err(TrainError::file(&path))?;
-            file.persist(&path).map_err(|error| TrainError::file(&path)(error.error))?;
+            file.persist(&path)
+                .map_err(|error| TrainError::file(&path)(error.error))?;
             let mut examples = Self::open(&path)?;
             examples.left_out = left_out;
             return Ok(examples);
@@ -123,7 +124,9 @@ impl Examples {
         };
         let file = File::open(path).map_err(TrainError::file(path))?;
         let total = file.metadata().map_err(TrainError::file(path))?.len();
-        let end = total.checked_sub(DIGEST as u64).ok_or_else(|| damaged("it is too short"))?;
+        let end = total
+            .checked_sub(DIGEST as u64)
+            .ok_or_else(|| damaged("it is too short"))?;
         let mut reader = BufReader::new(&file);
         let mut hash = Sha256::new();
         let mut records = Vec::new();
@@ -179,7 +182,8 @@ impl Examples {
         let (start, length) = self.records[index];
         let mut bytes = vec![0; length as usize];
         let mut file = &self.file;
-        file.seek(SeekFrom::Start(start)).map_err(TrainError::file(&self.path))?;
+        file.seek(SeekFrom::Start(start))
+            .map_err(TrainError::file(&self.path))?;
         file.read_exact(&mut bytes).map_err(TrainError::file(&self.path))?;
         postcard::from_bytes(&bytes).map_err(|error| TrainError::Checkpoint {
             path: self.path.clone(),

@@ -184,7 +184,8 @@ impl Run<'_> {
             let event = self.step(&transducer, &mut slots, &mut order, (state.step + 1, steps), saved.0)?;
             state.step += 1;
             tell(&event)?;
-            let due = state.step == steps || (train.validate_every > 0 && state.step.is_multiple_of(train.validate_every));
+            let due =
+                state.step == steps || (train.validate_every > 0 && state.step.is_multiple_of(train.validate_every));
             if due && let Some(validation) = self.validation {
                 let timer = Instant::now();
                 let loss = self.validate(&transducer, validation)?;
@@ -250,7 +251,12 @@ impl Run<'_> {
         let mut sum = 0.0;
         for run in by_length(&lengths, train.batch_tokens as usize) {
             let some: Vec<&Example> = run.iter().map(|&place| &examples[place]).collect();
-            let part = loss(self.workshop.backbone(), Some(transducer), &some, Some(1.0 / answers as f64))?;
+            let part = loss(
+                self.workshop.backbone(),
+                Some(transducer),
+                &some,
+                Some(1.0 / answers as f64),
+            )?;
             sum += part.sum();
             if !part.sum().is_finite() {
                 let ids = some.iter().zip(&part.sums).filter(|(_, sum)| !sum.is_finite());
@@ -344,7 +350,10 @@ fn rate(train: &Train, step: u32, steps: u32) -> f64 {
 /// The first setting that differs.
 fn difference(found: &[(String, String)], asked: &[(String, String)]) -> String {
     let other = asked.iter().find_map(|(key, value)| {
-        let was = found.iter().find(|(known, _)| known == key).map(|(_, was)| was.as_str());
+        let was = found
+            .iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, was)| was.as_str());
         (was != Some(value)).then(|| format!("{key}: it has {}, now {value}", was.unwrap_or("none")))
     });
     other.unwrap_or_else(|| "a setting that is not there any more".to_owned())
@@ -368,9 +377,17 @@ impl Log {
             let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
             value.is_some_and(|value| value["step"].as_u64().is_some_and(|number| number <= u64::from(step)))
         };
-        let kept: String = text.lines().filter(|_| step > 0).filter(done).map(|line| format!("{line}\n")).collect();
+        let kept: String = text
+            .lines()
+            .filter(|_| step > 0)
+            .filter(done)
+            .map(|line| format!("{line}\n"))
+            .collect();
         checkpoint::replace(path, kept.as_bytes())?;
-        let file = OpenOptions::new().append(true).open(path).map_err(TrainError::file(path))?;
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map_err(TrainError::file(path))?;
         Ok(Self {
             file,
             path: path.to_owned(),

@@ -1,8 +1,8 @@
 //! What the transducer takes from a graph: its nodes, its edges, and the node that each code token belongs to.
 
 use crate::TransducerError;
-use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use transducer_cpg::{Cpg, EdgeKind, NodeId, NodeKind};
 
 /// Nodes of one graph that are read at most. A context of 8,192 tokens of code makes about 10,000 nodes; beyond twice
@@ -129,7 +129,9 @@ impl From<GraphInput> for Record {
         Self {
             // There are far fewer kinds than a byte can tell apart.
             kinds: input.kinds.into_iter().map(|kind| kind as u8).collect(),
-            edges: edges.map(|(kind, source, target)| (kind as u8, source, target)).collect(),
+            edges: edges
+                .map(|(kind, source, target)| (kind as u8, source, target))
+                .collect(),
             leaves: input.leaves,
             dropped_nodes: input.dropped_nodes,
         }
@@ -142,7 +144,12 @@ impl TryFrom<Record> for GraphInput {
     fn try_from(record: Record) -> Result<Self, Self::Error> {
         let nodes = record.kinds.len();
         let is_node = |&node: &u32| (node as usize) < nodes;
-        if nodes == 0 || record.kinds.iter().any(|&kind| usize::from(kind) >= NodeKind::ALL.len()) {
+        if nodes == 0
+            || record
+                .kinds
+                .iter()
+                .any(|&kind| usize::from(kind) >= NodeKind::ALL.len())
+        {
             return Err("a stored graph has no nodes, or one of an unknown kind");
         }
         let edge = |(kind, source, target): (u8, u32, u32)| {

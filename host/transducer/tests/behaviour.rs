@@ -340,7 +340,13 @@ fn refusal(embeddings: &Tensor, codes: &[(Range<usize>, &GraphInput)], text: Ran
         })
         .collect();
     let rows = embeddings.size()[0] as usize;
-    let batch = transducer.batch(&[PromptInput { codes, text: vec![text] }], rows);
+    let batch = transducer.batch(
+        &[PromptInput {
+            codes,
+            text: vec![text],
+        }],
+        rows,
+    );
     batch
         .and_then(|batch| transducer.forward(&batch, embeddings))
         .unwrap_err()

@@ -57,9 +57,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         eprintln!("{count} prompts written to {}", path.display());
         return Ok(());
     }
-    let transducer = if args.untuned { None } else { workshop.transducer(&piece)? };
+    let transducer = if args.untuned {
+        None
+    } else {
+        workshop.transducer(&piece)?
+    };
     if transducer.is_none() && !args.untuned {
-        bail!("{} has no weights: train it, or give --untuned to ask the frozen LLM", args.adapter.display());
+        bail!(
+            "{} has no weights: train it, or give --untuned to ask the frozen LLM",
+            args.adapter.display()
+        );
     }
     let evaluation = Evaluation {
         workshop: &workshop,
@@ -69,7 +76,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         count: args.limit,
         stop: &stop,
     };
-    let bar = bar(examples.len().min(args.limit) as u64, "{wide_bar} {pos} of {len} answers, {eta} left")?;
+    let bar = bar(
+        examples.len().min(args.limit) as u64,
+        "{wide_bar} {pos} of {len} answers, {eta} left",
+    )?;
     let predictions = evaluation.predict(&mut |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     if let Some(path) = &args.out {
@@ -84,7 +94,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The bundle's folder: the one that is named, or the one of that name among the adapters.
 fn bundle(args: &Args) -> Result<PathBuf> {
     let named = &args.adapter;
-    let dir = if named.is_dir() { named.clone() } else { args.adapters.join(named) };
+    let dir = if named.is_dir() {
+        named.clone()
+    } else {
+        args.adapters.join(named)
+    };
     let dir: &Path = &dir;
-    dir.canonicalize().with_context(|| format!("no bundle at {}", dir.display()))
+    dir.canonicalize()
+        .with_context(|| format!("no bundle at {}", dir.display()))
 }

@@ -128,7 +128,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (transducer, end) = run.train(&mut |event| watch.tell(event))?;
     watch.bar.finish_and_clear();
     if end == End::Stopped {
-        eprintln!("stopped; the same command goes on from {}", folder.join(CHECKPOINT_FILE).display());
+        eprintln!(
+            "stopped; the same command goes on from {}",
+            folder.join(CHECKPOINT_FILE).display()
+        );
         return Ok(());
     }
     let weights = put_weights(&dir, &transducer)?;
@@ -205,11 +208,13 @@ impl Watch {
                 let mean = self.loss.map_or(*loss, |mean| 0.95 * mean + 0.05 * loss);
                 self.loss = Some(mean);
                 self.bar.set_position(u64::from(*step));
-                self.bar.set_message(format!("loss {mean:.3}, {:.0} tokens/s", *tokens as f64 / seconds));
+                self.bar
+                    .set_message(format!("loss {mean:.3}, {:.0} tokens/s", *tokens as f64 / seconds));
             }
             Event::Validated { step, loss, best, .. } => {
                 let mark = if *best { ", the lowest so far" } else { "" };
-                self.bar.suspend(|| eprintln!("step {step}: validation loss {loss:.4}{mark}"));
+                self.bar
+                    .suspend(|| eprintln!("step {step}: validation loss {loss:.4}{mark}"));
             }
             Event::Ended {
                 step,

@@ -22,9 +22,15 @@ impl CacheArgs {
         if let Some(dir) = &self.cache {
             return Ok(dir.clone());
         }
-        let user = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let user = |name| {
+            std::env::var_os(name)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        };
         let caches = user("XDG_CACHE_HOME").or_else(|| Some(user("HOME")?.join(".cache")));
-        Ok(caches.context("no home directory is known: name a folder with --cache")?.join("transducer-host"))
+        Ok(caches
+            .context("no home directory is known: name a folder with --cache")?
+            .join("transducer-host"))
     }
 
     /// A data set made ready, under a bar.
