@@ -24,8 +24,8 @@ def micro_batches(rows, budget, virtual):
 def collate(rows):
     """Inputs `[rows, width]`, padded on the right, and of each answer token: its row, the position that predicts it, its id.
 
-    No mask: behind a causal one, padding on the right is seen by nothing but itself, and without a mask of its own attention
-    takes its fast path (`check.py` holds that both give the same).
+    There is no mask: behind the causal one, padding on the right is seen by nothing but itself (`check.py` holds that a mask
+    changes nothing).
     """
     inputs = [row["prompt"] + row["answer"][:-1] for row in rows]
     width = max(map(len, inputs))

@@ -30,7 +30,7 @@ import data
 from generation import generate
 from methods import LEARNING_RATES, Adapted
 
-# What PEFT's prompt tuning starts from, repeated to its length.
+# What prompt and prefix tuning start from: its first tokens, repeated where more are wanted.
 INIT_TEXT = "Read the code below with care, then do what the request asks for, shortly and correctly, and nothing else. "
 
 
@@ -113,10 +113,10 @@ def main():
     parser.add_argument("--warmup", type=float, default=0.05, help="share of the steps (%(default)s)")
     parser.add_argument("--clip", type=float, default=1.0, help="of the gradient's norm (%(default)s)")
     parser.add_argument("--batch", type=int, default=16, help="examples a step (%(default)s)")
-    parser.add_argument("--budget", type=int, default=2048, help="padded positions computed at a time (%(default)s)")
+    parser.add_argument("--budget", type=int, default=1024, help="padded positions computed at a time (%(default)s)")
     parser.add_argument("--generate-batch", type=int, default=32, help="rows generated at a time (%(default)s)")
     parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16", help="of the backbone (%(default)s)")
-    parser.add_argument("--init-text", default=INIT_TEXT, help="what prompt tuning starts from")
+    parser.add_argument("--init-text", default=INIT_TEXT, help="what prompt and prefix tuning start from")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -133,7 +133,7 @@ def main():
     rows = data.read(arguments.train)[:arguments.examples] if arguments.train and arguments.method != "none" else []
     loaded = peak_rss_mb()
     with open(arguments.out / "log.jsonl", "w") as log:
-        seconds = train(adapted, rows, arguments, log)
+        seconds = train(adapted, rows, arguments, log) if rows else []
     trained = peak_rss_mb()
 
     generated_in = None
