@@ -8,11 +8,12 @@
 import argparse
 import pathlib
 
+import run  # sets the environment that torch reads
+
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import data
-import run
 from generation import END_TOKENS, answer
 from methods import LEARNING_RATES, Adapted
 

@@ -9,13 +9,17 @@ import argparse
 import ctypes
 import json
 import math
+import os
 import pathlib
 import platform
 import resource
 import statistics
 import time
 
-# glibc gives every large tensor back to the kernel and pages it in again; keep the memory instead (before torch is loaded).
+# Two threads that spin for each other stand still as soon as anything else runs on the machine (read when torch is loaded).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# glibc gives every large tensor back to the kernel and pages it in again; keep the memory instead.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 libc = ctypes.CDLL(None)
 for option in [M_TRIM_THRESHOLD, M_MMAP_THRESHOLD]:
