@@ -151,7 +151,10 @@ fn lists_adapters() {
         .iter()
         .map(|adapter| adapter["name"].clone())
         .collect();
-    assert_eq!(names, ["assert-java", "summarize-java", "translate-java-csharp"]);
+    assert_eq!(
+        names,
+        ["assert-java", "summarize-java", "summarize-python", "translate-java-csharp"]
+    );
     assert!(
         listed["adapters"]
             .as_array()

@@ -56,6 +56,8 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("transducer-pipeline", &["axum", "clap", "tree-sitter"]),
+    ("transducer-metrics", &["tch", "wasmtime", "axum"]),
+    ("transducer-train", &["axum", "clap"]),
 ];
 
 /// Crates that reach a technology through the rooms below them and may not name it themselves.

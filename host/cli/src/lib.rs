@@ -4,9 +4,11 @@
 //! links no libtorch, whose loading alone takes a fifth of a second. What needs the LLM it hands over to
 //! `transducer-host-llm`, which lies beside it.
 
+pub mod compare;
 pub mod cpg;
 mod frontends;
 mod logging;
+pub mod scores;
 mod source;
 
 pub use frontends::{FrontEndOptions, parts_dir};

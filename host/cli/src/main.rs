@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use transducer_host::{LogArgs, about, cpg, exit_code, log_to_stderr, parts_dir};
+use transducer_host::{LogArgs, about, compare, cpg, exit_code, log_to_stderr, parts_dir};
 
 /// The program with the LLM.
 const LLM_PROGRAM: &str = "transducer-host-llm";
@@ -38,6 +38,8 @@ enum Task {
     Serve(HandedOver),
     /// Print the code property graph of a file
     Cpg(cpg::Args),
+    /// Compare two files of predictions row by row
+    Compare(compare::Args),
     #[command(about = about::ADAPTERS)]
     Adapters(HandedOver),
     #[command(about = about::TRAIN)]
@@ -57,6 +59,7 @@ struct HandedOver {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     exit_code(match cli.task {
+        Task::Compare(args) => compare::run(&args),
         Task::Cpg(args) => log_to_stderr(cli.log.log.as_deref().unwrap_or("warn")).and_then(|()| cpg::run(&args)),
         Task::Run(_) | Task::Serve(_) | Task::Adapters(_) | Task::Train(_) | Task::Eval(_) => hand_over(),
     })

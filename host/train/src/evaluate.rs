@@ -1,10 +1,12 @@
 //! Free generation over a test file: no token of a reference is ever in reach of the decoder.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Serialize;
 use transducer_core::Transducer;
-use transducer_engine::{EngineError, OfflineRequest, PromptEmbeddings, generate_together};
+use transducer_engine::{Completion, EngineError, OfflineRequest, PromptEmbeddings, generate_together};
+use transducer_metrics::Prediction;
 use transducer_pipeline::{Workpiece, Workshop};
 
 use crate::TrainError;
@@ -22,25 +24,6 @@ const MOST_TOKENS: usize = 8_192;
 
 /// Examples that are in memory at once: sorted by length, so that batches have little padding.
 const WINDOW: usize = 512;
-
-/// What was generated for one example.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Prediction {
-    /// The row's.
-    pub id: String,
-    /// The row's.
-    pub source: String,
-    /// The row's target.
-    pub reference: String,
-    /// What the LLM wrote.
-    pub generated: String,
-    /// What the task made of it.
-    pub answer: String,
-    /// The codes of the task's diagnostics.
-    pub diagnostics: Vec<String>,
-    /// Tokens generated.
-    pub tokens: usize,
-}
 
 /// What judges a bundle.
 pub struct Evaluation<'a> {
@@ -106,14 +89,7 @@ impl Evaluation<'_> {
             Err(EngineError::Cancelled) if self.stop.load(Ordering::Relaxed) => return Ok(None),
             other => other?,
         };
-        let finish = |(example, completion): (&&Example, transducer_engine::Completion)| {
-            let (id, reference) = (example.id.clone(), example.reference.clone());
-            self.prediction(&example.state, id, example.source.clone(), reference, completion.text)
-                .map(|prediction| Prediction {
-                    tokens: completion.usage.completion_tokens,
-                    ..prediction
-                })
-        };
+        let finish = |(example, completion): (&&Example, Completion)| self.finish(example, completion.text);
         examples
             .iter()
             .zip(completions)
@@ -122,24 +98,41 @@ impl Evaluation<'_> {
             .map(Some)
     }
 
+    /// What the task makes of texts that something else generated for the same examples: of each `(id, generated)`.
+    ///
+    /// # Errors
+    /// [`TrainError::Predictions`] where an example has no text, or a text no example.
+    pub fn finish_all(&self, path: &Path, generated: Vec<(String, String)>) -> Result<Vec<Prediction>, TrainError> {
+        let wrong = |message: String| TrainError::Predictions {
+            path: path.to_owned(),
+            message,
+        };
+        let mut texts: HashMap<String, String> = generated.into_iter().collect();
+        let count = self.count.min(self.examples.len());
+        let mut predictions = Vec::new();
+        for index in 0..count {
+            let example = self.examples.get(index)?;
+            let text = texts.remove(&example.id);
+            let text = text.ok_or_else(|| wrong(format!("it has no text for {}", example.id)))?;
+            predictions.push(self.finish(&example, text)?);
+        }
+        match texts.into_keys().min() {
+            Some(id) => Err(wrong(format!(
+                "{id} is not among the first {count} rows that can be used"
+            ))),
+            None => Ok(predictions),
+        }
+    }
+
     /// What the task makes of a generated text.
-    fn prediction(
-        &self,
-        state: &[u8],
-        id: String,
-        source: String,
-        reference: String,
-        generated: String,
-    ) -> Result<Prediction, TrainError> {
-        let finished = self.piece.finish(state, &generated)?;
+    fn finish(&self, example: &Example, generated: String) -> Result<Prediction, TrainError> {
+        let finished = self.piece.finish(&example.state, &generated)?;
         Ok(Prediction {
-            id,
-            source,
-            reference,
+            id: example.id.clone(),
+            source: example.source.clone(),
+            reference: example.reference.clone(),
             generated,
             answer: finished.text,
-            diagnostics: finished.diagnostics,
-            tokens: 0,
         })
     }
 

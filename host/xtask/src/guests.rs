@@ -14,8 +14,9 @@ use wasm_encoder::{ComponentSection, CustomSection};
 use wit_component::ComponentEncoder;
 
 /// A task's package in `plugins/`, and the adapter that it is built for.
-const TASKS: [(&str, &str); 3] = [
+const TASKS: [(&str, &str); 4] = [
     ("task-summarize", "summarize-java"),
+    ("task-summarize", "summarize-python"),
     ("task-assert", "assert-java"),
     ("task-translate", "translate-java-csharp"),
 ];

@@ -1,9 +1,12 @@
 //! `transducer-host eval`: a bundle judged by its answers to a test file.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use std::sync::atomic::Ordering;
+
 use anyhow::{Context, Result, bail};
+use transducer_host::scores;
+use transducer_metrics::Prediction;
 use transducer_train::{Evaluation, export};
 
 use crate::options::ModelArgs;
@@ -36,6 +39,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
+    /// Ask for nothing: judge the texts that another model generated, JSON lines with `id` and `generated`
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
+
+    /// Print the scores as one JSON object
+    #[arg(long)]
+    json: bool,
+
     /// Ask for nothing: write the prompts, as token ids, as JSON lines, for other models
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
@@ -57,12 +68,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         eprintln!("{count} prompts written to {}", path.display());
         return Ok(());
     }
-    let transducer = if args.untuned {
+    let others = args.predictions.is_some();
+    let transducer = if args.untuned || others {
         None
     } else {
         workshop.transducer(&piece)?
     };
-    if transducer.is_none() && !args.untuned {
+    if transducer.is_none() && !args.untuned && !others {
         bail!(
             "{} has no weights: train it, or give --untuned to ask the frozen LLM",
             args.adapter.display()
@@ -76,19 +88,52 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         count: args.limit,
         stop: &stop,
     };
-    let bar = bar(
-        examples.len().min(args.limit) as u64,
-        "{wide_bar} {pos} of {len} answers, {eta} left",
-    )?;
-    let predictions = evaluation.predict(&mut |done| bar.set_position(done as u64))?;
-    bar.finish_and_clear();
+    let predictions = match &args.predictions {
+        Some(path) => evaluation.finish_all(path, generated(path)?)?,
+        None => predict(&evaluation, examples.len().min(args.limit))?,
+    };
+    if stop.load(Ordering::Relaxed) {
+        eprintln!("stopped after {} answers", predictions.len());
+    }
     if let Some(path) = &args.out {
-        let mut out = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        for prediction in &predictions {
-            writeln!(out, "{}", serde_json::to_string(prediction)?)?;
-        }
+        transducer_metrics::write(path, &predictions)?;
+    }
+    let scores = scores::of(&predictions);
+    if args.json {
+        let facts = serde_json::json!({
+            "adapter": piece.manifest.name, "tuned": transducer.is_some(), "data": args.data,
+            "rows": predictions.len(), "metrics": scores,
+        });
+        println!("{}", serde_json::to_string_pretty(&facts)?);
+    } else {
+        print!("{}", scores::table(&scores));
     }
     Ok(())
+}
+
+/// Every answer, under a bar.
+fn predict(evaluation: &Evaluation<'_>, count: usize) -> Result<Vec<Prediction>> {
+    let bar = bar(count as u64, "{wide_bar} {pos} of {len} answers, {eta} left")?;
+    let predictions = evaluation.predict(&mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    Ok(predictions)
+}
+
+/// A text that another model generated.
+#[derive(serde::Deserialize)]
+struct Generated {
+    id: String,
+    generated: String,
+}
+
+fn generated(path: &Path) -> Result<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let row = |(number, line): (usize, &str)| {
+        let row: Generated =
+            serde_json::from_str(line).with_context(|| format!("{}, line {number}", path.display()))?;
+        Ok((row.id, row.generated))
+    };
+    (1..).zip(text.lines()).map(row).collect()
 }
 
 /// The bundle's folder: the one that is named, or the one of that name among the adapters.
