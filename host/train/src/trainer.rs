@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,11 +10,13 @@ use std::time::Instant;
 use serde::Serialize;
 use transducer_bundle::{Edges, Schedule, Train};
 use transducer_core::Transducer;
+use transducer_metrics::{Metric, Pair, Prediction, Scored};
 use transducer_pipeline::{Workpiece, Workshop};
 
 use crate::adamw::{self, Slot};
 use crate::checkpoint::{self, State};
 use crate::edges::with_edges;
+use crate::evaluate::Evaluation;
 use crate::example::Example;
 use crate::loss::loss;
 use crate::order::{Order, by_length};
@@ -33,6 +36,10 @@ pub const CURVE_FILE: &str = "curve.svg";
 
 /// Seconds between two checkpoints: what a power failure may cost.
 const SAVE_EVERY: f64 = 60.0;
+
+/// What generated answers are scored by while a run is going on: one metric that rises early, one of phrases, one of all or
+/// nothing.
+const SHOWN: [Metric; 3] = [Metric::Chrf, Metric::Bleu, Metric::ExactMatch];
 
 /// What happens in a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,6 +79,8 @@ pub enum Event {
         loss: f64,
         /// Whether it is the lowest so far.
         best: bool,
+        /// Scores of generated answers, where the settings ask for some: 0 to 100, by the metric's name.
+        scores: BTreeMap<&'static str, f64>,
         /// How long it took.
         seconds: f64,
     },
@@ -197,10 +206,12 @@ impl Run<'_> {
                 } else {
                     state.since_best += 1;
                 }
+                let scores = self.scores(&transducer, validation)?;
                 tell(&Event::Validated {
                     step: state.step,
                     loss,
                     best,
+                    scores,
                     seconds: timer.elapsed().as_secs_f64(),
                 })?;
             }
@@ -301,6 +312,30 @@ impl Run<'_> {
             }
         }
         Ok(sum / tokens.max(1) as f64)
+    }
+
+    /// Scores of answers to the first validation examples, generated as a host would.
+    fn scores(
+        &self,
+        transducer: &Transducer,
+        validation: &Examples,
+    ) -> Result<BTreeMap<&'static str, f64>, TrainError> {
+        let count = self.piece.manifest.train.generate_examples as usize;
+        if count == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let evaluation = Evaluation {
+            workshop: self.workshop,
+            piece: self.piece,
+            transducer: Some(transducer),
+            examples: validation,
+            count,
+            stop: self.stop,
+        };
+        let predictions = evaluation.predict(&mut |_| ())?;
+        let pairs: Vec<Pair<'_>> = predictions.iter().map(Prediction::pair).collect();
+        let score = |metric: Metric| (metric.name(), Scored::new(metric, &pairs).score());
+        Ok(SHOWN.into_iter().map(score).collect())
     }
 
     /// What a checkpoint has to agree on.

@@ -161,11 +161,14 @@ fn prepare(piece: &Workpiece, data: &Path, cache: &Path) -> Result<Examples, Tra
 
 #[test]
 fn a_run_learns_and_is_the_same_each_time() {
-    let (place, again) = (Place::new(&[]), Place::new(&[]));
+    let generate = [("train.generate-examples", "2")];
+    let (place, again) = (Place::new(&generate), Place::new(&generate));
     let (weights, losses) = place.whole();
     assert_eq!(losses.len(), 6);
     assert!(losses[5] < losses[0] - 0.05, "{losses:?}");
     assert_eq!((weights, losses), again.whole());
+    let log = std::fs::read_to_string(place.piece.dir.join(RUN_FOLDER).join(LOG_FILE)).expect("a log");
+    assert_eq!(log.matches("\"scores\":{\"bleu\":").count(), 3, "{log}");
 }
 
 #[test]

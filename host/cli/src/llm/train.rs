@@ -211,10 +211,17 @@ impl Watch {
                 self.bar
                     .set_message(format!("loss {mean:.3}, {:.0} tokens/s", *tokens as f64 / seconds));
             }
-            Event::Validated { step, loss, best, .. } => {
+            Event::Validated {
+                step,
+                loss,
+                best,
+                scores,
+                ..
+            } => {
                 let mark = if *best { ", the lowest so far" } else { "" };
+                let scores: String = scores.iter().map(|(name, score)| format!(", {name} {score:.1}")).collect();
                 self.bar
-                    .suspend(|| eprintln!("step {step}: validation loss {loss:.4}{mark}"));
+                    .suspend(|| eprintln!("step {step}: validation loss {loss:.4}{mark}{scores}"));
             }
             Event::Ended {
                 step,
