@@ -153,7 +153,12 @@ fn lists_adapters() {
         .collect();
     assert_eq!(
         names,
-        ["assert-java", "summarize-java", "summarize-python", "translate-java-csharp"]
+        [
+            "assert-java",
+            "summarize-java",
+            "summarize-python",
+            "translate-java-csharp"
+        ]
     );
     assert!(
         listed["adapters"]

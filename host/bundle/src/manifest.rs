@@ -152,7 +152,8 @@ pub struct Train {
     pub batch_tokens: u32,
     /// Highest learning rate of AdamW.
     pub learning_rate: f64,
-    /// What the learning rate of the task tokens' own vectors is multiplied by.
+    /// What the learning rate of the task tokens' own vectors is multiplied by: each vector is moved by its own gradient alone,
+    /// where a weight of a matrix is moved by every token.
     pub task_rate: f64,
     /// Part of the steps in which the learning rate rises, 0 to 1.
     pub warmup: f64,
@@ -188,7 +189,7 @@ impl Default for Train {
             batch: 16,
             batch_tokens: 1_536,
             learning_rate: 3e-3,
-            task_rate: 1.0,
+            task_rate: 10.0,
             warmup: 0.05,
             schedule: Schedule::Cosine,
             weight_decay: 0.0,

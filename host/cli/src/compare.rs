@@ -60,7 +60,10 @@ pub fn run(args: &Args) -> Result<()> {
             metrics.insert(name.to_owned(), value);
         } else {
             let interval = format!("{low:.2} to {high:.2}");
-            writeln!(out, "{name:<16}{a:>8.2}{b:>8.2}{difference:>12.2}  {interval:<20}{p:>8.3}")?;
+            writeln!(
+                out,
+                "{name:<16}{a:>8.2}{b:>8.2}{difference:>12.2}  {interval:<20}{p:>8.3}"
+            )?;
         }
     }
     if args.json {

@@ -46,7 +46,11 @@ pub fn interval(scored: &Scored, seed: u64) -> Interval {
 ///
 /// If the two have not the same number of items: they were not scored on the same references.
 pub fn paired(a: &Scored, b: &Scored, seed: u64) -> Paired {
-    assert_eq!(a.len(), b.len(), "a paired comparison needs the same items on both sides");
+    assert_eq!(
+        a.len(),
+        b.len(),
+        "a paired comparison needs the same items on both sides"
+    );
     let difference = a.score() - b.score();
     let mut differences = resamples(a.len(), seed, |items| a.score_of(items) - b.score_of(items));
     let mean = differences.iter().sum::<f64>() / RESAMPLES as f64;

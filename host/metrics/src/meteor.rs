@@ -34,9 +34,8 @@ pub(crate) fn meteor(pair: &Pair<'_>) -> f64 {
 
 /// Which word of the answer is which of the reference, in the answer's order: words first, then stems of what is left.
 fn align(answer: &[&str], reference: &[&str]) -> Vec<(usize, usize)> {
-    let enumerated = |words: &[&str]| -> Vec<(usize, String)> {
-        words.iter().map(|&word| word.to_owned()).enumerate().collect()
-    };
+    let enumerated =
+        |words: &[&str]| -> Vec<(usize, String)> { words.iter().map(|&word| word.to_owned()).enumerate().collect() };
     let (mut answer, mut reference) = (enumerated(answer), enumerated(reference));
     let mut aligned = take_equal(&mut answer, &mut reference);
     for (_, word) in answer.iter_mut().chain(&mut reference) {

@@ -75,8 +75,12 @@ pub enum PredictionError {
         id: String,
     },
     /// Two sets of predictions are not about the same items.
-    #[error("not the same items: {} only in the first, {} only in the second, {} of both with another reference",
-        listed(only_first), listed(only_second), listed(other_reference))]
+    #[error(
+        "not the same items: {} only in the first, {} only in the second, {} of both with another reference",
+        listed(only_first),
+        listed(only_second),
+        listed(other_reference)
+    )]
     Differ {
         /// Ids that only the first has.
         only_first: Vec<String>,
@@ -167,7 +171,10 @@ pub fn join<'a>(
     a: &'a [Prediction],
     b: &'a [Prediction],
 ) -> Result<Vec<(&'a Prediction, &'a Prediction)>, PredictionError> {
-    let mut left: HashMap<&str, &Prediction> = b.iter().map(|prediction| (prediction.id.as_str(), prediction)).collect();
+    let mut left: HashMap<&str, &Prediction> = b
+        .iter()
+        .map(|prediction| (prediction.id.as_str(), prediction))
+        .collect();
     let mut joined = Vec::with_capacity(a.len());
     let mut only_first = Vec::new();
     for first in a {

@@ -24,7 +24,11 @@ fn common(a: &[&str], b: &[&str]) -> usize {
         let mut diagonal = 0;
         for (at, other) in b.iter().enumerate() {
             let above = row[at + 1];
-            row[at + 1] = if token == other { diagonal + 1 } else { above.max(row[at]) };
+            row[at + 1] = if token == other {
+                diagonal + 1
+            } else {
+                above.max(row[at])
+            };
             diagonal = above;
         }
     }

@@ -19,10 +19,7 @@ impl Scored {
     }
 
     /// A row for every item, all of one length, and the score of their sum, from 0 to 100.
-    pub(crate) fn of<const WIDTH: usize>(
-        rows: impl Iterator<Item = [f64; WIDTH]>,
-        score: fn(&[f64]) -> f64,
-    ) -> Self {
+    pub(crate) fn of<const WIDTH: usize>(rows: impl Iterator<Item = [f64; WIDTH]>, score: fn(&[f64]) -> f64) -> Self {
         let rows: Vec<f64> = rows.flatten().collect();
         Self {
             items: rows.len() / WIDTH,

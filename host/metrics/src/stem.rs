@@ -161,7 +161,11 @@ fn step1b(word: String) -> String {
     }
     if let Some(last) = double_consonant(stem) {
         // A consonant that is doubled for the ending only.
-        let kept = if matches!(last, 'l' | 's' | 'z') { 0 } else { last.len_utf8() };
+        let kept = if matches!(last, 'l' | 's' | 'z') {
+            0
+        } else {
+            last.len_utf8()
+        };
         return stem[..stem.len() - kept].to_owned();
     }
     if measure(stem) == 1 && short(stem) {

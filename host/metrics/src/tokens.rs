@@ -53,8 +53,7 @@ pub(crate) fn mteval(text: &str) -> String {
 /// applies the rules of mteval, which split the underscore off and find nothing else left to do.
 pub(crate) fn punctuated(text: &str) -> Vec<&str> {
     // Python's `\w` is letters and numbers; Rust's would have marks as well.
-    static TOKEN: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"(?s)[\p{L}\p{N}]+|.").expect("a pattern of ours"));
+    static TOKEN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?s)[\p{L}\p{N}]+|.").expect("a pattern of ours"));
     TOKEN
         .find_iter(text)
         .map(|token| token.as_str())

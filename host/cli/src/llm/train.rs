@@ -219,7 +219,10 @@ impl Watch {
                 ..
             } => {
                 let mark = if *best { ", the lowest so far" } else { "" };
-                let scores: String = scores.iter().map(|(name, score)| format!(", {name} {score:.1}")).collect();
+                let scores: String = scores
+                    .iter()
+                    .map(|(name, score)| format!(", {name} {score:.1}"))
+                    .collect();
                 self.bar
                     .suspend(|| eprintln!("step {step}: validation loss {loss:.4}{mark}{scores}"));
             }

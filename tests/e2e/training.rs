@@ -1,0 +1,119 @@
+//! Weights made and judged with the program, on the real model.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::{finish, fixture, program, root, stdout};
+
+/// `summarize-java` without weights, in a folder of its name.
+fn bundle(parent: &Path) -> String {
+    let (from, to) = (root().join("adapters/summarize-java"), parent.join("summarize-java"));
+    std::fs::create_dir(&to).unwrap();
+    std::fs::copy(from.join("task.wasm"), to.join("task.wasm")).unwrap();
+    let manifest = std::fs::read_to_string(from.join("adapter.toml")).unwrap();
+    let untrained: Vec<&str> = manifest.lines().filter(|line| !line.starts_with("weights")).collect();
+    std::fs::write(to.join("adapter.toml"), untrained.join("\n")).unwrap();
+    to.display().to_string()
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_bundle_is_trained_evaluated_and_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bundle, data) = (bundle(dir.path()), fixture("summaries.jsonl"));
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let cache = file("cache");
+    let eval = |more: &[&str]| {
+        let common = [
+            "eval",
+            "--adapter",
+            &bundle,
+            "--data",
+            &data,
+            "--limit",
+            "3",
+            "--json",
+            "--cache",
+            &cache,
+        ];
+        let scores: Value = serde_json::from_str(&stdout(&[&common[..], more].concat())).unwrap();
+        assert_eq!(scores["rows"], 3);
+        scores["metrics"].clone()
+    };
+
+    // Without weights there is nothing to judge but the frozen LLM.
+    let refused = finish(program().args(["eval", "--adapter", &bundle, "--data", &data, "--cache", &cache]));
+    assert!(
+        !refused.success && refused.stderr.contains("--untuned"),
+        "{}",
+        refused.stderr
+    );
+    let untuned = eval(&["--untuned", "--out", &file("untuned.jsonl")]);
+
+    let train = [
+        "train", &bundle, "--data", &data, "--valid", &data, "--cache", &cache, "--json",
+    ];
+    let settings = ["--examples", "12", "--batch", "6", "--learning-rate", "0.01"];
+    let events: Vec<Value> = stdout(&[&train[..], &settings].concat())
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let losses: Vec<f64> = events
+        .iter()
+        .filter(|event| event["event"] == "step")
+        .map(|event| event["loss"].as_f64().unwrap())
+        .collect();
+    assert!(losses.len() == 2 && losses[1] < losses[0], "{losses:?}");
+    assert_eq!(events.last().unwrap()["reason"], "finished");
+    let manifest = std::fs::read_to_string(Path::new(&bundle).join("adapter.toml")).unwrap();
+    assert!(
+        manifest.contains("weights = ") && manifest.contains("examples = 12"),
+        "{manifest}"
+    );
+
+    let tuned = eval(&["--out", &file("tuned.jsonl")]);
+    assert_ne!(tuned, untuned);
+    let bleu = &tuned["bleu"];
+    assert!(
+        bleu["low"].as_f64() <= bleu["value"].as_f64() && bleu["value"].as_f64() <= bleu["high"].as_f64(),
+        "{bleu}"
+    );
+    // What another program generated is judged by the same scorer.
+    assert_eq!(eval(&["--predictions", &file("tuned.jsonl")]), tuned);
+    let compared: Value = serde_json::from_str(&stdout(&[
+        "compare",
+        &file("tuned.jsonl"),
+        &file("untuned.jsonl"),
+        "--json",
+    ]))
+    .unwrap();
+    assert_eq!(compared["metrics"]["bleu"]["first"], bleu["value"]);
+
+    // Others are given the very prompts and answers.
+    stdout(&[&train[..8], &["--export", &file("train.jsonl")]].concat());
+    let exported = lines(&dir.path().join("train.jsonl"));
+    assert_eq!(exported.len(), 12);
+    let common = [
+        "eval",
+        "--adapter",
+        &bundle,
+        "--data",
+        &data,
+        "--cache",
+        &cache,
+        "--export",
+        &file("test.jsonl"),
+    ];
+    stdout(&common);
+    let asked = lines(&dir.path().join("test.jsonl"));
+    assert_eq!(asked.len(), 6);
+    for row in &exported {
+        let same = asked.iter().find(|other| other["id"] == row["id"]).unwrap();
+        assert_eq!(same["prompt"], row["prompt"]);
+    }
+}
