@@ -1,0 +1,141 @@
+"""The table of tasks and methods: trains and judges every cell, one after the other, and goes on where it was stopped.
+
+    python comparison.py DATA WORK [--tasks summarize-java …] [--methods transducer lora …] [--model-folder MODEL]
+
+DATA has a folder a task with {train,valid,test}.jsonl.gz; WORK is a folder for bundles, exports and checkpoints. Every method sees
+the same examples in the same order (`train --export`) and is judged by `transducer-host eval` on the same rows. A finished cell
+leaves two small files in results/TASK/: METHOD.json (scores with intervals, parameters, seconds a step, peak memory, settings) and
+METHOD.jsonl (id and generated text of each row, which `eval --predictions` judges again). A cell that has its JSON is not run again.
+
+The transducer and its ablations (`transducer`, `no-gve`, `shuffled-edges`, …) and `untuned` need the program alone; the other methods
+are those of peft/, whose README says what to install: run this script with that Python, and name the folder of
+peft/prepare_model.py with --model-folder.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+TASKS = ["summarize-java", "assert-java", "translate-java-csharp", "summarize-python"]
+PEFT = ["prompt", "prefix", "linear", "lora", "full"]
+ABLATIONS = ["no-gve", "no-abfl", "no-task-tokens", "no-edges", "shuffled-edges", "random-edges"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--methods", nargs="+", choices=["untuned", "transducer", *ABLATIONS, *PEFT],
+                        default=["untuned", "transducer", *PEFT, *ABLATIONS])
+    parser.add_argument("--examples", type=int, default=2400, help="training examples seen")
+    parser.add_argument("--rows", type=int, default=300, help="test rows")
+    parser.add_argument("--program", default=str(ROOT / "target/debug/transducer-host"))
+    parser.add_argument("--model-folder", help="the folder of peft/prepare_model.py")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    args = parser.parse_args()
+    # The cheap methods of all tasks first: a table that is stopped halfway then says something of every task.
+    for method in args.methods:
+        for task in args.tasks:
+            cell = args.results / task / f"{method}.json"
+            if cell.exists():
+                continue
+            print(f"{task}: {method}", flush=True)
+            cell.parent.mkdir(parents=True, exist_ok=True)
+            facts, generated = run(args, task, method)
+            with open(cell.with_suffix(".jsonl"), "w") as out:
+                for row in generated:
+                    out.write(json.dumps({"id": row["id"], "generated": row["generated"]}, ensure_ascii=False) + "\n")
+            cell.write_text(json.dumps(facts, indent=1) + "\n")
+    print(table(args.results, args.tasks))
+
+
+def run(args, task, method):
+    if method in PEFT:
+        return peft(args, task, method)
+    predictions = args.work / f"{task}.{method}.jsonl"
+    bundle = ROOT / "adapters" / task
+    facts = {"task": task, "method": method, "threads": args.threads}
+    more = ["--untuned"]
+    if method != "untuned":
+        into = args.work / method
+        ablate = [] if method == "transducer" else ["--ablate", method]
+        host(args, "train", bundle, "--data", data(args, task, "train"), "--valid", data(args, task, "valid"), "--out", into,
+             "--examples", args.examples, *ablate)
+        bundle, more = into / task, []
+        facts |= log_facts(bundle / ".train/log.jsonl")
+        facts["settings"] = (bundle / "adapter.toml").read_text().split("[transducer]", 1)[1]
+    facts |= score(args, task, bundle, "--out", predictions, *more)
+    return facts, read(predictions)
+
+
+def peft(args, task, method):
+    train, test = args.work / f"{task}.train.jsonl", args.work / f"{task}.test.jsonl"
+    bundle = ROOT / "adapters" / task
+    if not train.exists():
+        host(args, "train", bundle, "--data", data(args, task, "train"), "--out", args.work / "export", "--examples",
+             args.examples, "--export", train)
+    if not test.exists():
+        host(args, "eval", "--adapter", bundle, "--data", data(args, task, "test"), "--limit", args.rows, "--export", test)
+    out = args.work / f"{task}.{method}"
+    subprocess.run([sys.executable, "run.py", out, "--model", args.model_folder, "--method", method, "--train", train, "--test",
+                    test, "--threads", str(args.threads)], cwd=HERE / "peft", check=True)
+    facts = {"task": task, "method": method} | json.loads((out / "summary.json").read_text())
+    predictions = out / "predictions.jsonl"
+    facts |= score(args, task, bundle, "--predictions", predictions)
+    return facts, read(predictions)
+
+
+def score(args, task, bundle, *more):
+    printed = host(args, "eval", "--adapter", bundle, "--data", data(args, task, "test"), "--limit", args.rows, "--json", *more)
+    judged = json.loads(printed)
+    return {"rows": judged["rows"], "metrics": judged["metrics"]}
+
+
+def log_facts(log):
+    events = read(log)
+    steps = [event for event in events if event["event"] == "step"]
+    ended = [event for event in events if event["event"] == "ended"][-1]
+    return {
+        "parameters": next(event["parameters"] for event in events if event["event"] == "started"),
+        "steps": len(steps),
+        "seconds_per_step": statistics.median(event["seconds"] for event in steps),
+        "peak_mib": ended["peak_mib"],
+        "validation_loss": min(event["loss"] for event in events if event["event"] == "validated"),
+    }
+
+
+def table(results, tasks):
+    shown = ["bleu", "bleu_tokens", "chrf", "exact_match"]
+    lines = ["| task | method | parameters | " + " | ".join(shown) + " |", "|---|---|---:|" + "---:|" * len(shown)]
+    for task in tasks:
+        for cell in sorted((results / task).glob("*.json")):
+            facts = json.loads(cell.read_text())
+            scores = [facts["metrics"][name] for name in shown]
+            cells = [f"{score['value']:.1f} ({score['low']:.1f}–{score['high']:.1f})" for score in scores]
+            lines.append(f"| {task} | {facts['method']} | {facts.get('parameters', 0):,} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def host(args, command, *rest):
+    threads = ["--threads", str(args.threads)]
+    return subprocess.run([args.program, command, *map(str, rest), *threads], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def data(args, task, part):
+    return args.data / task / f"{part}.jsonl.gz"
+
+
+def read(path):
+    with open(path) as lines:
+        return [json.loads(line) for line in lines]
+
+
+if __name__ == "__main__":
+    main()
