@@ -1,0 +1,55 @@
+"""Code of our own on which CodeBLEU's parts show: loops, branches, strings, comments. Input of codebleu_reference.py."""
+
+JAVA = [
+    "public int sum(int[] values) {\n    int total = 0;\n    for (int i = 0; i < values.length; i++) {\n        total += values[i];\n    }\n    return total;\n}",
+    "public static String join(List<String> parts, char by) {\n    StringBuilder out = new StringBuilder();\n    boolean first = true;\n    for (String part : parts) {\n        if (!first) { out.append(by); } else { first = false; }\n        out.append(part);\n    }\n    return out.toString();\n}",
+    "private int gcd(int a, int b) {\n    // Euclid's way\n    while (b != 0) {\n        int rest = a % b;\n        a = b;\n        b = rest;\n    }\n    return a;\n}",
+    "/** Grüße an alle. */\npublic String greet(String name) {\n    String größe = \"Hällo, // \" + name; // öffentlich\n    char quote = '\\'';\n    return größe + quote;\n}",
+    "public int grade(int points) {\n    int grade;\n    if (points > 90) { grade = 1; }\n    else if (points > 70) { grade = 2; }\n    else if (points > 50) { grade = 3; }\n    else { grade = 5; }\n    return grade;\n}",
+    "int[][] multiply(int[][] a, int[][] b) {\n    int n = a.length;\n    int[][] c = new int[n][n];\n    for (int i = 0; i < n; i++)\n        for (int j = 0; j < n; j++)\n            for (int k = 0; k < n; k++)\n                c[i][j] += a[i][k] * b[k][j];\n    return c;\n}",
+    "class Counter {\n    private int count = 0, step;\n    Counter(int step) { this.step = step; }\n    void up() { count = count + step; }\n    int get() { return count; }\n}",
+    "boolean read(File file) {\n    try (Reader in = open(file)) {\n        int c = in.read();\n        while ((c = in.read()) >= 0) { buffer[at++] = (char) c; }\n        return true;\n    } catch (IOException e) {\n        log.warn(\"cannot read /* \" + file, e);\n        return false;\n    } finally { done = true; }\n}",
+    "Map<String, Integer> count(Stream<String> words) {\n    return words.filter(w -> !w.isEmpty()).collect(Collectors.toMap(w -> w, w -> 1, (x, y) -> x + y));\n}",
+    "switch (kind) {\n  case A: x = 1; break;\n  case B: x = y; y = x + 1; break;\n  default: throw new IllegalStateException(\"kind \" + kind);\n}",
+    "void swap(T[] items, int i, int j) { T held = items[i]; items[i] = items[j]; items[j] = held; }",
+    "@Override public int hashCode() { int h = 17; h = 31 * h + (name == null ? 0 : name.hashCode()); h = 31 * h + age; return h; }",
+    "double mean(double... xs) { double s = 0; int n = 0; for (double x : xs) { s += x; n++; } do { n--; } while (n > 100); return n == 0 ? 0 : s / n; }",
+    "return a;",
+    "void nothing() { }",
+]
+
+CSHARP = [
+    "public int Sum(int[] values)\n{\n    int total = 0;\n    for (int i = 0; i < values.Length; i++)\n    {\n        total += values[i];\n    }\n    return total;\n}",
+    "public static string Join(IList<string> parts, char by)\n{\n    var text = new StringBuilder();\n    bool first = true;\n    foreach (string part in parts)\n    {\n        if (!first) { text.Append(by); } else { first = false; }\n        text.Append(part);\n    }\n    return text.ToString();\n}",
+    "private int Gcd(int a, int b)\n{\n    // Euclid's way\n    while (b != 0) { int rest = a % b; a = b; b = rest; }\n    return a;\n}",
+    "/// <summary>Grüße</summary>\npublic string Greet(string name)\n{\n    string größe = \"Hällo, // \" + name; /* öffentlich */\n    char quote = '\\'';\n    return $\"{größe}{quote}\";\n}",
+    "public int Grade(int points) { int grade; if (points > 90) grade = 1; else if (points > 70) grade = 2; else grade = 5; return grade; }",
+    "public class Counter\n{\n    private int count = 0, step;\n    public int Count { get { return count; } set { count = value; } }\n    public string Name { get; set; }\n    public Counter(int step) { this.step = step; }\n    public void Up() { count = count + step; count++; }\n}",
+    "public bool Read(string path)\n{\n    try { using (var input = Open(path)) { int c; while ((c = input.Read()) >= 0) { buffer[at++] = (char)c; } } return true; }\n    catch (IOException e) { Log.Warn(@\"cannot read \\\" + path, e); return false; }\n    finally { done = true; }\n}",
+    "var query = from w in words where w.Length > 3 orderby w select w.ToUpper();",
+    "public int? First(List<int> xs) => xs.Where(x => x > 0).Select(x => (int?)x).FirstOrDefault();",
+    "switch (kind)\n{\n    case 1: x = 1; break;\n    case 2: x = y; y = x + 1; goto default;\n    default: throw new ArgumentException(nameof(kind));\n}",
+    "public void Swap<T>(T[] items, int i, int j) where T : class { T held = items[i]; items[i] = items[j]; items[j] = held; }",
+    "public override int GetHashCode() { int h = 17; h = 31 * h + (name == null ? 0 : name.GetHashCode()); h = 31 * h + age; return h; }",
+    "public virtual double Mean(params double[] xs) { double s = 0; int n = 0; foreach (var x in xs) { s += x; ++n; } do { n--; } while (n > 100); return n == 0 ? 0 : s / n; }",
+    "public async Task<string> Get(Uri uri) { var answer = await client.GetAsync(uri); lock (this) { last = answer; } return await answer.Content.ReadAsStringAsync(); }",
+    "return a;",
+]
+
+PYTHON = [
+    "def total(values):\n    \"\"\"The sum of the values.\"\"\"\n    s = 0\n    for v in values:\n        s += v  # one more\n    return s\n",
+    "def join(parts, by=', ', *, last=None):\n    out = ''\n    for i, part in enumerate(parts):\n        if i == 0:\n            out = part\n        elif last is not None and i == len(parts) - 1:\n            out = out + last + part\n        else:\n            out += by + part\n    return out\n",
+    "def gcd(a, b):\n    while b:\n        a, b = b, a % b\n    return a\n",
+    "def gruß(name):\n    # öffentlich\n    größe = 'Hällo # ' + name\n    return f\"{größe!r:>{len(name)}} # {name}\"\n",
+    "class Counter:\n    '''Counts.\n\n    In steps.'''\n\n    def __init__(self, step=1):\n        self.step = step\n        self.count = 0\n\n    def up(self):\n        self.count = self.count + self.step\n        return self\n",
+    "class Named:\n    def __init__(self):\n        self.name = 'none'\n        self.other = name\n",
+    "def read(path):\n    with open(path) as lines:\n        rows = [row.strip().split(',') for row in lines if row]\n    return {key: value for key, value in rows}\n",
+    "def primes(n):\n    sieve = [True] * (n + 1)\n    for i in range(2, int(n ** 0.5) + 1):\n        if sieve[i]:\n            for j in range(i * i, n + 1, i):\n                sieve[j] = False\n    return [i for i, p in enumerate(sieve) if p and i > 1]\n",
+    "async def fetch(session, url, tries=3):\n    for attempt in range(tries):\n        try:\n            async with session.get(url) as answer:\n                return await answer.json()\n        except IOError as error:\n            last = error\n            continue\n        finally:\n            count = attempt\n    raise last\n",
+    "text = \"\"\"a # b\nc\\\nd\"\"\" + 'x\\\ny'\nvalue = (1 +\n         2)  # two\nprint(text,\n      'z')\n",
+    "x: int = 3\ny: str\nx = y = z = x + 1\na.b = c.d\n(p, q), r = f(x), g(y)\nn = lambda k, m=2: k * m\nw = (h := 3) + h\n",
+    "def walk(tree):\n    stack = [tree]\n    while stack:\n        node = stack.pop()\n        yield node\n        for child in node.children:\n            stack.append(child)\n    else:\n        done = True\n",
+    "def evaluate(e):\n\tmatch e:\n\t\tcase ('+', a, b):\n\t\t\treturn evaluate(a) + evaluate(b)\n\t\tcase int(n):\n\t\t\treturn n\n\t\tcase _:\n\t\t\traise ValueError('bad: %r' % (e,))\n",
+    "@cache\ndef fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\n",
+    "return a",
+]
