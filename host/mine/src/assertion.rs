@@ -27,6 +27,8 @@ const TEST_WORDS: &[&str] = &["TestCase", "Tests", "Test"];
 pub(crate) struct Called {
     pub name: String,
     pub arguments: usize,
+    /// Whether it can be no method of a class: a Python call of a bare name.
+    pub of_a_module: bool,
 }
 
 /// A test whose method under test is still to be found.
@@ -193,9 +195,16 @@ fn calls(unit: &Unit<'_>, method: NodeId, assertion: NodeId, end: usize) -> Vec<
             .children(call)
             .filter(|&child| unit.cpg.node(child).is_some_and(|node| node.order > 0))
     };
+    let is_bare = |call| {
+        let first = unit.cpg.children(call).next();
+        first.is_some_and(|first| {
+            unit.cpg.name(first) == unit.cpg.name(call) && unit.span(first).start == unit.span(call).start
+        })
+    };
     let called = |&call: &NodeId| Called {
         name: unit.cpg.name(call).to_owned(),
         arguments: arguments(call).count(),
+        of_a_module: unit.file.language == Language::Python && is_bare(call),
     };
     calls.iter().map(called).collect()
 }

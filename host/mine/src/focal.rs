@@ -2,8 +2,10 @@
 //!
 //! Of the calls up to the end of the assertion, the last one that can be told from the tree alone: first by its class or
 //! module being named like the test's ([`FocalHow::Named`]), then by being the only such method in a class or module that the
-//! test's file mentions, then by being the only one of its name. A call that could be of several classes is passed over.
-//! Methods of files with tests are helpers, not what is tested, and are no candidates.
+//! test's file mentions, then by being the only one of its name. A call that could be of several classes is passed over. All
+//! this is tried with the methods of the test's project, then with those of the whole tree.
+//!
+//! Methods of files with tests are helpers, not what is tested, and are no candidates; nor are those that do nothing.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,6 +24,7 @@ pub(crate) struct Definition {
     /// Empty for a function of a module.
     pub class: String,
     pub module: String,
+    pub project: String,
     /// Index of its file.
     pub file: usize,
     /// Where it starts in it.
@@ -32,16 +35,21 @@ pub(crate) struct Definition {
 
 /// The methods of a file that has no tests.
 pub(crate) fn definitions(unit: &Unit<'_>, file: usize) -> Vec<Definition> {
-    let has_body = |&method: &NodeId| unit.body(method).is_some() && !unit.is_broken(method);
+    let does_something = |&method: &NodeId| unit.check_body(method).is_ok() && !unit.is_broken(method);
     let definition = |method: NodeId| Definition {
         name: unit.cpg.name(method).to_owned(),
         class: unit.class_of(method).unwrap_or_default().to_owned(),
         module: unit.module().to_owned(),
+        project: unit.file.project.clone(),
         file,
         start: unit.span(method).start,
         parameters: parameters(unit, method),
     };
-    unit.methods().into_iter().filter(has_body).map(definition).collect()
+    unit.methods()
+        .into_iter()
+        .filter(does_something)
+        .map(definition)
+        .collect()
 }
 
 fn parameters(unit: &Unit<'_>, method: NodeId) -> Option<usize> {
@@ -77,20 +85,26 @@ impl Index {
     /// # Errors
     /// [`Dropped::NoFocal`] where the tree defines nothing that is called, [`Dropped::ManyFocals`] where it defines it several
     /// times.
-    pub(crate) fn find(&self, language: Language, test: &Test) -> Result<(&Definition, FocalHow), Dropped> {
+    pub(crate) fn find(
+        &self,
+        language: Language,
+        project: &str,
+        test: &Test,
+    ) -> Result<(&Definition, FocalHow), Dropped> {
         let named = |one: &Definition| test.subjects.contains(&one.class) || test.subjects.contains(&one.module);
         let mentioned = |one: &Definition| {
             let owner = if one.class.is_empty() { &one.module } else { &one.class };
             test.words.contains(owner)
         };
         let candidates: Vec<Vec<&Definition>> = test.calls.iter().map(|call| self.candidates(language, call)).collect();
-        for (how, fits) in [
-            (FocalHow::Named, &named as &dyn Fn(&Definition) -> bool),
-            (FocalHow::Mentioned, &mentioned),
-            (FocalHow::Only, &|_| true),
-        ] {
-            for call in &candidates {
-                if let Some(found) = sole(call.iter().copied().filter(|one| fits(one))) {
+        for near in [true, false] {
+            for (how, fits) in [
+                (FocalHow::Named, &named as &dyn Fn(&Definition) -> bool),
+                (FocalHow::Mentioned, &mentioned),
+                (FocalHow::Only, &|_| true),
+            ] {
+                let fits = |one: &&Definition| (!near || one.project == project) && fits(one);
+                if let Some(found) = candidates.iter().find_map(|of_call| sole(of_call, fits)) {
                     return Ok((found, how));
                 }
             }
@@ -104,16 +118,18 @@ impl Index {
 
     /// The methods that a call may mean by name and number of arguments.
     fn candidates(&self, language: Language, call: &Called) -> Vec<&Definition> {
-        let of_name = self.by_name.get(&(language, call.name.clone())).into_iter().flatten();
-        of_name
-            .filter(|one| one.parameters.is_none_or(|parameters| parameters == call.arguments))
-            .collect()
+        let fits = |one: &&Definition| {
+            one.parameters.is_none_or(|parameters| parameters == call.arguments)
+                && (!call.of_a_module || one.class.is_empty())
+        };
+        let of_name = self.by_name.get(&(language, call.name.clone()));
+        of_name.into_iter().flatten().filter(fits).collect()
     }
 }
 
-/// The first of the candidates, if all are of one class or module: then the others are its overloads.
-fn sole<'a>(candidates: impl Iterator<Item = &'a Definition>) -> Option<&'a Definition> {
-    let candidates: Vec<&Definition> = candidates.collect();
+/// The first of the candidates that fit, if all are of one class or module: then the others are its overloads.
+fn sole<'a>(candidates: &[&'a Definition], fits: impl Fn(&&Definition) -> bool) -> Option<&'a Definition> {
+    let candidates: Vec<&Definition> = candidates.iter().copied().filter(fits).collect();
     let owners: BTreeSet<_> = candidates.iter().map(|one| (one.file, &one.class)).collect();
     if owners.len() == 1 {
         candidates.first().copied()
@@ -139,6 +155,7 @@ mod tests {
                 name: name.to_owned(),
                 class: class.to_owned(),
                 module: class.to_owned(),
+                project: if class == "Far" { "far" } else { "near" }.to_owned(),
                 file,
                 start: 0,
                 parameters: parameters.parse().ok(),
@@ -152,6 +169,7 @@ mod tests {
         let called = |&(name, arguments): &(&str, usize)| Called {
             name: name.to_owned(),
             arguments,
+            of_a_module: false,
         };
         Test {
             source: String::new(),
@@ -174,11 +192,12 @@ mod tests {
             "Foo.add/1",
             "Baz.open/n",
             "Far.put/1",
+            "Far.go/0",
         ]);
         let find = |subjects: &[&str], words: &[&str], calls: &[(&str, usize)]| {
             let test = test(subjects, words, calls);
             index
-                .find(Language::Java, &test)
+                .find(Language::Java, "near", &test)
                 .map(|(found, how)| (format!("{}.{}", found.class, found.name), how))
         };
         let ok = |name: &str, how| Ok((name.to_owned(), how));
@@ -198,6 +217,8 @@ mod tests {
         );
         assert_eq!(find(&[], &[], &[("get", 0), ("add", 1)]), ok("Foo.add", FocalHow::Only));
         assert_eq!(find(&[], &[], &[("open", 3)]), ok("Baz.open", FocalHow::Only));
+        assert_eq!(find(&[], &[], &[("put", 1)]), ok("Bar.put", FocalHow::Only));
+        assert_eq!(find(&[], &[], &[("go", 0)]), ok("Far.go", FocalHow::Only));
         assert_eq!(find(&[], &[], &[("get", 0)]), Err(Dropped::ManyFocals));
         assert_eq!(
             find(&["Foo"], &["Foo"], &[("get", 1), ("nope", 0)]),

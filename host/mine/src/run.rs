@@ -272,7 +272,7 @@ fn tests(
     }
     let found: Vec<_> = tests
         .iter()
-        .map(|(number, test)| index.find(files[*number].language, test))
+        .map(|(number, test)| index.find(files[*number].language, &files[*number].project, test))
         .collect();
     let texts = focal_texts(
         front_ends,

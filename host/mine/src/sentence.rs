@@ -62,10 +62,11 @@ pub(crate) fn check(sentence: &str, words: &RangeInclusive<usize>) -> Result<(),
     }
     // Prose starts with a word; rulers, lists and prompts do not.
     let prose = sentence.starts_with(|first: char| first.is_alphabetic() || "\"'`(_".contains(first));
+    let setting = sentence.split(' ').next().is_some_and(|word| word.contains('='));
     let note = ["todo", "fixme", "xxx", "(non-javadoc)", "see ", "@"]
         .into_iter()
         .any(starts);
-    if !prose || note || sentence.ends_with(':') {
+    if !prose || setting || note || sentence.ends_with(':') {
         return Err(Dropped::NotASummary);
     }
     match sentence.split_whitespace().count() {
@@ -111,6 +112,7 @@ mod tests {
             ("--------", Err(Dropped::NoSentence)),
             ("", Err(Dropped::NoSentence)),
             ("- one two three", Err(Dropped::NotASummary)),
+            ("key.of.a.message=\\ the message here", Err(Dropped::NotASummary)),
             ("One of the following:", Err(Dropped::NotASummary)),
             ("TODO write this comment", Err(Dropped::NotASummary)),
             ("Возвращает число всех элементов", Err(Dropped::NotAscii)),

@@ -40,7 +40,7 @@ fn row(
     if unit.is_broken(method) {
         return Err(Dropped::SyntaxError);
     }
-    check_body(unit, method)?;
+    unit.check_body(method)?;
     let written = unit.text_of(comment);
     let (paragraph, removed) = match unit.file.language {
         Language::Java => (javadoc::first_paragraph(written)?, None),
@@ -69,20 +69,4 @@ fn row(
         name: unit.full_name(method),
         test: None,
     })
-}
-
-/// Refuses bodies from which no summary can be told.
-fn check_body(unit: &Unit<'_>, method: NodeId) -> Result<(), Dropped> {
-    if unit.body(method).is_none() {
-        return Err(Dropped::NoBody);
-    }
-    let idle = |&statement: &NodeId| {
-        let text = unit.text_of(statement);
-        let unwritten = ["raise NotImplementedError", "throw new UnsupportedOperationException"];
-        matches!(text, "pass" | "..." | ";") || unwritten.into_iter().any(|start| text.starts_with(start))
-    };
-    if unit.statements(method).iter().all(idle) {
-        return Err(Dropped::EmptyBody);
-    }
-    Ok(())
 }

@@ -7,9 +7,12 @@ use transducer_cpg::{Cpg, EdgeKind, NodeId, NodeKind, Severity, Span, query};
 use transducer_frontends::FrontEnds;
 
 use crate::language::Language;
-use crate::report::Skipped;
+use crate::report::{Dropped, Skipped};
 use crate::tree::{self, SourceFile};
 use crate::{docstring, javadoc, text};
+
+/// How statements start that stand where the work is still to be done, or is left to a class derived.
+const UNWRITTEN: &[&str] = &["raise NotImplementedError", "throw new UnsupportedOperationException"];
 
 /// A source file and its graph.
 pub(crate) struct Unit<'a> {
@@ -72,10 +75,14 @@ impl<'a> Unit<'a> {
             .map_or(name.to_owned(), |class| format!("{class}.{name}"))
     }
 
-    /// The file's name without its ending.
+    /// The file's name without its ending; for `__init__.py` its folder's.
     pub(crate) fn module(&self) -> &str {
-        let name = self.file.path.rsplit('/').next().unwrap_or_default();
-        name.split('.').next().unwrap_or_default()
+        let mut parts = self.file.path.rsplit('/');
+        let name = parts.next().unwrap_or_default();
+        match name.split('.').next().unwrap_or_default() {
+            "__init__" => parts.next().unwrap_or_default(),
+            name => name,
+        }
     }
 
     /// The method's block, if it has one.
@@ -96,6 +103,21 @@ impl<'a> Unit<'a> {
             .children(body)
             .filter(|&node| !silent(node) && Some(node) != docstring)
             .collect()
+    }
+
+    /// Refuses bodies that do nothing, or only say that they are not written yet.
+    pub(crate) fn check_body(&self, method: NodeId) -> Result<(), Dropped> {
+        if self.body(method).is_none() {
+            return Err(Dropped::NoBody);
+        }
+        let idle = |&statement: &NodeId| {
+            let text = self.text_of(statement);
+            matches!(text, "pass" | "..." | ";") || UNWRITTEN.iter().any(|start| text.starts_with(start))
+        };
+        if self.statements(method).iter().all(idle) {
+            return Err(Dropped::EmptyBody);
+        }
+        Ok(())
     }
 
     /// The string that a Python body begins with.
@@ -136,13 +158,18 @@ impl<'a> Unit<'a> {
         diagnostics.any(|diagnostic| diagnostic.severity == Severity::Warning && touches(diagnostic.span))
     }
 
-    /// The method without common indentation, a piece of it replaced. Lines inside strings stay as they are.
+    /// The method without common indentation, a piece of it replaced. Lines inside strings stay as they are, but for
+    /// docstrings, which are read without their indentation.
     pub(crate) fn cut(&self, method: NodeId, piece: Option<(Range<usize>, &str)>) -> String {
         let span = self.span(method);
+        let is_value = |&node: &NodeId| match self.kind(node) {
+            Some(NodeKind::Literal) => {
+                self.cpg.parent(node).and_then(|parent| self.kind(parent)) != Some(NodeKind::Block)
+            }
+            _ => self.cpg.name(node) == "<operator>.formatString",
+        };
         let strings: Vec<Range<usize>> = (method..self.cpg.subtree_end(method))
-            .filter(|&node| {
-                self.kind(node) == Some(NodeKind::Literal) || self.cpg.name(node) == "<operator>.formatString"
-            })
+            .filter(is_value)
             .map(|node| self.span(node))
             .filter(|string| self.text[string.clone()].contains('\n'))
             .collect();
