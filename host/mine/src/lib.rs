@@ -15,12 +15,13 @@
 //! crate knows no grammar. Its own scanners read only what the graph has as one piece of text: the inside of a Javadoc
 //! comment (`javadoc`), of a docstring (`docstring`), and the spaces and comments of one statement (`text`).
 //!
-//! In order: `tree` lists the files, `unit` parses one, `summarize` and `tests` take rows out of it, `focal` finds the
-//! methods under test, `near` removes what is there twice, `split` says where a row goes, `output` writes.
+//! In order: `tree` lists the files, `unit` parses one, `summarize` and `assertion` take rows out of it, `focal` finds the
+//! methods under test, `split` says where a row goes, `near` finds what is there twice, `output` writes.
 
 mod assertion;
 mod docstring;
 mod error;
+mod finish;
 mod focal;
 mod javadoc;
 mod language;

@@ -133,7 +133,7 @@ pub struct Report {
     pub dropped: BTreeMap<Dropped, Tally>,
     /// Rows by where they go.
     pub rows: BTreeMap<Split, usize>,
-    /// What the reader should know: an empty split, say.
+    /// What the reader should know: that a split is all but empty, say.
     pub warnings: Vec<String>,
 }
 

@@ -1,11 +1,10 @@
 //! A run from a tree to rows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use transducer_frontends::FrontEnds;
 
 use crate::assertion::{self, Test};
@@ -17,11 +16,7 @@ use crate::report::{Dropped, Report, Skipped};
 use crate::row::{FocalHow, Row, Split, TestFields};
 use crate::tree::{self, SourceFile};
 use crate::unit::{Unit, parses_alone};
-use crate::{near, split, summarize};
-
-/// Hexadecimal digits of a hash in a row's id: among a million rows, two share 48 bits with a chance of one in 500, and then
-/// the number after them differs.
-const ID_DIGITS: usize = 12;
+use crate::{finish, summarize};
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +126,8 @@ pub fn mine(front_ends: &FrontEnds, tree: &Path, options: &Options, watch: &Watc
             skipped: report.skipped_words(),
         });
     }
-    let mined = finish(&files, drafts, options, report);
+    let (rows, report) = finish::finish(&files, drafts, options, report);
+    let mined = Mined { rows, report };
     if mined.rows.is_empty() {
         return Err(MineError::NothingMined {
             path: tree.to_owned(),
@@ -211,7 +207,10 @@ fn opened<T>(result: Result<T, Skipped>, file: &SourceFile, report: &mut Report)
 }
 
 /// Drafts with the index of their file.
-type Drafts = Vec<(usize, Draft)>;
+pub(crate) type Drafts = Vec<(usize, Draft)>;
+
+/// Methods under test, or why not, by file and where they start in it.
+type FocalTexts = HashMap<(usize, usize), Result<String, Dropped>>;
 
 fn summaries(
     front_ends: &FrontEnds,
@@ -328,14 +327,14 @@ fn joined(
     })
 }
 
-/// The methods under test, by file and where they start in it. Their files are read again: to keep the text of every method
-/// of a tree would take as much memory as the tree.
+/// The methods under test. Their files are read again: to keep the text of every method of a tree would take as much memory as
+/// the tree.
 fn focal_texts<'a>(
     front_ends: &FrontEnds,
     files: &[SourceFile],
     definitions: impl Iterator<Item = &'a Definition>,
     watch: &Watch<'_>,
-) -> Result<HashMap<(usize, usize), Result<String, Dropped>>, MineError> {
+) -> Result<FocalTexts, MineError> {
     let mut by_file: BTreeMap<usize, BTreeMap<usize, &str>> = BTreeMap::new();
     for definition in definitions {
         by_file
@@ -367,99 +366,4 @@ fn focal_texts<'a>(
         texts
     })?;
     Ok(texts.into_iter().flatten().collect())
-}
-
-/// Splits, removes repetitions, numbers.
-fn finish(files: &[SourceFile], drafts: Drafts, options: &Options, mut report: Report) -> Mined {
-    let mut groups = BTreeSet::new();
-    let mut rows: Vec<(Split, usize, Draft)> = Vec::with_capacity(drafts.len());
-    for (file, draft) in drafts {
-        let group = split::group(options.split, &files[file].project, &files[file].path);
-        groups.insert(group);
-        rows.push((split::split(group, options.ratios), file, draft));
-    }
-    report.groups = groups.len();
-    // Of two that say the same, the one to report on stays, then the one to choose by: a sort that keeps the order of paths.
-    rows.sort_by_key(|(split, ..)| std::cmp::Reverse(*split));
-    let rows = without_repetitions(files, rows, options, &mut report);
-    let mut ids: HashMap<String, usize> = HashMap::new();
-    let mut mined = Vec::with_capacity(rows.len());
-    for (split, file, draft) in rows {
-        let hash = hash(&draft);
-        let number = ids.entry(hash.clone()).or_default();
-        let id = format!("{hash}-{number}");
-        *number += 1;
-        *report.rows.entry(split).or_default() += 1;
-        let row = Row {
-            id,
-            source: draft.source,
-            target: draft.target,
-            language: files[file].language.name().to_owned(),
-            project: files[file].project.clone(),
-            path: files[file].path.clone(),
-            line: draft.line,
-            name: draft.name,
-            test: draft.test,
-        };
-        mined.push((split, row));
-    }
-    warn_of_empty_splits(options, &mut report);
-    Mined { rows: mined, report }
-}
-
-fn without_repetitions(
-    files: &[SourceFile],
-    rows: Vec<(Split, usize, Draft)>,
-    options: &Options,
-    report: &mut Report,
-) -> Vec<(Split, usize, Draft)> {
-    let mut seen: HashSet<Vec<u8>> = HashSet::new();
-    let mut once = Vec::with_capacity(rows.len());
-    for row in rows {
-        let words: Vec<&str> = row.2.source.split_whitespace().collect();
-        if seen.insert(Sha256::digest(words.join(" ")).to_vec()) {
-            once.push(row);
-        } else {
-            report.drop(Dropped::Duplicate, &files[row.1].path, row.2.line);
-        }
-    }
-    let sources: Vec<&str> = once.iter().map(|(_, _, draft)| draft.source.as_str()).collect();
-    let repeated = near::repeated(&sources, options.near_duplicates);
-    let mut kept = Vec::with_capacity(once.len());
-    for (row, repeated) in once.into_iter().zip(repeated) {
-        if repeated {
-            report.drop(Dropped::NearDuplicate, &files[row.1].path, row.2.line);
-        } else {
-            kept.push(row);
-        }
-    }
-    kept
-}
-
-/// The first digits of a hash over source and target.
-fn hash(draft: &Draft) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(&draft.source);
-    // Keeps `a` + `bc` from `ab` + `c`; no text has it.
-    hasher.update([0]);
-    hasher.update(&draft.target);
-    let digits = hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
-    digits[..ID_DIGITS].to_owned()
-}
-
-fn warn_of_empty_splits(options: &Options, report: &mut Report) {
-    for (split, part) in Split::ALL.into_iter().zip(options.ratios.parts()) {
-        if part > 0 && !report.rows.contains_key(&split) {
-            let (groups, by) = (report.groups, options.split.name());
-            let advice = format!(
-                "{} is empty: the rows come from {groups} group(s) by {by}; try a finer --split",
-                split.name()
-            );
-            report.warnings.push(advice);
-        }
-    }
 }

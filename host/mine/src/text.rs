@@ -142,8 +142,8 @@ mod tests {
 
     #[test]
     fn edits() {
-        let cases: [(Vec<(Range<usize>, &str)>, &str); 4] = [
-            (vec![], "bcde"),
+        let cases = [
+            (Vec::new(), "bcde"),
             (vec![(3..4, "X"), (1..2, "")], "cXe"),
             (vec![(1..2, "no"), (1..4, "X")], "Xe"),
             (vec![(3..6, "beyond"), (0..2, "before")], "bcde"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use transducer_cpg::{Cpg, EdgeKind, NodeId, NodeKind, Severity, Span, query};
+use transducer_cpg::{Cpg, EdgeKind, NodeId, NodeKind, Span, query};
 use transducer_frontends::FrontEnds;
 
 use crate::language::Language;
@@ -150,12 +150,14 @@ impl<'a> Unit<'a> {
         found
     }
 
-    /// Whether the parser did not understand a part of the method.
+    /// Whether the parser did not understand a part of the method, or mended it to understand it.
     pub(crate) fn is_broken(&self, method: NodeId) -> bool {
         let span = self.span(method);
-        let touches = |other: Span| other.start as usize <= span.end && other.end as usize >= span.start;
-        let mut diagnostics = self.cpg.diagnostics().iter();
-        diagnostics.any(|diagnostic| diagnostic.severity == Severity::Warning && touches(diagnostic.span))
+        // What is said of the file as a whole has no place.
+        let touches = |other: Span| {
+            other != Span::default() && other.start as usize <= span.end && other.end as usize >= span.start
+        };
+        self.cpg.diagnostics().iter().any(|diagnostic| touches(diagnostic.span))
     }
 
     /// The method without common indentation, a piece of it replaced. Lines inside strings stay as they are, but for
@@ -203,14 +205,8 @@ impl<'a> Unit<'a> {
     }
 }
 
-/// Whether a method that was cut out of its file is one by itself.
+/// Whether a method that was cut out of its file is one by itself, with nothing to be mended.
 pub(crate) fn parses_alone(front_ends: &FrontEnds, language: Language, source: &str) -> bool {
-    let Ok(cpg) = front_ends.parse(language.name(), source) else {
-        return false;
-    };
-    let understood = cpg
-        .diagnostics()
-        .iter()
-        .all(|diagnostic| diagnostic.severity == Severity::Note);
-    understood && !query::find_methods(&cpg).is_empty()
+    let parsed = front_ends.parse(language.name(), source);
+    parsed.is_ok_and(|cpg| cpg.diagnostics().is_empty() && !query::find_methods(&cpg).is_empty())
 }
