@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod commands;
+mod mining;
 mod program;
 mod serving;

@@ -7,6 +7,7 @@
 pub mod cpg;
 mod frontends;
 mod logging;
+pub mod mine;
 mod source;
 
 pub use frontends::{FrontEndOptions, parts_dir};

@@ -34,6 +34,7 @@ pub(crate) fn finish(
         rows.push((split::split(group, options.ratios), file, draft));
     }
     report.groups = groups.len();
+    report.rows = Split::ALL.into_iter().map(|split| (split, 0)).collect();
     // Of two that say the same, the one to report on stays, then the one to choose by: a sort that keeps the order of paths.
     rows.sort_by_key(|(split, ..)| Reverse(*split));
     let rows = without_repetitions(files, rows, options, &mut report);

@@ -131,7 +131,7 @@ pub struct Report {
     pub methods: usize,
     /// Those without a row.
     pub dropped: BTreeMap<Dropped, Tally>,
-    /// Rows by where they go.
+    /// Rows by where they go, all three.
     pub rows: BTreeMap<Split, usize>,
     /// What the reader should know: that a split is all but empty, say.
     pub warnings: Vec<String>,
