@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod commands;
+mod mining;
 mod program;
 mod serving;
 mod training;

@@ -14,6 +14,7 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
     ),
     ("transducer-frontend", &["tree-sitter", "tch", "wasmtime", "axum"]),
     ("transducer-frontends", &["tch", "wasmtime", "axum", "tree-sitter"]),
+    ("transducer-mine", &["tch", "wasmtime", "axum", "tree-sitter"]),
     (
         "transducer-tasks",
         &["tch", "tree-sitter", "axum", "libloading", "transducer-frontends"],

@@ -9,6 +9,7 @@ pub mod cpg;
 mod frontends;
 mod logging;
 pub mod scores;
+pub mod mine;
 mod source;
 
 pub use frontends::{FrontEndOptions, parts_dir};

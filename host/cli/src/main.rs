@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use transducer_host::{LogArgs, about, compare, cpg, exit_code, log_to_stderr, parts_dir};
+use transducer_host::{LogArgs, about, compare, cpg, exit_code, log_to_stderr, mine, parts_dir};
 
 /// The program with the LLM.
 const LLM_PROGRAM: &str = "transducer-host-llm";
@@ -45,6 +45,8 @@ enum Task {
     Cpg(cpg::Args),
     /// Compare two files of predictions row by row
     Compare(compare::Args),
+    /// Make training data of a source tree
+    Mine(mine::Args),
     #[command(about = about::ADAPTERS)]
     Adapters(HandedOver),
     #[command(about = about::TRAIN)]
@@ -63,9 +65,11 @@ struct HandedOver {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let log = || log_to_stderr(cli.log.log.as_deref().unwrap_or("warn"));
     exit_code(match cli.task {
         Task::Compare(args) => compare::run(&args),
-        Task::Cpg(args) => log_to_stderr(cli.log.log.as_deref().unwrap_or("warn")).and_then(|()| cpg::run(&args)),
+        Task::Cpg(args) => log().and_then(|()| cpg::run(&args)),
+        Task::Mine(args) => log().and_then(|()| mine::run(&args)),
         Task::Run(_) | Task::Serve(_) | Task::Adapters(_) | Task::Train(_) | Task::Eval(_) => hand_over(),
     })
 }
