@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TASKS = ["summarize-java", "assert-java", "translate-java-csharp", "summarize-python"]
 PEFT = ["prompt", "prefix", "linear", "lora", "full"]
+CODE = {"assert-java": "java", "translate-java-csharp": "csharp"}
 ABLATIONS = ["no-gve", "no-abfl", "no-task-tokens", "no-edges", "shuffled-edges", "random-edges"]
 
 
@@ -93,7 +94,9 @@ def peft(args, task, method):
 
 
 def score(args, task, bundle, *more):
-    printed = host(args, "eval", "--adapter", bundle, "--data", data(args, task, "test"), "--limit", args.rows, "--json", *more)
+    code = ["--code", CODE[task]] if task in CODE else []
+    printed = host(args, "eval", "--adapter", bundle, "--data", data(args, task, "test"), "--limit", args.rows, "--json", *code,
+                   *more)
     judged = json.loads(printed)
     return {"rows": judged["rows"], "metrics": judged["metrics"]}
 

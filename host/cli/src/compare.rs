@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
-use transducer_metrics::{Metric, Paired, Prediction, join, paired, read};
+use transducer_metrics::{Paired, Prediction, join, paired, read};
 
-use crate::scores::{SEED, scored};
+use crate::scores::{CodeArgs, SEED, scored};
 
 /// Arguments of the command.
 ///
@@ -24,6 +24,9 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    code: CodeArgs,
 }
 
 /// Prints the comparison.
@@ -42,11 +45,11 @@ pub fn run(args: &Args) -> Result<()> {
     if !args.json {
         writeln!(
             out,
-            "{:<16}{:>8}{:>8}{:>12}  {:<20}{:>8}",
+            "{:<24}{:>8}{:>8}{:>12}  {:<20}{:>8}",
             "metric", "first", "second", "difference", "95% interval", "p"
         )?;
     }
-    for metric in Metric::ALL {
+    for metric in args.code.metrics() {
         let (a, b) = (scored(metric, &first), scored(metric, &second));
         let Paired {
             difference,
@@ -62,7 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
             let interval = format!("{low:.2} to {high:.2}");
             writeln!(
                 out,
-                "{name:<16}{a:>8.2}{b:>8.2}{difference:>12.2}  {interval:<20}{p:>8.3}"
+                "{name:<24}{a:>8.2}{b:>8.2}{difference:>12.2}  {interval:<20}{p:>8.3}"
             )?;
         }
     }

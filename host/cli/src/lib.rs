@@ -8,8 +8,8 @@ pub mod compare;
 pub mod cpg;
 mod frontends;
 mod logging;
-pub mod scores;
 pub mod mine;
+pub mod scores;
 mod source;
 
 pub use frontends::{FrontEndOptions, parts_dir};

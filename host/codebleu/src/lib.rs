@@ -36,7 +36,7 @@ use tree::Flat;
 pub const MAX_BYTES: usize = 100_000;
 
 /// How many sums [`Statistics`] hold.
-const SUMS: usize = 2 * bleu::SUMS + 4;
+pub const SUMS: usize = 2 * bleu::SUMS + 4;
 
 /// A language that is scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -146,12 +146,20 @@ pub fn scores<'a>(items: impl IntoIterator<Item = &'a Statistics>) -> Scores {
     for item in items {
         sum += item;
     }
-    let ratio = |at: usize| match sum.sums[at + 1] {
+    scores_of_sums(&sum.sums)
+}
+
+/// The scores of a corpus whose items' [`Statistics::sums`] add up to these.
+///
+/// # Panics
+/// If there are not [`SUMS`] of them.
+pub fn scores_of_sums(sums: &[f64]) -> Scores {
+    let ratio = |at: usize| match sums[at + 1] {
         0.0 => 0.0,
-        total => sum.sums[at] / total,
+        total => sums[at] / total,
     };
-    let ngram = bleu::score(&sum.sums[..bleu::SUMS]);
-    let weighted_ngram = bleu::score(&sum.sums[bleu::SUMS..2 * bleu::SUMS]);
+    let ngram = bleu::score(&sums[..bleu::SUMS]);
+    let weighted_ngram = bleu::score(&sums[bleu::SUMS..2 * bleu::SUMS]);
     let syntax = ratio(2 * bleu::SUMS);
     let dataflow = ratio(2 * bleu::SUMS + 2);
     let counted = if dataflow == 0.0 { 1.0 } else { dataflow };

@@ -23,6 +23,7 @@ pub use bootstrap::{Interval, Paired, RESAMPLES, interval, paired};
 pub use metric::Metric;
 pub use prediction::{Prediction, PredictionError, join, read, write};
 pub use scored::Scored;
+pub use transducer_codebleu::Language;
 
 /// One item: what was answered, and what somebody wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

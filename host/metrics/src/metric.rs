@@ -1,10 +1,12 @@
 //! The metrics by name.
 
 use crate::scored::Scored;
+use transducer_codebleu::{Language, SUMS, scores_of_sums};
+
 use crate::{Pair, bleu, chrf, meteor, rouge, tokens};
 
 /// A way to score text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Metric {
     /// BLEU-4 of the corpus, over sacrebleu's default tokens (`13a`).
     Bleu,
@@ -20,10 +22,31 @@ pub enum Metric {
     Chrf,
     /// The share of answers that are their reference, whatever the white space.
     ExactMatch,
+    /// CodeBLEU of answers that are code.
+    CodeBleu(Language),
+    /// CodeBLEU's n-grams alone.
+    CodeBleuNgrams(Language),
+    /// CodeBLEU's weighted n-grams alone.
+    CodeBleuWeightedNgrams(Language),
+    /// CodeBLEU's subtrees alone.
+    CodeBleuSyntax(Language),
+    /// CodeBLEU's data flow alone.
+    CodeBleuDataFlow(Language),
 }
 
 impl Metric {
-    /// Every metric, in the order of a report.
+    /// What code is scored by in addition: CodeBLEU and its four parts.
+    pub const fn of_code(language: Language) -> [Self; 5] {
+        [
+            Self::CodeBleu(language),
+            Self::CodeBleuNgrams(language),
+            Self::CodeBleuWeightedNgrams(language),
+            Self::CodeBleuSyntax(language),
+            Self::CodeBleuDataFlow(language),
+        ]
+    }
+
+    /// Every metric of text, in the order of a report.
     pub const ALL: [Self; 7] = [
         Self::Bleu,
         Self::BleuTokens,
@@ -44,6 +67,11 @@ impl Metric {
             Self::Meteor => "meteor",
             Self::Chrf => "chrf",
             Self::ExactMatch => "exact_match",
+            Self::CodeBleu(_) => "codebleu",
+            Self::CodeBleuNgrams(_) => "codebleu_ngram",
+            Self::CodeBleuWeightedNgrams(_) => "codebleu_weighted_ngram",
+            Self::CodeBleuSyntax(_) => "codebleu_syntax",
+            Self::CodeBleuDataFlow(_) => "codebleu_dataflow",
         }
     }
 
@@ -71,6 +99,22 @@ impl Metric {
                 let same = tokens::words(pair.answer) == tokens::words(pair.reference);
                 f64::from(u8::from(same))
             })),
+            Self::CodeBleu(language) => code(language, pairs, |sums| scores_of_sums(sums).codebleu),
+            Self::CodeBleuNgrams(language) => code(language, pairs, |sums| scores_of_sums(sums).ngram),
+            Self::CodeBleuWeightedNgrams(language) => code(language, pairs, |sums| scores_of_sums(sums).weighted_ngram),
+            Self::CodeBleuSyntax(language) => code(language, pairs, |sums| scores_of_sums(sums).syntax),
+            Self::CodeBleuDataFlow(language) => code(language, pairs, |sums| scores_of_sums(sums).dataflow),
         }
     }
+}
+
+/// CodeBLEU's sums of every item; `part`, from 0 to 1, is what is read off their sum.
+fn code<'a>(language: Language, pairs: impl Iterator<Item = &'a Pair<'a>>, part: fn(&[f64]) -> f64) -> Scored {
+    let row = |pair: &Pair<'_>| {
+        let statistics = transducer_codebleu::statistics(language, pair.answer, pair.reference);
+        let mut row = [0.0; SUMS];
+        row.copy_from_slice(statistics.sums());
+        row
+    };
+    Scored::of_parts(pairs.map(row), part)
 }

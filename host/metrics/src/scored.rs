@@ -10,6 +10,8 @@ pub struct Scored {
     width: usize,
     items: usize,
     score: fn(&[f64]) -> f64,
+    /// What `score` gives for a perfect corpus.
+    perfect: f64,
 }
 
 impl Scored {
@@ -26,6 +28,18 @@ impl Scored {
             width: WIDTH,
             rows,
             score,
+            perfect: 100.0,
+        }
+    }
+
+    /// The same for a score from 0 to 1.
+    pub(crate) fn of_parts<const WIDTH: usize>(
+        rows: impl Iterator<Item = [f64; WIDTH]>,
+        score: fn(&[f64]) -> f64,
+    ) -> Self {
+        Self {
+            perfect: 1.0,
+            ..Self::of(rows, score)
         }
     }
 
@@ -69,6 +83,6 @@ impl Scored {
                 *sum += value;
             }
         }
-        (self.score)(&sum)
+        (self.score)(&sum) * 100.0 / self.perfect
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
-use transducer_host::scores;
+use transducer_host::scores::{self, CodeArgs};
 use transducer_metrics::Prediction;
 use transducer_train::{Evaluation, export};
 
@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Ask for nothing: write the prompts, as token ids, as JSON lines, for other models
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
+
+    #[command(flatten)]
+    code: CodeArgs,
 
     #[command(flatten)]
     cache: CacheArgs,
@@ -98,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.out {
         transducer_metrics::write(path, &predictions)?;
     }
-    let scores = scores::of(&predictions);
+    let scores = scores::of(&predictions, &args.code.metrics());
     if args.json {
         let facts = serde_json::json!({
             "adapter": piece.manifest.name, "tuned": transducer.is_some(), "data": args.data,
