@@ -14,14 +14,13 @@ struct Summarize;
 #[serde(deny_unknown_fields)]
 struct Request {
     code: String,
-    #[serde(default)]
-    language: Language,
+    /// Guessed where it is left out: one component serves a bundle for Java and one for Python.
+    language: Option<Language>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Language {
-    #[default]
     Java,
     Python,
 }
@@ -33,6 +32,15 @@ struct Data {
 }
 
 impl Language {
+    /// A Python function begins with `def`, after its decorators; nothing in Java does.
+    fn guess(code: &str) -> Self {
+        let begins = |line: &str| line.starts_with("def ") || line.starts_with("async def ");
+        match code.lines().map(str::trim_start).any(begins) {
+            true => Language::Python,
+            false => Language::Java,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Language::Java => "java",
@@ -87,6 +95,7 @@ impl Task for Summarize {
                 "`code` is empty; give the source of one method or function",
             ));
         }
+        let language = language.unwrap_or_else(|| Language::guess(&code));
         let graph = cpg::parse(language.name(), &code)?;
         let broken = graph.diagnostics().len();
         if broken > 0 {
@@ -187,6 +196,24 @@ mod tests {
     fn code_without_a_method_is_fine() {
         let prompt = testing::prepare::<Summarize>(r#"{"code": "x = 1", "language": "python"}"#).expect("a prompt");
         assert!(prompt.user.contains("this Python code"), "{}", prompt.user);
+    }
+
+    #[test]
+    fn a_language_that_is_left_out_is_guessed() {
+        for (code, expected) in [
+            (
+                r"@property\n  async def size(self):\n    return self.n",
+                "Python function",
+            ),
+            (r"def f(x):\n    return x", "Python function"),
+            ("int def(int x) { return x; }", "Java method"),
+            (r"@Override\npublic int size() { return n; }", "Java method"),
+        ] {
+            testing::graphs(|_, _| Ok(FakeGraph::new().signature("size", &[], None)));
+            let request = format!(r#"{{"code": "{code}"}}"#);
+            let prompt = testing::prepare::<Summarize>(&request).expect(code);
+            assert!(prompt.user.contains(expected), "{}", prompt.user);
+        }
     }
 
     #[test]
