@@ -126,7 +126,7 @@ fn adapters_with(name: &str, change: impl Fn(&Path)) -> tempfile::TempDir {
     for adapter in ["summarize-java", name] {
         let target = dir.path().join(adapter);
         std::fs::create_dir(&target).unwrap();
-        for file in ["adapter.toml", "task.wasm"] {
+        for file in ["adapter.toml", "task.wasm", "transducer.safetensors"] {
             std::fs::copy(root().join("adapters/summarize-java").join(file), target.join(file)).unwrap();
         }
     }
@@ -185,16 +185,8 @@ fn broken_bundles_are_named_and_the_others_serve() {
         &["task@9.0.0", "task@1.0.0"],
     );
     check_bundle(|dir| edit(dir, "\"CFG\"", "\"PDG\""), &["PDG"]);
-    let weights = |bytes: &'static [u8]| {
-        move |dir: &Path| {
-            edit(
-                dir,
-                "[transducer]",
-                "[transducer]\nweights = \"transducer.safetensors\"",
-            );
-            std::fs::write(dir.join("transducer.safetensors"), bytes).unwrap();
-        }
-    };
+    let weights =
+        |bytes: &'static [u8]| move |dir: &Path| std::fs::write(dir.join("transducer.safetensors"), bytes).unwrap();
     check_bundle(weights(b""), &["transducer"]);
     check_bundle(weights(b"\xff\xff\xff\xff\xff\xff\xff\x7f{}"), &["transducer"]);
 }
