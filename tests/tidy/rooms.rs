@@ -56,6 +56,10 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("transducer-pipeline", &["axum", "clap", "tree-sitter"]),
+    (
+        "transducer-report",
+        &["tch", "wasmtime", "tree-sitter", "axum", "libloading", "transducer-cpg"],
+    ),
 ];
 
 /// Crates that reach a technology through the rooms below them and may not name it themselves.
