@@ -107,7 +107,7 @@ fn bar(row: &MetricRow) -> Markup {
             rect.track x="0" y="4" width="100" height="4" {}
             @if let Some((low, high)) = interval(row) {
                 @let (low, high) = (place(low), place(high));
-                rect.interval x=(low) y="2" width=(format!("{:.1}", (high - low).max(0.0))) height="8" {}
+                rect.interval x=(low) y="1" width=(format!("{:.1}", (high - low).max(0.0))) height="10" {}
             }
             @if row.value.is_finite() {
                 // As a line, so that its width does not grow with the picture's.
