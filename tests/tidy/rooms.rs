@@ -60,6 +60,10 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
     ("transducer-metrics", &["tch", "wasmtime", "axum"]),
     ("transducer-train", &["axum", "clap"]),
     ("transducer-codebleu", &["tch", "wasmtime", "axum"]),
+    (
+        "transducer-report",
+        &["tch", "wasmtime", "tree-sitter", "axum", "libloading", "transducer-cpg"],
+    ),
 ];
 
 /// Crates that reach a technology through the rooms below them and may not name it themselves.
