@@ -22,6 +22,7 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         "transducer-bundle",
         &["tch", "wasmtime", "axum", "tree-sitter", "transducer-cpg"],
     ),
+    ("transducer-metrics", &["tch", "wasmtime", "axum"]),
     (
         "transducer-backbone",
         &[

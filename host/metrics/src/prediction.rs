@@ -1,0 +1,204 @@
+//! What was generated, as JSON lines.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Pair;
+
+/// One item and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Names the item, once in a file.
+    pub id: String,
+    /// What the task was given.
+    pub source: String,
+    /// What somebody wrote.
+    pub reference: String,
+    /// What the model generated.
+    pub generated: String,
+    /// What the task made of it.
+    pub answer: String,
+}
+
+impl Prediction {
+    /// What a metric looks at.
+    pub fn pair(&self) -> Pair<'_> {
+        Pair {
+            answer: &self.answer,
+            reference: &self.reference,
+        }
+    }
+}
+
+/// Predictions that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictionError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line is not a prediction.
+    #[error("{path}:{line}: {source}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the reader says.
+        source: serde_json::Error,
+    },
+    /// An id comes up again.
+    #[error("{path}:{line}: `{id}` is the id of line {first} too")]
+    Repeated {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The line that had it first.
+        first: usize,
+        /// The id.
+        id: String,
+    },
+    /// Two sets of predictions are not about the same items.
+    #[error(
+        "not the same items: {} only in the first, {} only in the second, {} of both with another reference",
+        listed(only_first),
+        listed(only_second),
+        listed(other_reference)
+    )]
+    Differ {
+        /// Ids that only the first has.
+        only_first: Vec<String>,
+        /// Ids that only the second has.
+        only_second: Vec<String>,
+        /// Ids of both whose references are not the same.
+        other_reference: Vec<String>,
+    },
+}
+
+/// How many ids a message names; the error has them all.
+const NAMED: usize = 10;
+
+fn listed(ids: &[String]) -> String {
+    if ids.is_empty() {
+        return "none".to_owned();
+    }
+    let named = ids[..ids.len().min(NAMED)].join(", ");
+    let more = if ids.len() > NAMED { ", ..." } else { "" };
+    format!("{} ({named}{more})", ids.len())
+}
+
+/// Reads a file of JSON lines. No id may come up twice.
+pub fn read(path: &Path) -> Result<Vec<Prediction>, PredictionError> {
+    let context = |source| PredictionError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = std::fs::File::open(path).map_err(context)?;
+    let mut predictions: Vec<Prediction> = Vec::new();
+    let mut lines = HashMap::new();
+    for (line, text) in (1..).zip(BufReader::new(file).lines()) {
+        let prediction: Prediction =
+            serde_json::from_str(&text.map_err(context)?).map_err(|source| PredictionError::Syntax {
+                path: path.to_owned(),
+                line,
+                source,
+            })?;
+        if let Some(first) = lines.insert(prediction.id.clone(), line) {
+            return Err(PredictionError::Repeated {
+                path: path.to_owned(),
+                line,
+                first,
+                id: prediction.id,
+            });
+        }
+        predictions.push(prediction);
+    }
+    Ok(predictions)
+}
+
+/// Writes a file of JSON lines: the file is the old one or all of the new one, whatever happens.
+pub fn write(path: &Path, predictions: &[Prediction]) -> Result<(), PredictionError> {
+    put(path, predictions).map_err(|source| PredictionError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn put(path: &Path, predictions: &[Prediction]) -> std::io::Result<()> {
+    // In the same folder, since a file can be renamed only within its file system.
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any file that is created; a temporary one would be its owner's alone.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    let mut out = BufWriter::new(&mut file);
+    for prediction in predictions {
+        serde_json::to_writer(&mut out, prediction)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    drop(out);
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Pairs two systems' predictions by id, in the order of the first, for a comparison on the same items.
+pub fn join<'a>(
+    a: &'a [Prediction],
+    b: &'a [Prediction],
+) -> Result<Vec<(&'a Prediction, &'a Prediction)>, PredictionError> {
+    let mut left: HashMap<&str, &Prediction> = b
+        .iter()
+        .map(|prediction| (prediction.id.as_str(), prediction))
+        .collect();
+    let mut joined = Vec::with_capacity(a.len());
+    let mut only_first = Vec::new();
+    for first in a {
+        match left.remove(first.id.as_str()) {
+            Some(second) => joined.push((first, second)),
+            None => only_first.push(first.id.clone()),
+        }
+    }
+    let only_second: Vec<_> = b
+        .iter()
+        .filter(|second| left.contains_key(second.id.as_str()))
+        .map(|second| second.id.clone())
+        .collect();
+    let other_reference: Vec<_> = joined
+        .iter()
+        .filter(|(first, second)| first.reference != second.reference)
+        .map(|(first, _)| first.id.clone())
+        .collect();
+    if only_first.is_empty() && only_second.is_empty() && other_reference.is_empty() {
+        return Ok(joined);
+    }
+    Err(PredictionError::Differ {
+        only_first,
+        only_second,
+        other_reference,
+    })
+}
