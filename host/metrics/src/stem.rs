@@ -224,3 +224,24 @@ fn step5b(word: String) -> String {
         _ => word,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    #[derive(serde::Deserialize)]
+    struct Fixture {
+        stems: BTreeMap<String, String>,
+    }
+
+    /// Words for every rule, stemmed by NLTK.
+    #[test]
+    fn stems_are_those_of_nltk() {
+        let text = include_str!("../../../tests/fixtures/metrics/text.json");
+        let fixture: Fixture = serde_json::from_str(text).expect("the fixture has the form of its script");
+        assert!(fixture.stems.len() > 100);
+        for (word, stem) in &fixture.stems {
+            assert_eq!(super::porter(word), *stem, "{word}");
+        }
+    }
+}

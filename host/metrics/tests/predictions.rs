@@ -1,0 +1,75 @@
+//! Files of predictions.
+
+use std::path::Path;
+
+use transducer_metrics::{Prediction, PredictionError, join, read, write};
+
+fn prediction(id: &str, reference: &str) -> Prediction {
+    Prediction {
+        id: id.to_owned(),
+        source: "int f() {\n}".to_owned(),
+        reference: reference.to_owned(),
+        generated: " Größe\u{2028} \"x\"".to_owned(),
+        answer: "Größe".to_owned(),
+    }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("predictions.jsonl");
+    for predictions in [
+        vec![prediction("1", "a"), prediction("2", "b")],
+        vec![prediction("3", "c")],
+        vec![],
+    ] {
+        write(&path, &predictions).unwrap();
+        assert_eq!(read(&path).unwrap(), predictions);
+    }
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing is left beside the file"
+    );
+}
+
+#[test]
+fn an_error_names_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.jsonl");
+    let line = serde_json::to_string(&prediction("1", "a")).unwrap();
+    std::fs::write(&path, format!("{line}\n{{\"id\": \"2\"}}\n")).unwrap();
+    let message = read(&path).unwrap_err().to_string();
+    assert!(message.contains("bad.jsonl:2: missing field `source`"), "{message}");
+
+    std::fs::write(&path, format!("{line}\n{line}\n")).unwrap();
+    let message = read(&path).unwrap_err().to_string();
+    assert!(
+        message.ends_with("bad.jsonl:2: `1` is the id of line 1 too"),
+        "{message}"
+    );
+
+    let missing = folder.path().join("none.jsonl");
+    assert!(matches!(read(&missing), Err(PredictionError::Read { path, .. }) if path == missing));
+    let nowhere = Path::new("no/such/folder/x.jsonl");
+    assert!(matches!(write(nowhere, &[]), Err(PredictionError::Write { path, .. }) if path == nowhere));
+}
+
+#[test]
+fn predictions_join_by_id_in_the_order_of_the_first() {
+    let a = [prediction("1", "a"), prediction("2", "b")];
+    let b = [prediction("2", "b"), prediction("1", "a")];
+    let joined = join(&a, &b).unwrap();
+    assert_eq!(joined, [(&a[0], &b[1]), (&a[1], &b[0])]);
+}
+
+#[test]
+fn a_join_lists_what_differs() {
+    let a = [prediction("1", "a"), prediction("2", "b"), prediction("3", "c")];
+    let b = [prediction("2", "b"), prediction("3", "other"), prediction("4", "d")];
+    let message = join(&a, &b).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "not the same items: 1 (1) only in the first, 1 (4) only in the second, 1 (3) of both with another reference"
+    );
+}
