@@ -84,7 +84,12 @@ fn a_bundle_is_trained_evaluated_and_compared() {
         "{bleu}"
     );
     // What another program generated is judged by the same scorer.
-    assert_eq!(eval(&["--predictions", &file("tuned.jsonl")]), tuned);
+    assert_eq!(
+        eval(&["--predictions", &file("tuned.jsonl"), "--report", &file("report.html")]),
+        tuned
+    );
+    let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
+    assert!(page.contains("isEmpty") && page.contains("data:image/svg+xml"), "{page}");
     let compared: Value = serde_json::from_str(&stdout(&[
         "compare",
         &file("tuned.jsonl"),

@@ -10,6 +10,7 @@ use transducer_metrics::Prediction;
 use transducer_train::{Evaluation, export};
 
 use crate::options::ModelArgs;
+use crate::report;
 use crate::workshop::{CacheArgs, bar, stop_flag};
 
 /// Arguments of the command.
@@ -38,6 +39,14 @@ pub(crate) struct Args {
     /// Write every answer to this file, as JSON lines
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Write a page with the scores and some answers, each beside its reference and its graph
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+
+    /// How many answers the page shows: the best, the worst, and some between
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    report_examples: usize,
 
     /// Ask for nothing: judge the texts that another model generated, JSON lines with `id` and `generated`
     #[arg(long, value_name = "FILE")]
@@ -102,6 +111,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         transducer_metrics::write(path, &predictions)?;
     }
     let scores = scores::of(&predictions, &args.code.metrics());
+    if let Some(path) = &args.report {
+        let model = workshop.model();
+        let weights = match (others, &transducer) {
+            (true, _) => "another model's answers".to_owned(),
+            (false, None) => "none: the frozen LLM".to_owned(),
+            (false, Some(transducer)) => format!("{} parameters", transducer.parameter_count()),
+        };
+        let facts = [
+            ("adapter", format!("{} {}", piece.manifest.name, piece.manifest.version)),
+            ("weights", weights),
+            ("model", format!("{}, {}", model.name, model.precision)),
+            ("data", args.data.display().to_string()),
+        ];
+        let facts = facts.map(|(name, fact)| (name.to_owned(), fact));
+        report::write(path, (&workshop, &piece), &facts, &predictions, &scores, args.report_examples)?;
+    }
     if args.json {
         let facts = serde_json::json!({
             "adapter": piece.manifest.name, "tuned": transducer.is_some(), "data": args.data,

@@ -3,6 +3,7 @@
 mod adapters;
 mod eval;
 mod options;
+mod report;
 mod run;
 mod serve;
 mod train;
