@@ -80,8 +80,8 @@ fn texts(flat: &Flat<'_>) -> HashMap<usize, String> {
         return texts;
     }
     let mut cursor = flat.tree.walk();
-    for at in 0..nodes.len() {
-        if nodes[at].broken {
+    for (at, node) in nodes.iter().enumerate() {
+        if node.broken {
             texts.insert(at, cursor.node().to_sexp());
         }
         advance(&mut cursor);
