@@ -23,9 +23,10 @@ Examples:
   transducer-host mine ~/projects --task assert --out data/ --language java
   transducer-host mine src/ --task summarize --out data/ --json | jq .rows
 
-Rows are JSON lines with id, source, target, language, project, path, line and name, for `assert` also focal_name, focal_how
-and framework. The same tree gives the same files, and a project, directory or file goes to the same split every time. The
-licences of the sources hold for the data too.";
+Rows are JSON lines with id, source, target, language, project, path, line and name; for
+`assert` also focal_name, focal_how and framework. The same tree gives the same files, and a
+project, directory or file goes to the same split every time. The licences of the sources hold
+for the data too.";
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]

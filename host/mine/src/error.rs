@@ -36,12 +36,12 @@ pub enum MineError {
     #[error(transparent)]
     Option(#[from] OptionError),
     /// The tree cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {error}")]
     Read {
         /// The tree.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The tree is a file.
     #[error("{path} is no folder: give the folder that holds the sources")]
@@ -96,19 +96,19 @@ pub enum MineError {
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The system refused.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {error}")]
     Write {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A row has no JSON form.
-    #[error("cannot write a row of {path} as JSON: {source}")]
+    #[error("cannot write a row of {path} as JSON: {error}")]
     Json {
         /// The file.
         path: PathBuf,
         /// What the encoder said.
-        source: serde_json::Error,
+        error: serde_json::Error,
     },
 }

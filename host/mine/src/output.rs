@@ -21,9 +21,9 @@ impl Output {
     /// # Errors
     /// [`OutputError::Write`].
     pub fn create(dir: &Path) -> Result<Self, OutputError> {
-        std::fs::create_dir_all(dir).map_err(|source| OutputError::Write {
+        std::fs::create_dir_all(dir).map_err(|error| OutputError::Write {
             path: dir.to_owned(),
-            source,
+            error,
         })?;
         let output = Self { dir: dir.to_owned() };
         output.temporary(dir)?;
@@ -48,7 +48,7 @@ impl Output {
         for (file, path) in whole {
             file.persist(&path).map_err(|error| OutputError::Write {
                 path,
-                source: error.error,
+                error: error.error,
             })?;
         }
         Ok(())
@@ -60,15 +60,15 @@ impl Output {
         path: &Path,
         lines: impl Iterator<Item = serde_json::Result<Vec<u8>>>,
     ) -> Result<NamedTempFile, OutputError> {
-        let cannot_write = |source| OutputError::Write {
+        let cannot_write = |error| OutputError::Write {
             path: path.to_owned(),
-            source,
+            error,
         };
         let mut file = BufWriter::new(self.temporary(path)?);
         for line in lines {
-            let mut line = line.map_err(|source| OutputError::Json {
+            let mut line = line.map_err(|error| OutputError::Json {
                 path: path.to_owned(),
-                source,
+                error,
             })?;
             line.push(b'\n');
             file.write_all(&line).map_err(cannot_write)?;
@@ -85,9 +85,9 @@ impl Output {
         // As any other new file has it; a temporary one is private otherwise, and so would be what it becomes.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(&self.dir).map_err(|source| OutputError::Write {
+        builder.tempfile_in(&self.dir).map_err(|error| OutputError::Write {
             path: path.to_owned(),
-            source,
+            error,
         })
     }
 }

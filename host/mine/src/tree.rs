@@ -32,9 +32,9 @@ pub(crate) fn walk(
     language_of: impl Fn(&str) -> Option<Language>,
     report: &mut Report,
 ) -> Result<Vec<SourceFile>, MineError> {
-    let cannot_read = |source| MineError::Read {
+    let cannot_read = |error| MineError::Read {
         path: tree.to_owned(),
-        source,
+        error,
     };
     if !std::fs::metadata(tree).map_err(cannot_read)?.is_dir() {
         return Err(MineError::NotAFolder { path: tree.to_owned() });
