@@ -89,7 +89,10 @@ fn a_bundle_is_trained_evaluated_and_compared() {
         tuned
     );
     let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
-    assert!(page.contains("isEmpty") && page.contains("data:image/svg+xml"), "{page}");
+    assert!(
+        page.contains("isEmpty") && page.contains("data:image/svg+xml"),
+        "{page}"
+    );
     let compared: Value = serde_json::from_str(&stdout(&[
         "compare",
         &file("tuned.jsonl"),

@@ -125,7 +125,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             ("data", args.data.display().to_string()),
         ];
         let facts = facts.map(|(name, fact)| (name.to_owned(), fact));
-        report::write(path, (&workshop, &piece), &facts, &predictions, &scores, args.report_examples)?;
+        report::write(
+            path,
+            (&workshop, &piece),
+            &facts,
+            &predictions,
+            &scores,
+            args.report_examples,
+        )?;
     }
     if args.json {
         let facts = serde_json::json!({
