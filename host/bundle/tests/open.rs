@@ -34,12 +34,36 @@ width = 16
 layers = 2
 heads = 4
 task-tokens = 8
+reply-tokens = 4
 edge-kinds = ["AST", "CFG"]
 cpg-schema = 1
+parts = "full"
 
 [limits]
 memory-mib = 32
 deadline-ms = 500
+
+[train]
+source-field = "code"
+request = { language = "java" }
+answer-end = "\n"
+max-prompt-tokens = 256
+max-answer-tokens = 64
+examples = 2400
+batch = 8
+batch-tokens = 2048
+learning-rate = 0.003
+task-rate = 2.0
+warmup = 0.1
+schedule = "linear"
+weight-decay = 0.01
+clip = 2.0
+seed = 7
+validate-every = 50
+validate-examples = 100
+generate-examples = 20
+patience = 3
+edges = "real"
 "#;
 
 /// A bundle named `hello` with this manifest, in a folder of its own.
@@ -208,23 +232,23 @@ fn what_is_no_manifest_is_named() {
         "[limits]",
         "[limit]",
         expect![[r#"
-        /hello/adapter.toml: TOML parse error at line 32, column 2
-           |
-        32 | [limit]
-           |  ^^^^^
-        unknown field `limit`, expected one of `schema`, `adapter`, `task`, `base-model`, `transducer`, `limits`
-    "#]],
+            /hello/adapter.toml: TOML parse error at line 34, column 2
+               |
+            34 | [limit]
+               |  ^^^^^
+            unknown field `limit`, expected one of `schema`, `adapter`, `task`, `base-model`, `transducer`, `limits`, `train`
+        "#]],
     );
     check(
         "width = 16",
         "widht = 16",
         expect![[r#"
-        /hello/adapter.toml: TOML parse error at line 25, column 1
-           |
-        25 | widht = 16
-           | ^^^^^
-        unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`
-    "#]],
+            /hello/adapter.toml: TOML parse error at line 25, column 1
+               |
+            25 | widht = 16
+               | ^^^^^
+            unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`, `parts`
+        "#]],
     );
     check(
         "width = 16",
@@ -320,7 +344,7 @@ fn every_key_is_documented_and_the_example_has_them_all() {
         }
     }
     assert_eq!(
-        keys, 29,
+        keys, 52,
         "keys were added or removed: change the number, and the example"
     );
 }
