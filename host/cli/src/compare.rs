@@ -9,11 +9,15 @@ use transducer_metrics::{Paired, Prediction, join, paired, read};
 
 use crate::scores::{CodeArgs, SEED, scored};
 
+/// What `--help` adds.
+const MORE: &str = "\
+Prints by how much the first is better than the second in each metric, with the 95%
+interval of the difference from a paired bootstrap over the rows, and how likely so
+large a difference would be by chance.";
+
 /// Arguments of the command.
-///
-/// Prints by how much the first is better than the second in each metric, with the 95% interval of the difference from a paired
-/// bootstrap over the rows, and how likely so large a difference would be by chance.
 #[derive(clap::Args, Debug)]
+#[command(after_long_help = MORE)]
 pub struct Args {
     /// Predictions of `eval --out`
     first: PathBuf,

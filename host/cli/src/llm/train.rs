@@ -11,17 +11,20 @@ use transducer_train::{End, Event, Run, export, rows};
 use crate::options::ModelArgs;
 use crate::workshop::{CacheArgs, bar, stop_flag};
 
+/// What `--help` adds.
+const MORE: &str = "\
+Settings stand in the bundle's adapter.toml, in [train] and [transducer], each with
+a default. A setting given here is written there first, so that the manifest always
+says how the weights were made. Ctrl-C saves and ends; the same command goes on with
+the very same sequence of examples.
+
+Examples:
+  transducer-host train adapters/summarize-java --data train.jsonl.gz --valid valid.jsonl.gz
+  transducer-host train adapters/summarize-java --data train.jsonl.gz --out runs/a --ablate no-cfg";
+
 /// Arguments of the command.
-///
-/// Settings stand in the bundle's `adapter.toml`, in `[train]` and `[transducer]`, each with a default. A setting given here is
-/// written there first, so that the manifest always says how the weights were made. Ctrl-C saves and ends; the same command
-/// goes on with the very same sequence of examples.
-///
-/// Examples:
-///   transducer-host train adapters/summarize-java --data train.jsonl.gz --valid valid.jsonl.gz
-///   transducer-host train adapters/summarize-java --data train.jsonl.gz --out runs/shuffled --ablate shuffled-edges
 #[derive(clap::Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = MORE)]
 pub(crate) struct Args {
     /// The bundle's folder
     bundle: PathBuf,
