@@ -92,7 +92,10 @@ impl Examples {
             out.finish().map_err(TrainError::file(&path))?;
         }
         if kept == 0 {
-            let why: Vec<String> = left_out.iter().map(|(why, count)| format!("{count} × {why}")).collect();
+            let mut why: Vec<String> = left_out.iter().map(|(why, count)| format!("{count} × {why}")).collect();
+            if why.is_empty() {
+                why.push("it is empty".to_owned());
+            }
             return Err(TrainError::NoExamples {
                 path: data.to_owned(),
                 rows: total,
