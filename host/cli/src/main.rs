@@ -11,8 +11,8 @@ use transducer_host::{LogArgs, about, compare, cpg, exit_code, log_to_stderr, mi
 /// The program with the LLM.
 const LLM_PROGRAM: &str = "transducer-host-llm";
 
-/// How many compiled kernels oneDNN keeps, which reads it once. Prompts have thousands of shapes; with the default of 1,024 the
-/// kernels alone come to some hundred MiB in a training (2,241 against 1,933 MiB at most, after ten steps), and to compile one
+/// How many compiled kernels oneDNN keeps in a training. Its batches have thousands of shapes; with the default of 1,024 the
+/// kernels alone come to some hundred MiB (2,241 against 1,933 MiB at most, after ten steps), and to compile one
 /// again costs less than can be measured.
 const KERNEL_CACHE: (&str, &str) = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64");
 
@@ -70,18 +70,19 @@ fn main() -> ExitCode {
         Task::Compare(args) => compare::run(&args),
         Task::Cpg(args) => log().and_then(|()| cpg::run(&args)),
         Task::Mine(args) => log().and_then(|()| mine::run(&args)),
-        Task::Run(_) | Task::Serve(_) | Task::Adapters(_) | Task::Train(_) | Task::Eval(_) => hand_over(),
+        Task::Run(_) | Task::Serve(_) | Task::Adapters(_) | Task::Eval(_) => hand_over(None),
+        Task::Train(_) => hand_over(Some(KERNEL_CACHE)),
     })
 }
 
-/// Becomes the program with the LLM, with the very same arguments; returns only where that fails.
-fn hand_over() -> Result<()> {
+/// Becomes the program with the LLM, with the very same arguments; returns only where that fails. A variable of `usual` is set
+/// unless the user has set it.
+fn hand_over(usual: Option<(&str, &str)>) -> Result<()> {
     let program = parts_dir()?.join(LLM_PROGRAM);
     let mut command = Command::new(&program);
     command.args(std::env::args_os().skip(1));
-    let (name, entries) = KERNEL_CACHE;
-    if std::env::var_os(name).is_none() {
-        command.env(name, entries);
+    if let Some((name, value)) = usual.filter(|(name, _)| std::env::var_os(name).is_none()) {
+        command.env(name, value);
     }
     let error = command.exec();
     Err(error).with_context(|| format!("cannot start {}, which is a part of this program", program.display()))
