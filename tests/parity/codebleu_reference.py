@@ -32,6 +32,9 @@ import codebleu_snippets as own
 PARTS = ["codebleu", "ngram_match_score", "weighted_ngram_match_score", "syntax_match_score", "dataflow_match_score"]
 NAMES = {"java": "java", "csharp": "c_sharp", "python": "python"}
 SEEDS = ["0", "1", "2", "3"]
+# Broken texts that tree-sitter 0.27, the host's, mends into other trees than 0.26, the newest for Python. As pairs
+# they score alike, but they have other numbers of subtrees, so they stay out of the corpus.
+MENDED_OTHERWISE = {"csharp": ["a b"]}
 
 
 class FirstSeen(dict):
@@ -144,7 +147,9 @@ def scored(pairs):
             scores = calc_codebleu(references, answers, NAMES[language])
             return [round(scores[part], 9) for part in PARTS]
 
-        out[language] = {"items": [score([row]) for row in rows], "corpus": score(rows)}
+        mended = MENDED_OTHERWISE.get(language, [])
+        corpus = [row for row in rows if row[1] not in mended]
+        out[language] = {"items": [score([row]) for row in rows], "corpus": score(corpus)}
     return out
 
 
@@ -181,6 +186,7 @@ def main():
         stable = [all(run[i] == runs[0][i] for run in runs) for i in range(len(items))]
         for i, item in enumerate(items):
             item["stable"] = stable[i]
+            item["in_corpus"] = pairs[language][i][1] not in MENDED_OTHERWISE.get(language, [])
         differ = sum(stable[i] and runs[0][i] != items[i]["scores"] for i in range(len(items)))
         corpora = [run[language]["corpus"] for run in seeded]
         widest = max((max(r[i][4] for r in runs) - min(r[i][4] for r in runs) for i in range(len(items))))

@@ -14,6 +14,9 @@
 //! - The program orders the sources of a value as Python happens to hash their names, which differs from run to run.
 //!   Here they come in the order in which they are first seen.
 //!
+//! Two limits, [`MAX_BYTES`] and [`PARSE_TIME`], and a depth and a number of steps beyond which a text has no data flow,
+//! are this crate's own; no real method comes near them.
+//!
 //! Every score is a function of a sum over items: [`Statistics`] are what is summed.
 
 mod bleu;
@@ -27,6 +30,7 @@ mod tokens;
 mod tree;
 
 use std::ops::AddAssign;
+use std::time::Duration;
 
 use tree::Flat;
 
@@ -34,6 +38,11 @@ use tree::Flat;
 ///
 /// Methods have a few kilobytes; an answer that never ended should cost no more than a long file.
 pub const MAX_BYTES: usize = 100_000;
+
+/// Longest time for parsing a text; one that takes longer has no syntax and no data flow.
+///
+/// Only long garbage takes longer than a moment: mending it costs a parser the square of its length.
+pub const PARSE_TIME: Duration = Duration::from_secs(10);
 
 /// How many sums [`Statistics`] hold.
 pub const SUMS: usize = 2 * bleu::SUMS + 4;
@@ -126,9 +135,10 @@ pub fn statistics(language: Language, answer: &str, reference: &str) -> Statisti
     let answer = comments::remove(language, answer);
     let reference = comments::remove(language, reference);
     // No parser, no trees: only a grammar that does not fit the library could be the cause.
-    if let (Some(answer_tree), Some(reference_tree)) =
-        (tree::parse(language, &answer), tree::parse(language, &reference))
-    {
+    if let (Some(answer_tree), Some(reference_tree)) = (
+        tree::parse(language, &answer, PARSE_TIME),
+        tree::parse(language, &reference, PARSE_TIME),
+    ) {
         let (answer_tree, reference_tree) = (Flat::of(&answer_tree), Flat::of(&reference_tree));
         sums.extend(syntax::matches(&answer_tree, &reference_tree));
         let answer_flow = dataflow::normalized(language, &answer, &answer_tree);

@@ -27,6 +27,8 @@ struct Item {
     scores: [f64; 5],
     /// Whether the package gives one score whatever seed Python hashes with.
     stable: bool,
+    /// Not for text that the package's version of tree-sitter mends otherwise; the script has the list.
+    in_corpus: bool,
 }
 
 fn difference(ours: Scores, theirs: &[f64; 5]) -> [f64; 5] {
@@ -53,7 +55,9 @@ fn compare(path: &Path) -> usize {
             let (answer, wanted) = (&corpus.texts[item.answer], &corpus.texts[item.reference]);
             let found = statistics(language, answer, wanted);
             let off = difference(scores([&found]), &item.scores);
-            all.push(found);
+            if item.in_corpus {
+                all.push(found);
+            }
             if off.iter().any(|off| *off > TOLERANCE) {
                 wrong += 1;
                 for (count, off) in components.iter_mut().zip(off) {
