@@ -15,7 +15,7 @@ use crate::tree::Flat;
 /// The deepest tree that is read.
 const MAX_DEPTH: usize = 980;
 /// Most nodes and relations that are made. Loops are read twice, those in loops four times, and so on.
-const MAX_STEPS: usize = 4_000_000;
+const MAX_STEPS: usize = 1_000_000;
 
 /// How a value came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

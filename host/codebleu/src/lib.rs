@@ -14,8 +14,8 @@
 //! - The program orders the sources of a value as Python happens to hash their names, which differs from run to run.
 //!   Here they come in the order in which they are first seen.
 //!
-//! Two limits, [`MAX_BYTES`] and [`PARSE_TIME`], and a depth and a number of steps beyond which a text has no data flow,
-//! are this crate's own; no real method comes near them.
+//! [`MAX_BYTES`], and a depth and a number of steps beyond which a text has no data flow, are this crate's own limits; no
+//! real method comes near them. None is a time: a score must not depend on how busy the machine is.
 //!
 //! Every score is a function of a sum over items: [`Statistics`] are what is summed.
 
@@ -30,19 +30,14 @@ mod tokens;
 mod tree;
 
 use std::ops::AddAssign;
-use std::time::Duration;
 
 use tree::Flat;
 
 /// Most bytes of a text that are read: what follows is ignored, in every component.
 ///
-/// Methods have a few kilobytes; an answer that never ended should cost no more than a long file.
+/// Methods have a few kilobytes; an answer that never ended should cost no more than a long file. Mending garbage costs a
+/// parser the square of its length, which makes seconds of this much, and hours of a hundred times more.
 pub const MAX_BYTES: usize = 100_000;
-
-/// Longest time for parsing a text; one that takes longer has no syntax and no data flow.
-///
-/// Only long garbage takes longer than a moment: mending it costs a parser the square of its length.
-pub const PARSE_TIME: Duration = Duration::from_secs(10);
 
 /// How many sums [`Statistics`] hold.
 pub const SUMS: usize = 2 * bleu::SUMS + 4;
@@ -135,10 +130,9 @@ pub fn statistics(language: Language, answer: &str, reference: &str) -> Statisti
     let answer = comments::remove(language, answer);
     let reference = comments::remove(language, reference);
     // No parser, no trees: only a grammar that does not fit the library could be the cause.
-    if let (Some(answer_tree), Some(reference_tree)) = (
-        tree::parse(language, &answer, PARSE_TIME),
-        tree::parse(language, &reference, PARSE_TIME),
-    ) {
+    if let (Some(answer_tree), Some(reference_tree)) =
+        (tree::parse(language, &answer), tree::parse(language, &reference))
+    {
         let (answer_tree, reference_tree) = (Flat::of(&answer_tree), Flat::of(&reference_tree));
         sums.extend(syntax::matches(&answer_tree, &reference_tree));
         let answer_flow = dataflow::normalized(language, &answer, &answer_tree);

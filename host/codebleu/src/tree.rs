@@ -1,10 +1,8 @@
 //! A syntax tree laid out flat, so that whatever walks it needs no stack of its own.
 
 use std::num::NonZeroU16;
-use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
 
-use tree_sitter::{ParseOptions, ParseState, Parser, Tree};
+use tree_sitter::{Parser, Tree};
 
 use crate::Language;
 
@@ -62,8 +60,8 @@ impl<'a> Flat<'a> {
     }
 }
 
-/// Parses a text; one that takes longer than `limit` is taken for an empty text.
-pub(crate) fn parse(language: Language, text: &str, limit: Duration) -> Option<Tree> {
+/// Parses a text.
+pub(crate) fn parse(language: Language, text: &str) -> Option<Tree> {
     let grammar = match language {
         Language::Java => tree_sitter_java::LANGUAGE,
         Language::CSharp => tree_sitter_c_sharp::LANGUAGE,
@@ -71,17 +69,7 @@ pub(crate) fn parse(language: Language, text: &str, limit: Duration) -> Option<T
     };
     let mut parser = Parser::new();
     parser.set_language(&grammar.into()).ok()?;
-    let start = Instant::now();
-    let mut progress = |_: &ParseState| match start.elapsed() < limit {
-        true => ControlFlow::Continue(()),
-        false => ControlFlow::Break(()),
-    };
-    let options = ParseOptions::new().progress_callback(&mut progress);
-    let mut read = |at: usize, _| text.as_bytes().get(at..).unwrap_or_default();
-    parser.parse_with_options(&mut read, None, Some(options)).or_else(|| {
-        parser.reset();
-        parser.parse("", None)
-    })
+    parser.parse(text, None)
 }
 
 fn flatten(tree: &Tree) -> Vec<Node<'_>> {
@@ -117,20 +105,5 @@ fn flatten(tree: &Tree) -> Vec<Node<'_>> {
                 return nodes;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_out_of_time_is_an_empty_text() {
-        let text = "x = y;\n".repeat(2_000);
-        let tree = parse(Language::Python, &text, Duration::ZERO).expect("the grammar fits");
-        assert_eq!(tree.root_node().child_count(), 0);
-        let tree = parse(Language::Python, &text, Duration::MAX).expect("the grammar fits");
-        assert_eq!(tree.root_node().child_count(), 4_000);
-        assert_eq!(Flat::of(&tree).children(0).count(), 4_000);
     }
 }
