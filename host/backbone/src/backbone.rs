@@ -244,6 +244,37 @@ impl Backbone {
         self.model.logits(hidden)
     }
 
+    /// Logits after one more token of each of several sequences that have nothing to do with one another, each in a cache of its
+    /// own: `embeddings [sequences, 1, hidden]` → `[sequences, 1, vocab]` in `f32`. What does not depend on the past is computed
+    /// for all in one go, and attention for each as [`Self::forward`] would alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::forward`]; [`BackboneError::CacheBatch`] also where the number of caches is not that of the embeddings, or one
+    /// of them is not for one sequence, and [`BackboneError::PaddedCache`]. The caches are then as they were.
+    pub fn forward_each(&self, embeddings: &Tensor, caches: &mut [&mut KvCache]) -> Result<Tensor, BackboneError> {
+        let (sequences, tokens) = self.check_embeddings(embeddings)?;
+        if caches.len() != sequences {
+            return Err(BackboneError::CacheBatch {
+                cache: caches.len(),
+                embeddings: sequences,
+            });
+        }
+        if tokens != 1 {
+            return Err(BackboneError::EmbeddingShape {
+                found: embeddings.size(),
+                hidden: self.config.hidden_size,
+            });
+        }
+        for (row, cache) in caches.iter().enumerate() {
+            cache.check(1, 1)?;
+            if cache.is_padded() {
+                return Err(BackboneError::PaddedCache { row });
+            }
+        }
+        self.logits(&self.model.hidden_each(&self.config, embeddings, caches)?)
+    }
+
     /// Batch size and number of tokens.
     fn check_embeddings(&self, embeddings: &Tensor) -> Result<(usize, usize), BackboneError> {
         let (kind, device, expected) = (embeddings.kind(), embeddings.device(), self.device());

@@ -98,6 +98,11 @@ impl KvCache {
         self.batch
     }
 
+    /// Whether any sequence begins with padding.
+    pub fn is_padded(&self) -> bool {
+        self.padding.is_some()
+    }
+
     /// Forgets all but the first `len` tokens of every sequence. A longer `len` changes nothing.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

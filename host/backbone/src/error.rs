@@ -203,6 +203,12 @@ pub enum BackboneError {
         /// Sequences in the embeddings.
         embeddings: usize,
     },
+    /// A cache with padding where one of a sequence without is wanted.
+    #[error("the KV cache of row {row} begins with padding, which a step of separate caches does not know of")]
+    PaddedCache {
+        /// The cache's place.
+        row: usize,
+    },
     /// A row asked for by [`crate::KvCache::reorder`] that the cache does not have, or none at all.
     #[error("the new rows {rows:?} are not a non-empty choice from the KV cache's {batch} sequences")]
     CacheRows {

@@ -54,6 +54,16 @@ struct Pass<'a> {
     mask: Option<Tensor>,
 }
 
+/// The tokens before those of a forward pass.
+enum Past<'a, 'c> {
+    /// There are none, and none of these is kept.
+    None,
+    /// Those of a batch of sequences that go on together.
+    Batch(&'a mut KvCache),
+    /// Those of sequences that have nothing to do with one another: a cache of one sequence for each row.
+    Each(&'a mut [&'c mut KvCache]),
+}
+
 impl Model {
     /// Hidden states after the final norm, `[batch, tokens, hidden]`. The input has been checked.
     pub(crate) fn hidden(
@@ -81,10 +91,37 @@ impl Model {
         };
         let mut x = embeddings.f_to_kind(kind)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&pass, &x, index, cache.as_deref_mut())?;
+            let past = cache.as_deref_mut().map_or(Past::None, Past::Batch);
+            x = layer.forward(&pass, &x, index, past)?;
         }
         if let Some(cache) = cache {
             cache.advance(tokens);
+        }
+        rms_norm(&x, &self.final_norm, config)
+    }
+
+    /// Hidden states of one more token of each of several sequences, `[sequences, 1, hidden]`. The input has been checked.
+    pub(crate) fn hidden_each(
+        &self,
+        config: &ModelConfig,
+        embeddings: &Tensor,
+        caches: &mut [&mut KvCache],
+    ) -> Result<Tensor, BackboneError> {
+        let rows = caches
+            .iter()
+            .map(|cache| cache.rotary(1))
+            .collect::<Result<Vec<_>, _>>()?;
+        let pass = Pass {
+            config,
+            rotary: RotaryTable::stack(&rows)?,
+            mask: None,
+        };
+        let mut x = embeddings.f_to_kind(self.embedding.kind())?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(&pass, &x, index, Past::Each(caches))?;
+        }
+        for cache in caches {
+            cache.advance(1);
         }
         rms_norm(&x, &self.final_norm, config)
     }
@@ -97,15 +134,9 @@ impl Model {
 }
 
 impl Layer {
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        x: &Tensor,
-        index: usize,
-        cache: Option<&mut KvCache>,
-    ) -> Result<Tensor, BackboneError> {
+    fn forward(&self, pass: &Pass<'_>, x: &Tensor, index: usize, past: Past<'_, '_>) -> Result<Tensor, BackboneError> {
         let normed = rms_norm(x, &self.attention_norm, pass.config)?;
-        let x = x.f_add(&self.attention(pass, &normed, index, cache)?)?;
+        let x = x.f_add(&self.attention(pass, &normed, index, past)?)?;
         let normed = rms_norm(&x, &self.ffn_norm, pass.config)?;
         Ok(x.f_add(&self.feed_forward(&normed)?)?)
     }
@@ -115,7 +146,7 @@ impl Layer {
         pass: &Pass<'_>,
         x: &Tensor,
         index: usize,
-        cache: Option<&mut KvCache>,
+        past: Past<'_, '_>,
     ) -> Result<Tensor, BackboneError> {
         let config = pass.config;
         let (batch, tokens) = (x.size()[0], x.size()[1]);
@@ -128,16 +159,34 @@ impl Layer {
         let turned = pass.rotary.turn(&to_turn)?.f_transpose(1, 2)?;
         let [queries, keys] = two(turned.f_split_with_sizes([heads, kv_heads], 1)?)?;
         let values = values.f_transpose(1, 2)?;
-        let from_start = cache.as_deref().is_none_or(KvCache::is_empty);
-        let (keys, values) = match cache {
-            None => (keys, values),
-            Some(_) if keys.requires_grad() => return Err(BackboneError::GradientThroughCache),
-            Some(cache) => cache.append(index, &keys, &values)?,
+        if keys.requires_grad() && !matches!(past, Past::None) {
+            return Err(BackboneError::GradientThroughCache);
+        }
+        // The queries of one token: the heads of a group stand as the rows of one head, so that the group's keys and values are
+        // read once and never repeated.
+        let grouped = || queries.f_reshape([batch, kv_heads, heads / kv_heads, head_dim]);
+        let (from_start, keys, values) = match past {
+            Past::None => (true, keys, values),
+            Past::Batch(cache) => {
+                let from_start = cache.is_empty();
+                let (keys, values) = cache.append(index, &keys, &values)?;
+                (from_start, keys, values)
+            }
+            Past::Each(caches) => {
+                let rows = grouped()?;
+                let attended = caches.iter_mut().zip(0..).map(|(cache, row)| {
+                    let own = |of: &Tensor| of.f_narrow(0, row, 1);
+                    let (keys, values) = cache.append(index, &own(&keys)?, &own(&values)?)?;
+                    attend(&own(&rows)?, &keys, &values, None, false)
+                });
+                let attended = Tensor::f_cat(&attended.collect::<Result<Vec<_>, _>>()?, 0)?;
+                let attended = attended.f_reshape([batch, 1, heads * head_dim])?;
+                return Ok(attended.f_linear(&self.output, None::<&Tensor>)?);
+            }
         };
         let attended = if tokens == 1 {
-            // One token sees everything but padding. The query heads of a group stand as the rows of one head, so that the group's
-            // keys and values are read once and never repeated.
-            let rows = queries.f_reshape([batch, kv_heads, heads / kv_heads, head_dim])?;
+            // One token sees everything but padding.
+            let rows = grouped()?;
             attend(&rows, &keys, &values, pass.mask.as_ref(), false)?.f_reshape([batch, 1, heads * head_dim])?
         } else if keys.requires_grad() && tokens <= PLAIN_ATTENTION {
             attend_plainly(&queries, &keys, &values)?.f_reshape([batch, tokens, heads * head_dim])?

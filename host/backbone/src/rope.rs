@@ -279,6 +279,15 @@ impl RotaryTable {
         })
     }
 
+    /// One row of each table, for a batch whose sequences have a table each: `[batch, 1, 1, head_dim]`.
+    pub(crate) fn stack(rows: &[Self]) -> Result<Self, BackboneError> {
+        let stack = |part: fn(&Self) -> &Tensor| Tensor::f_stack(&rows.iter().map(part).collect::<Vec<_>>(), 0);
+        Ok(Self {
+            cos: stack(|row| &row.cos)?,
+            signed_sin: stack(|row| &row.signed_sin)?,
+        })
+    }
+
     /// Turns `heads`, `[batch, tokens, heads, head_dim]`, whose pairs are the places `i` and `i + head_dim / 2`.
     pub(crate) fn turn(&self, heads: &Tensor) -> Result<Tensor, BackboneError> {
         let half = heads.size()[3] / 2;

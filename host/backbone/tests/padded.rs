@@ -127,3 +127,46 @@ fn padding_follows_its_row() {
     let logits = step(&backbone, &mut cache, &mut sequences, 20);
     check_last(&backbone, &sequences, &logits);
 }
+
+/// Sequences with a cache each, that begin and end when they like.
+#[test]
+fn a_step_of_several_caches_is_a_step_of_each() {
+    let backbone = load(&fixture("tiny-llama"));
+    let mut sequences: Vec<Vec<u32>> = [5, 23, 1]
+        .into_iter()
+        .zip(1..)
+        .map(|(tokens, seed)| sequence(seed, tokens))
+        .collect();
+    let mut caches: Vec<KvCache> = sequences
+        .iter()
+        .map(|ids| {
+            let mut cache = backbone.new_cache(1, 40).unwrap();
+            let embeddings = backbone.embed(ids).unwrap().unsqueeze(0);
+            let _no_logits = backbone
+                .forward(&embeddings, Some(&mut cache), Positions::None)
+                .unwrap();
+            cache
+        })
+        .collect();
+    for turn in 0..4_u32 {
+        if turn == 2 {
+            sequences.remove(1);
+            caches.remove(1);
+        }
+        let new: Vec<u32> = (20 + 10 * turn..).take(sequences.len()).collect();
+        for (ids, &id) in sequences.iter_mut().zip(&new) {
+            ids.push(id);
+        }
+        let embeddings = backbone.embed(&new).unwrap().unsqueeze(1);
+        let logits = backbone
+            .forward_each(&embeddings, &mut caches.iter_mut().collect::<Vec<_>>())
+            .unwrap();
+        check_last(&backbone, &sequences, &logits);
+    }
+    let two = backbone.embed(&[1, 2, 3]).unwrap().unsqueeze(1);
+    assert!(
+        backbone
+            .forward_each(&two, &mut caches.iter_mut().collect::<Vec<_>>())
+            .is_err()
+    );
+}

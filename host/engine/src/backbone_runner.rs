@@ -1,188 +1,274 @@
 //! Requests on the frozen backbone.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::time::Instant;
 
 use tch::{Kind, Tensor};
 use transducer_backbone::{Backbone, KvCache, Positions};
 
 use crate::beam::{BeamSearch, Candidate};
-use crate::engine::{Generated, Progress, Runner};
+use crate::offline::likeliest;
+use crate::running::{Generated, Progress, Runner};
 use crate::sampler::Sampler;
 use crate::text::AnswerText;
 use crate::{Decoding, EngineError, FinishReason, PromptEmbeddings, Strategy};
 
-/// Runs one request at a time.
-pub(crate) struct BackboneRunner {
-    pub(crate) backbone: Arc<Backbone>,
-    /// Tokens of a prompt that are read between two looks at cancellation and deadline.
+/// Runs requests side by side. Each has a cache of its own, so that it comes and goes without moving another's, and attends as
+/// it would alone; all else of a step is computed for all.
+pub(crate) struct BackboneRunner<'a> {
+    pub(crate) backbone: &'a Backbone,
+    /// Tokens of prompts that are read in a turn.
     pub(crate) prefill_chunk: usize,
+    /// Tokens of prompts that were read in this turn.
+    pub(crate) read: usize,
 }
 
-impl Runner for BackboneRunner {
-    fn run(
-        &mut self,
-        prompt: &PromptEmbeddings,
-        decoding: &Decoding,
-        progress: &mut Progress<'_>,
-    ) -> Result<Generated, EngineError> {
-        let _no_grad = tch::no_grad_guard();
-        let started = Instant::now();
+/// One request in the making.
+pub(crate) struct Sequence<'a> {
+    cache: KvCache,
+    decoding: Decoding,
+    /// Tokens that the answer may have.
+    limit: usize,
+    stage: Stage<'a>,
+}
+
+enum Stage<'a> {
+    /// The prompt is read, so many tokens of it so far.
+    Prompt { prompt: PromptEmbeddings, read: usize },
+    /// Token by token.
+    Tokens(Tokens<'a>),
+    /// Several sequences at once. Which is best is known at the end only: the text leaves in one piece.
+    Beams { search: BeamSearch<'a>, token: usize },
+}
+
+/// An answer that grows by one token at a time.
+struct Tokens<'a> {
+    text: AnswerText<'a>,
+    ids: Vec<u32>,
+    sampler: Option<Sampler>,
+    /// What the last forward pass gave.
+    next: Option<Next>,
+}
+
+/// What a token is chosen by.
+enum Next {
+    /// The likeliest; `None` where the logits are no numbers.
+    Likeliest(Option<u32>),
+    /// `[vocab]`.
+    Logits(Tensor),
+}
+
+impl<'a> Runner for BackboneRunner<'a> {
+    type Sequence = Sequence<'a>;
+
+    fn begin(&mut self, prompt: PromptEmbeddings, decoding: Decoding) -> Result<Sequence<'a>, EngineError> {
         // A prompt leaves room for at least one token.
         let room = self.backbone.config().max_context - prompt.tokens();
         let limit = decoding.max_new_tokens().min(room);
-        // The last token of an answer is never read.
-        let mut cache = self.backbone.new_cache(1, prompt.tokens() + limit - 1)?;
-        let logits = self.prefill(prompt, &mut cache, progress)?;
-        let prefill = started.elapsed();
-
-        let run = Run {
-            backbone: &self.backbone,
-            decoding,
+        Ok(Sequence {
+            // The last token of an answer is never read.
+            cache: self.backbone.new_cache(1, prompt.tokens() + limit - 1)?,
             limit,
-            cache,
-            progress,
+            stage: Stage::Prompt { prompt, read: 0 },
+            decoding,
+        })
+    }
+
+    fn turn(
+        &mut self,
+        sequence: &mut Sequence<'a>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Option<Generated>, EngineError> {
+        let _no_grad = tch::no_grad_guard();
+        if let Stage::Prompt { .. } = sequence.stage {
+            let Some(logits) = self.read(sequence)? else {
+                return Ok(None);
+            };
+            progress.prefilled();
+            return self.choose_first(sequence, &logits, progress);
+        }
+        match &mut sequence.stage {
+            Stage::Prompt { .. } => Ok(None),
+            Stage::Tokens(tokens) => tokens.choose(self.backbone, sequence.limit, progress),
+            Stage::Beams { search, .. } => {
+                let embeddings = self.backbone.embed(&search.last_tokens())?.f_unsqueeze(1)?;
+                let cache = Some(&mut sequence.cache);
+                let logits = self.backbone.forward(&embeddings, cache, Positions::Last)?;
+                sequence.choose_beams(&logits, progress)
+            }
+        }
+    }
+
+    fn together(&mut self, sequences: &mut [&mut Sequence<'a>]) -> Result<(), EngineError> {
+        let _no_grad = tch::no_grad_guard();
+        self.read = 0;
+        let mut ids = Vec::with_capacity(sequences.len());
+        let mut caches = Vec::with_capacity(sequences.len());
+        let mut waiting = Vec::with_capacity(sequences.len());
+        for Sequence { cache, stage, .. } in sequences {
+            if let Stage::Tokens(tokens) = stage
+                && let (None, Some(&last)) = (&tokens.next, tokens.ids.last())
+            {
+                ids.push(last);
+                caches.push(cache);
+                waiting.push(tokens);
+            }
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let embeddings = self.backbone.embed(&ids)?.f_unsqueeze(1)?;
+        let logits = self.backbone.forward_each(&embeddings, &mut caches)?;
+        let likeliest = likeliest(&logits)?;
+        for ((tokens, likeliest), row) in waiting.into_iter().zip(likeliest).zip(0..) {
+            tokens.next = Some(match tokens.sampler {
+                None => Next::Likeliest(likeliest),
+                Some(_) => Next::Logits(logits.f_select(0, row)?.f_view(-1)?),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<'a> BackboneRunner<'a> {
+    /// Reads a piece of the prompt, if others have left some of this turn's tokens. Logits after the prompt, `[1, 1, vocab]`, once
+    /// it is read.
+    fn read(&mut self, sequence: &mut Sequence<'a>) -> Result<Option<Tensor>, EngineError> {
+        let Stage::Prompt { prompt, read } = &mut sequence.stage else {
+            return Ok(None);
         };
-        let answer = match decoding.strategy() {
-            Strategy::Greedy => run.token_by_token(logits, likeliest),
+        let count = self
+            .prefill_chunk
+            .saturating_sub(self.read)
+            .min(prompt.tokens() - *read);
+        if count == 0 {
+            return Ok(None);
+        }
+        self.read += count;
+        let chunk = prompt
+            .tensor()
+            .f_narrow(0, *read as i64, count as i64)?
+            .f_unsqueeze(0)?;
+        *read += count;
+        let all = *read == prompt.tokens();
+        let positions = if all { Positions::Last } else { Positions::None };
+        let logits = self.backbone.forward(&chunk, Some(&mut sequence.cache), positions)?;
+        Ok(all.then_some(logits))
+    }
+
+    /// The first token, or the first of each beam, from the logits after the prompt.
+    fn choose_first(
+        &self,
+        sequence: &mut Sequence<'a>,
+        logits: &Tensor,
+        progress: &mut Progress<'_>,
+    ) -> Result<Option<Generated>, EngineError> {
+        let (tokenizer, limit, stop) = (self.backbone.tokenizer(), sequence.limit, sequence.decoding.stop());
+        let (sampler, next) = match sequence.decoding.strategy() {
+            Strategy::Greedy => (None, Next::Likeliest(likeliest(logits)?.pop().flatten())),
             Strategy::Sample {
                 temperature,
                 top_k,
                 top_p,
                 seed,
             } => {
-                let mut sampler = Sampler::new(temperature, top_k, top_p, seed);
-                run.token_by_token(logits, |logits| Ok(sampler.pick(&Vec::try_from(&logits.f_view(-1)?)?)))
+                let sampler = Sampler::new(temperature, top_k, top_p, seed);
+                (Some(sampler), Next::Logits(logits.f_view(-1)?))
             }
-            Strategy::Beam { beams } => run.beams(logits, beams),
-        }?;
-        Ok(Generated {
-            prefill,
-            decode: started.elapsed().saturating_sub(prefill),
-            ..answer
-        })
-    }
-}
-
-impl BackboneRunner {
-    /// Logits after the prompt, `[1, 1, vocab]`.
-    fn prefill(
-        &self,
-        prompt: &PromptEmbeddings,
-        cache: &mut KvCache,
-        progress: &mut Progress<'_>,
-    ) -> Result<Tensor, EngineError> {
-        let embeddings = prompt.tensor().f_unsqueeze(0)?;
-        let tokens = prompt.tokens();
-        let mut read = 0;
-        loop {
-            progress.check()?;
-            let count = self.prefill_chunk.min(tokens - read);
-            let chunk = embeddings.f_narrow(1, read as i64, count as i64)?;
-            read += count;
-            let positions = if read == tokens {
-                Positions::Last
-            } else {
-                Positions::None
-            };
-            let logits = self.backbone.forward(&chunk, Some(cache), positions)?;
-            if read == tokens {
-                return Ok(logits);
+            Strategy::Beam { beams } => {
+                let search = BeamSearch::new(beams, limit, tokenizer, stop);
+                sequence.stage = Stage::Beams { search, token: 0 };
+                return sequence.choose_beams(logits, progress);
             }
-        }
-    }
-}
-
-/// The likeliest token; `None` if the logits are no numbers.
-fn likeliest(logits: &Tensor) -> Result<Option<u32>, EngineError> {
-    let (highest, id) = logits.f_view(-1)?.f_max_dim(0, false)?;
-    // Any NaN is the highest of all.
-    let highest = highest.f_double_value(&[])?;
-    Ok(highest.is_finite().then_some(id.f_int64_value(&[])? as u32))
-}
-
-/// One request after its prompt was read.
-struct Run<'a, 'p> {
-    backbone: &'a Backbone,
-    decoding: &'a Decoding,
-    /// Tokens that the answer may have.
-    limit: usize,
-    cache: KvCache,
-    progress: &'a mut Progress<'p>,
-}
-
-impl Run<'_, '_> {
-    /// One sequence, its text leaving as it becomes certain. `pick` chooses from logits, `[1, 1, vocab]`.
-    fn token_by_token(
-        mut self,
-        mut logits: Tensor,
-        mut pick: impl FnMut(&Tensor) -> Result<Option<u32>, EngineError>,
-    ) -> Result<Generated, EngineError> {
-        let tokenizer = self.backbone.tokenizer();
-        let mut text = AnswerText::new(tokenizer, self.decoding.stop());
-        let mut ids = Vec::new();
-        let finish_reason = loop {
-            self.progress.check()?;
-            let id = pick(&logits)?.ok_or(EngineError::NotFinite { token: ids.len() })?;
-            if tokenizer.eos_ids().contains(&id) {
-                break FinishReason::EndToken;
-            }
-            ids.push(id);
-            let piece = text.push(id);
-            self.progress.text(piece)?;
-            if text.stopped() {
-                break FinishReason::StopString;
-            }
-            if ids.len() == self.limit {
-                break FinishReason::Length;
-            }
-            logits = self.next_logits(&[id])?;
         };
-        let rest = text.finish();
-        self.progress.text(rest)?;
-        let completion_tokens = ids.len() + usize::from(finish_reason == FinishReason::EndToken);
-        Ok(Generated::new(text.into_text(), ids, finish_reason, completion_tokens))
+        let mut tokens = Tokens {
+            text: AnswerText::new(tokenizer, stop),
+            ids: Vec::new(),
+            sampler,
+            next: Some(next),
+        };
+        let made = tokens.choose(self.backbone, limit, progress)?;
+        sequence.stage = Stage::Tokens(tokens);
+        Ok(made)
     }
+}
 
-    /// Several sequences at once. Which is best is known at the end only: the text leaves in one piece.
-    fn beams(mut self, mut logits: Tensor, beams: usize) -> Result<Generated, EngineError> {
-        let mut search = BeamSearch::new(beams, self.limit, self.backbone.tokenizer(), self.decoding.stop());
-        let mut token = 0;
-        let best = loop {
-            self.progress.check()?;
-            let candidates = candidates(&logits, &search)?;
-            if candidates
-                .iter()
-                .any(|candidate| !candidate.log_probability.is_finite())
-            {
-                return Err(EngineError::NotFinite { token });
+impl Tokens<'_> {
+    /// Takes the next token, and hands on the text that it makes certain.
+    fn choose(
+        &mut self,
+        backbone: &Backbone,
+        limit: usize,
+        progress: &mut Progress<'_>,
+    ) -> Result<Option<Generated>, EngineError> {
+        let Some(next) = self.next.take() else {
+            return Ok(None);
+        };
+        let id = match (next, &mut self.sampler) {
+            (Next::Likeliest(id), _) => id,
+            (Next::Logits(logits), Some(sampler)) => sampler.pick(&Vec::try_from(&logits)?),
+            (Next::Logits(logits), None) => likeliest(&logits.f_view([1, 1, -1])?)?.pop().flatten(),
+        };
+        let id = id.ok_or(EngineError::NotFinite { token: self.ids.len() })?;
+        let reason = if backbone.tokenizer().eos_ids().contains(&id) {
+            FinishReason::EndToken
+        } else {
+            self.ids.push(id);
+            let piece = self.text.push(id);
+            progress.text(piece)?;
+            if self.text.stopped() {
+                FinishReason::StopString
+            } else if self.ids.len() == limit {
+                FinishReason::Length
+            } else {
+                return Ok(None);
             }
-            match search.advance(&candidates) {
-                ControlFlow::Break(best) => break best,
-                ControlFlow::Continue(rows) => self.cache.reorder(&rows)?,
+        };
+        let rest = self.text.finish();
+        progress.text(rest)?;
+        let ids = std::mem::take(&mut self.ids);
+        Ok(Some(Generated {
+            text: self.text.clone().into_text(),
+            completion_tokens: ids.len() + usize::from(reason == FinishReason::EndToken),
+            ids,
+            finish_reason: reason,
+        }))
+    }
+}
+
+impl Sequence<'_> {
+    /// Follows the best beams, whose next tokens the logits `[beams, 1, vocab]` are for.
+    fn choose_beams(&mut self, logits: &Tensor, progress: &mut Progress<'_>) -> Result<Option<Generated>, EngineError> {
+        let Stage::Beams { search, token } = &mut self.stage else {
+            return Ok(None);
+        };
+        let candidates = candidates(logits, search)?;
+        let finite = |candidate: &Candidate| candidate.log_probability.is_finite();
+        if !candidates.iter().all(finite) {
+            return Err(EngineError::NotFinite { token: *token });
+        }
+        let best = match search.advance(&candidates) {
+            ControlFlow::Continue(rows) => {
+                self.cache.reorder(&rows)?;
+                *token += 1;
+                return Ok(None);
             }
-            logits = self.next_logits(&search.last_tokens())?;
-            token += 1;
+            ControlFlow::Break(best) => best,
         };
         // Without a single candidate: a vocabulary of no tokens, or logits of none.
-        let best = best.ok_or(EngineError::NotFinite { token })?;
+        let best = best.ok_or(EngineError::NotFinite { token: *token })?;
         let mut ids = best.hypothesis.ids.clone();
         let completion_tokens = ids.len();
         if best.finish_reason == FinishReason::EndToken {
             ids.pop();
         }
         let text = best.hypothesis.into_text();
-        self.progress.text(text.clone())?;
-        Ok(Generated::new(text, ids, best.finish_reason, completion_tokens))
-    }
-
-    /// Logits after one more token of each sequence, `[sequences, 1, vocab]`.
-    fn next_logits(&mut self, ids: &[u32]) -> Result<Tensor, EngineError> {
-        let embeddings = self.backbone.embed(ids)?.f_unsqueeze(1)?;
-        Ok(self
-            .backbone
-            .forward(&embeddings, Some(&mut self.cache), Positions::Last)?)
+        progress.text(text.clone())?;
+        Ok(Some(Generated {
+            text,
+            ids,
+            finish_reason: best.finish_reason,
+            completion_tokens,
+        }))
     }
 }
 
@@ -208,18 +294,4 @@ fn candidates(logits: &Tensor, search: &BeamSearch<'_>) -> Result<Vec<Candidate>
             log_probability,
         })
         .collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_likeliest_token_is_the_highest_number() {
-        let pick = |logits: &[f32]| likeliest(&Tensor::from_slice(logits).view([1, 1, -1])).expect("a valid tensor");
-        assert_eq!(pick(&[0.5, 2.0, -1.0]), Some(1));
-        assert_eq!(pick(&[0.5, f32::NEG_INFINITY]), Some(0));
-        assert_eq!(pick(&[0.5, f32::NAN, 3.0]), None);
-        assert_eq!(pick(&[f32::INFINITY, 3.0]), None);
-    }
 }

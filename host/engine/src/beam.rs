@@ -56,7 +56,7 @@ pub(crate) struct BeamSearch<'a> {
 }
 
 impl<'a> BeamSearch<'a> {
-    pub(crate) fn new(beams: usize, limit: usize, tokenizer: &'a Tokenizer, stops: &'a [String]) -> Self {
+    pub(crate) fn new(beams: usize, limit: usize, tokenizer: &'a Tokenizer, stops: &[String]) -> Self {
         let empty = Hypothesis {
             ids: Vec::new(),
             log_probability: 0.0,

@@ -187,6 +187,14 @@ impl Decoding {
     pub fn strategy(&self) -> Strategy {
         self.strategy
     }
+
+    /// Sequences that are decoded side by side for one answer.
+    pub(crate) fn sequences(&self) -> usize {
+        match self.strategy {
+            Strategy::Beam { beams } => beams,
+            Strategy::Greedy | Strategy::Sample { .. } => 1,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
-//! The queue, the thread that owns the forward passes, and what keeps one request's trouble from the next.
+//! The engine's door: the queue and what is counted.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -12,18 +10,27 @@ use std::time::{Duration, Instant};
 use transducer_backbone::Backbone;
 
 use crate::backbone_runner::BackboneRunner;
+use crate::running::{Room, work};
 use crate::{
-    CancelToken, Completion, Decoding, EngineError, Event, FinishReason, GenerateError, PromptEmbeddings, Request,
-    RequestId, Sink, SubmitError, Ticket, Timings, Usage,
+    CancelToken, Completion, Decoding, EngineError, Event, GenerateError, PromptEmbeddings, Request, RequestId, Sink,
+    SubmitError, Ticket,
 };
 
 /// How many requests may wait by default. At a second or so for each, who comes after them would rather be told at
 /// once than wait a minute.
 pub const DEFAULT_QUEUE_BOUND: usize = 64;
 
-/// Tokens of a prompt read at a time by default: large enough that matrix products are efficient, small enough (a few
-/// hundred milliseconds on two cores) that a cancelled request gives way soon.
-pub const DEFAULT_PREFILL_CHUNK: usize = 512;
+/// Tokens of a prompt read at a time by default: large enough that matrix products are efficient, small enough (some 100
+/// milliseconds on two cores) that the answers in the making beside it, and a cancelled request, wait for no longer.
+pub const DEFAULT_PREFILL_CHUNK: usize = 128;
+
+/// How many requests are worked on at once by default: from here on a step takes longer for every one more, and each answer
+/// with it.
+pub const DEFAULT_MOST_RUNNING: usize = 16;
+
+/// Tokens of all running requests together by default, prompts and the longest answers they may have. At 22.5 KiB a token
+/// (SmolLM2-135M in bf16) 720 MiB; more is memory that no request of ordinary size needs.
+pub const DEFAULT_CACHE_TOKENS: usize = 32_768;
 
 /// Generates answers from prompt embeddings.
 pub trait Engine: Send + Sync {
@@ -85,8 +92,12 @@ pub struct Stats {
 pub struct EngineOptions {
     /// Requests that may wait; one more is refused.
     pub queue_bound: usize,
-    /// Tokens of a prompt read between two looks at cancellation and deadline; 0 counts as 1.
+    /// Tokens of a prompt read between two steps of the answers in the making; 0 counts as 1.
     pub prefill_chunk: usize,
+    /// Requests worked on at once; 0 counts as 1.
+    pub most_running: usize,
+    /// Tokens that the caches of all running requests may have room for. A request that needs more than that runs alone.
+    pub cache_tokens: usize,
 }
 
 impl Default for EngineOptions {
@@ -94,11 +105,14 @@ impl Default for EngineOptions {
         Self {
             queue_bound: DEFAULT_QUEUE_BOUND,
             prefill_chunk: DEFAULT_PREFILL_CHUNK,
+            most_running: DEFAULT_MOST_RUNNING,
+            cache_tokens: DEFAULT_CACHE_TOKENS,
         }
     }
 }
 
-/// An engine in this process: one thread owns the forward passes and takes requests first come, first served.
+/// An engine in this process: one thread owns the forward passes. Requests begin first come, first served, join those that
+/// run between two tokens, and share every step with them.
 ///
 /// Dropping it stops it as [`LocalEngine::stop`] does.
 #[derive(Debug)]
@@ -113,17 +127,28 @@ impl LocalEngine {
     /// # Errors
     /// What the operating system says when it has no thread to give.
     pub fn start(backbone: Arc<Backbone>, options: &EngineOptions) -> std::io::Result<Self> {
-        let prefill_chunk = options.prefill_chunk.max(1);
-        Self::with_runner(
-            BackboneRunner {
-                backbone,
-                prefill_chunk,
-            },
-            options.queue_bound,
-        )
+        let EngineOptions {
+            queue_bound,
+            prefill_chunk,
+            most_running,
+            cache_tokens,
+        } = *options;
+        Self::spawn(queue_bound, move |shared| {
+            let runner = BackboneRunner {
+                backbone: &backbone,
+                prefill_chunk: prefill_chunk.max(1),
+                read: 0,
+            };
+            let room = Room {
+                running: most_running.max(1),
+                tokens: cache_tokens,
+            };
+            work(shared, runner, room);
+        })
     }
 
-    pub(crate) fn with_runner(runner: impl Runner + 'static, queue_bound: usize) -> std::io::Result<Self> {
+    /// Starts the engine's thread with this work.
+    pub(crate) fn spawn(queue_bound: usize, work: impl FnOnce(&Shared) + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 stats: Stats {
@@ -137,7 +162,7 @@ impl LocalEngine {
         });
         let worker = std::thread::Builder::new().name("engine".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || shared.work(runner)
+            move || work(&shared)
         })?;
         Ok(Self {
             shared,
@@ -222,12 +247,12 @@ impl Drop for LocalEngine {
 
 /// What the callers and the engine's thread share.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     /// Told of every change of the queue, of `closed` and of what is running.
     changed: Condvar,
     /// Running requests are to give up.
-    abort: AtomicBool,
+    pub(crate) abort: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -241,10 +266,10 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Job {
-    request: Request,
-    ticket: Ticket,
-    submitted: Instant,
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    pub(crate) ticket: Ticket,
+    pub(crate) submitted: Instant,
 }
 
 impl Shared {
@@ -253,94 +278,41 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The engine's thread.
-    fn work(&self, mut runner: impl Runner) {
-        while let Some(job) = self.next() {
-            self.run(&mut runner, job);
-            self.lock().stats.running = 0;
-            self.changed.notify_all();
+    /// The next request, if it fits beside those that run; where nothing runs, waits for one. `None` means, where nothing
+    /// runs, that there will be none.
+    pub(crate) fn next(&self, room: &Room, running: usize, tokens: usize) -> Option<Job> {
+        let mut state = self.lock();
+        if running == 0 {
+            state = self
+                .changed
+                .wait_while(state, |state| state.queue.is_empty() && !state.closed)
+                .unwrap_or_else(PoisonError::into_inner);
+        } else {
+            let next = state.queue.front()?;
+            if running >= room.running || tokens + next.tokens() > room.tokens {
+                return None;
+            }
         }
-    }
-
-    /// Waits for the next request; `None` when there will be none.
-    fn next(&self) -> Option<Job> {
-        let mut state = self
-            .changed
-            .wait_while(self.lock(), |state| state.queue.is_empty() && !state.closed)
-            .unwrap_or_else(PoisonError::into_inner);
         let job = state.queue.pop_front()?;
-        state.stats.running = 1;
+        state.stats.running += 1;
         Some(job)
     }
 
-    /// One request from the queue to its last event.
-    fn run(&self, runner: &mut impl Runner, job: Job) {
-        let Job {
-            request:
-                Request {
-                    prompt,
-                    decoding,
-                    deadline,
-                    sink,
-                },
-            ticket,
-            submitted,
-        } = job;
-        let queued = submitted.elapsed();
-        let mut delivery = Delivery { sink: Some(sink) };
-        let mut progress = Progress {
-            cancel: &ticket.cancel,
-            deadline,
-            submitted,
-            abort: &self.abort,
-            delivery: &mut delivery,
-        };
-        // The runner keeps nothing from one request to the next, and the sink is not called again after a panic.
-        let generated = catch_unwind(AssertUnwindSafe(|| {
-            progress.check()?;
-            runner.run(&prompt, &decoding, &mut progress)
-        }))
-        .unwrap_or_else(|panic| {
-            Err(EngineError::Panicked {
-                message: panic_message(panic.as_ref()),
-            })
-        });
-        let outcome = generated.map(|generated| {
-            let Generated {
-                text,
-                ids,
-                finish_reason,
-                completion_tokens,
-                prefill,
-                decode,
-            } = generated;
-            let usage = Usage {
-                prompt_tokens: prompt.tokens(),
-                completion_tokens,
-            };
-            Completion {
-                text,
-                ids,
-                finish_reason,
-                usage,
-                timings: Timings {
-                    queued,
-                    prefill,
-                    decode,
-                },
-            }
-        });
-        // Counted before the sink hears of it, so that whoever asks after the last event finds it counted.
-        self.lock().stats.count(&outcome);
-        match &outcome {
-            Ok(completion) => tracing::debug!(id = %ticket.id, ?completion.usage, ?completion.timings, "request done"),
-            Err(EngineError::Panicked { message }) => tracing::error!(id = %ticket.id, message, "a request panicked"),
-            Err(error) => tracing::debug!(id = %ticket.id, %error, "request failed"),
-        }
-        let event = outcome.map_or_else(Event::Failed, Event::Done);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| delivery.send(event))) {
-            tracing::error!(id = %ticket.id, message = panic_message(panic.as_ref()), "a request's sink panicked");
-        }
+    /// Counts a request that ended. Done before its sink hears of it, so that whoever asks after the last event finds it counted.
+    pub(crate) fn count(&self, outcome: &Result<Completion, EngineError>) {
+        let mut state = self.lock();
+        state.stats.running -= 1;
+        state.stats.count(outcome);
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+impl Job {
+    /// The most tokens that its cache may come to have.
+    pub(crate) fn tokens(&self) -> usize {
+        let Request { prompt, decoding, .. } = &self.request;
+        (prompt.tokens() + decoding.max_new_tokens()) * decoding.sequences()
     }
 }
 
@@ -353,103 +325,6 @@ impl Stats {
                 self.completion_tokens += usage.completion_tokens as u64;
             }
             Err(_) => self.failed += 1,
-        }
-    }
-}
-
-/// What a panic said.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
-}
-
-/// What runs requests: the backbone, or in tests a stand-in for it.
-pub(crate) trait Runner: Send {
-    /// Runs one request. Looks at `progress` for every token, and hands it the text.
-    fn run(
-        &mut self,
-        prompt: &PromptEmbeddings,
-        decoding: &Decoding,
-        progress: &mut Progress<'_>,
-    ) -> Result<Generated, EngineError>;
-}
-
-/// What a [`Runner`] made.
-#[derive(Debug)]
-pub(crate) struct Generated {
-    pub(crate) text: String,
-    pub(crate) ids: Vec<u32>,
-    pub(crate) finish_reason: FinishReason,
-    pub(crate) completion_tokens: usize,
-    pub(crate) prefill: Duration,
-    pub(crate) decode: Duration,
-}
-
-impl Generated {
-    /// Without times.
-    pub(crate) fn new(text: String, ids: Vec<u32>, finish_reason: FinishReason, completion_tokens: usize) -> Self {
-        let none = Duration::ZERO;
-        Self {
-            text,
-            ids,
-            finish_reason,
-            completion_tokens,
-            prefill: none,
-            decode: none,
-        }
-    }
-}
-
-/// The way to a sink. Closed for good by a `Break` and by a panic.
-struct Delivery {
-    sink: Option<Sink>,
-}
-
-impl Delivery {
-    fn send(&mut self, event: Event) -> ControlFlow<()> {
-        let Some(mut sink) = self.sink.take() else {
-            return ControlFlow::Break(());
-        };
-        sink(event)?;
-        self.sink = Some(sink);
-        ControlFlow::Continue(())
-    }
-}
-
-/// A running request's line to whoever asked for it.
-pub(crate) struct Progress<'a> {
-    cancel: &'a CancelToken,
-    deadline: Option<Instant>,
-    submitted: Instant,
-    abort: &'a AtomicBool,
-    delivery: &'a mut Delivery,
-}
-
-impl Progress<'_> {
-    /// Whether to go on.
-    pub(crate) fn check(&self) -> Result<(), EngineError> {
-        if self.abort.load(Ordering::Relaxed) {
-            Err(EngineError::ShuttingDown)
-        } else if self.cancel.is_cancelled() {
-            Err(EngineError::Cancelled)
-        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            Err(EngineError::DeadlineExceeded {
-                after: self.submitted.elapsed(),
-            })
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Hands on a piece of the answer; an empty one is none.
-    pub(crate) fn text(&mut self, text: String) -> Result<(), EngineError> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        match self.delivery.send(Event::Text(text)) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(EngineError::Cancelled),
         }
     }
 }

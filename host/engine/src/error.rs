@@ -32,6 +32,13 @@ pub enum EngineError {
     #[error(transparent)]
     Backbone(#[from] BackboneError),
 
+    /// The forward pass that the request shared with others failed.
+    #[error("the step that this request shared with others failed: {message}")]
+    Step {
+        /// What the first error said.
+        message: String,
+    },
+
     /// A bug: the engine goes on with the next request.
     #[error("a bug stopped this request: {message}")]
     Panicked {

@@ -18,6 +18,7 @@ mod event;
 mod offline;
 mod prompt;
 mod request;
+mod running;
 mod sampler;
 mod stop;
 mod text;
@@ -26,7 +27,10 @@ pub use decoding::{
     Decoding, DecodingError, DecodingOptions, MAX_BEAMS, MAX_NEW_TOKENS, MAX_STOP_BYTES, MAX_STOP_STRINGS,
     MAX_TEMPERATURE, Strategy,
 };
-pub use engine::{DEFAULT_PREFILL_CHUNK, DEFAULT_QUEUE_BOUND, Engine, EngineOptions, LocalEngine, Stats};
+pub use engine::{
+    DEFAULT_CACHE_TOKENS, DEFAULT_MOST_RUNNING, DEFAULT_PREFILL_CHUNK, DEFAULT_QUEUE_BOUND, Engine, EngineOptions,
+    LocalEngine, Stats,
+};
 pub use error::{EngineError, GenerateError, SubmitError};
 pub use event::{Completion, Event, FinishReason, Sink, Timings, Usage};
 pub use offline::{OfflineRequest, generate_together};

@@ -125,7 +125,7 @@ fn pad(backbone: &Backbone, requests: &[OfflineRequest]) -> Result<(KvCache, Ten
 }
 
 /// The likeliest token of each sequence, from logits `[batch, 1, vocab]`; `None` where they are no numbers.
-fn likeliest(logits: &Tensor) -> Result<Vec<Option<u32>>, EngineError> {
+pub(crate) fn likeliest(logits: &Tensor) -> Result<Vec<Option<u32>>, EngineError> {
     let (highest, ids) = logits.f_squeeze_dim(1)?.f_max_dim(1, false)?;
     let highest = Vec::<f32>::try_from(highest.f_to_kind(Kind::Float)?)?;
     let ids = Vec::<i64>::try_from(ids)?;
@@ -173,5 +173,19 @@ impl Sequence<'_> {
                 decode: total.saturating_sub(prefill),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_token_is_the_highest_number() {
+        let pick = |logits: &[f32]| likeliest(&Tensor::from_slice(logits).view([1, 1, -1])).expect("a valid tensor");
+        assert_eq!(pick(&[0.5, 2.0, -1.0]), [Some(1)]);
+        assert_eq!(pick(&[0.5, f32::NEG_INFINITY]), [Some(0)]);
+        assert_eq!(pick(&[0.5, f32::NAN, 3.0]), [None]);
+        assert_eq!(pick(&[f32::INFINITY, 3.0]), [None]);
     }
 }

@@ -1,21 +1,23 @@
 //! Stop strings across the borders of tokens.
 
+use std::sync::Arc;
+
 /// Lets text through up to the first stop string, and holds back what may be the beginning of one.
 ///
 /// The first is the one whose last character comes first; of two that end together, the longer. So what comes out
 /// does not depend on how the text was cut into pieces.
 #[derive(Debug, Clone)]
-pub struct StopFilter<'a> {
-    stops: &'a [String],
+pub struct StopFilter {
+    stops: Arc<[String]>,
     held: String,
     stopped: bool,
 }
 
-impl<'a> StopFilter<'a> {
+impl StopFilter {
     /// A filter for these strings, none of them empty.
-    pub fn new(stops: &'a [String]) -> Self {
+    pub fn new(stops: &[String]) -> Self {
         Self {
-            stops,
+            stops: stops.into(),
             held: String::new(),
             stopped: false,
         }

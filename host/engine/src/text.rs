@@ -8,12 +8,12 @@ use crate::StopFilter;
 #[derive(Debug, Clone)]
 pub(crate) struct AnswerText<'a> {
     decoder: StreamDecoder<'a>,
-    filter: StopFilter<'a>,
+    filter: StopFilter,
     text: String,
 }
 
 impl<'a> AnswerText<'a> {
-    pub(crate) fn new(tokenizer: &'a Tokenizer, stops: &'a [String]) -> Self {
+    pub(crate) fn new(tokenizer: &'a Tokenizer, stops: &[String]) -> Self {
         Self {
             decoder: tokenizer.stream_decoder(),
             filter: StopFilter::new(stops),

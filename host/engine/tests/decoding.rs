@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
 
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use transducer_backbone::{Backbone, DeviceChoice, DtypeChoice, LoadOptions};
 use transducer_engine::{
@@ -322,4 +324,79 @@ fn tensors_that_are_no_prompt_are_refused() {
         &huge,
         "prompt embeddings hold 1 numbers that are infinite or not numbers",
     );
+}
+
+/// Requests of every kind that come and go while others run, each against itself alone. All numbers are drawn from one seed.
+#[test]
+fn whoever_runs_beside_it_an_answer_is_the_same() {
+    const REQUESTS: usize = 64;
+    let backbone = tiny();
+    let alone = LocalEngine::start(
+        Arc::clone(&backbone),
+        &EngineOptions {
+            most_running: 1,
+            ..EngineOptions::default()
+        },
+    )
+    .expect("a thread starts");
+    let engine = LocalEngine::start(
+        Arc::clone(&backbone),
+        &EngineOptions {
+            queue_bound: REQUESTS,
+            most_running: 5,
+            prefill_chunk: 7,
+            ..EngineOptions::default()
+        },
+    )
+    .expect("a thread starts");
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(5);
+    let requests: Vec<(Vec<u32>, Decoding)> = (0..REQUESTS)
+        .map(|_| {
+            let ids = (0..rng.random_range(1..40)).map(|_| rng.random_range(3..300)).collect();
+            let decoding = decoding(|options| {
+                options.max_new_tokens = rng.random_range(1..30);
+                match rng.random_range(0..4) {
+                    0 => (options.temperature, options.top_k, options.seed) = (0.9, 20, Some(rng.random())),
+                    1 => options.beams = rng.random_range(2..4),
+                    _ => {}
+                }
+            });
+            (ids, decoding)
+        })
+        .collect();
+    let (sender, receiver) = mpsc::channel();
+    for (place, (ids, decoding)) in requests.iter().enumerate() {
+        let sender = sender.clone();
+        let sink = Box::new(move |event| {
+            if !matches!(event, Event::Text(_)) {
+                sender.send((place, event)).expect("the test listens");
+            }
+            ControlFlow::Continue(())
+        });
+        let request = Request::new(prompt(&backbone, ids), decoding.clone(), sink);
+        let ticket = engine.submit(request).expect("there is room");
+        // Some leave in the middle: those that stay must not notice.
+        if place % 9 == 8 {
+            ticket.cancel.cancel();
+        }
+    }
+    drop(sender);
+    let mut compared = 0;
+    for (place, event) in receiver {
+        let (ids, decoding) = &requests[place];
+        match event {
+            Event::Done(completion) => {
+                let expected = streamed(&alone, prompt(&backbone, ids), decoding.clone()).1;
+                assert_eq!(
+                    (completion.ids, completion.text),
+                    (expected.ids, expected.text),
+                    "request {place}"
+                );
+                compared += 1;
+            }
+            Event::Failed(EngineError::Cancelled) => assert_eq!(place % 9, 8),
+            other => panic!("request {place}: {other:?}"),
+        }
+    }
+    assert!(compared >= REQUESTS - REQUESTS / 9, "{compared}");
 }

@@ -3,7 +3,8 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
-use crate::DecodingOptions;
+use crate::running::{Generated, Progress, Runner};
+use crate::{DecodingOptions, FinishReason};
 
 /// What the stand-in does with each request, one script a request.
 enum Script {
@@ -19,41 +20,67 @@ enum Script {
 
 struct Scripted(VecDeque<Script>);
 
+/// A script and how far it has come.
+struct Playing {
+    script: Script,
+    said: Vec<String>,
+}
+
 impl Runner for Scripted {
-    fn run(
-        &mut self,
-        _: &PromptEmbeddings,
-        _: &Decoding,
-        progress: &mut Progress<'_>,
-    ) -> Result<Generated, EngineError> {
-        let mut text = String::new();
-        match self.0.pop_front().expect("a script for every request") {
-            Script::Say(pieces) => {
-                for piece in pieces {
-                    progress.check()?;
-                    progress.text((*piece).to_owned())?;
-                    text.push_str(piece);
-                }
-            }
-            Script::Follow(begun, steps) => {
-                begun.send(()).expect("the test listens");
-                for () in steps {
-                    progress.check()?;
-                    progress.text("x".to_owned())?;
-                    text.push('x');
-                }
-                progress.check()?;
-            }
+    type Sequence = Playing;
+
+    fn begin(&mut self, _: PromptEmbeddings, _: Decoding) -> Result<Playing, EngineError> {
+        let script = self.0.pop_front().expect("a script for every request");
+        if let Script::Follow(begun, _) = &script {
+            begun.send(()).expect("the test listens");
+        }
+        let said = Vec::new();
+        Ok(Playing { script, said })
+    }
+
+    fn turn(&mut self, playing: &mut Playing, progress: &mut Progress<'_>) -> Result<Option<Generated>, EngineError> {
+        let next = match &playing.script {
+            Script::Say(pieces) => pieces.get(playing.said.len()).map(|&piece| piece.to_owned()),
+            Script::Follow(_, steps) => steps.recv().ok().map(|()| "x".to_owned()),
             Script::Panic => panic!("the roof fell in"),
             Script::Fail => return Err(EngineError::NotFinite { token: 3 }),
+        };
+        if let Some(piece) = next {
+            progress.text(piece.clone())?;
+            playing.said.push(piece);
+            return Ok(None);
         }
+        progress.check()?;
+        let text = playing.said.concat();
         let count = text.len();
-        Ok(Generated::new(text, vec![7; count], FinishReason::EndToken, count + 1))
+        Ok(Some(Generated {
+            text,
+            ids: vec![7; count],
+            finish_reason: FinishReason::EndToken,
+            completion_tokens: count + 1,
+        }))
+    }
+
+    fn together(&mut self, sequences: &mut [&mut Playing]) -> Result<(), EngineError> {
+        let broken = |playing: &&mut Playing| matches!(playing.script, Script::Say(&["break"]));
+        if sequences.iter().any(broken) {
+            return Err(EngineError::NotFinite { token: 9 });
+        }
+        Ok(())
     }
 }
 
 fn engine(queue_bound: usize, scripts: impl IntoIterator<Item = Script>) -> LocalEngine {
-    LocalEngine::with_runner(Scripted(scripts.into_iter().collect()), queue_bound).expect("a thread starts")
+    side_by_side(1, queue_bound, scripts)
+}
+
+fn side_by_side(running: usize, queue_bound: usize, scripts: impl IntoIterator<Item = Script>) -> LocalEngine {
+    let scripted = Scripted(scripts.into_iter().collect());
+    let room = Room {
+        running,
+        tokens: 10_000,
+    };
+    LocalEngine::spawn(queue_bound, move |shared| work(shared, scripted, room)).expect("a thread starts")
 }
 
 fn request(sink: Sink) -> Request {
@@ -265,4 +292,74 @@ fn generate_waits_for_the_end() {
         engine.generate(prompt, decoding),
         Err(GenerateError::Engine(EngineError::NotFinite { token: 3 }))
     ));
+}
+
+#[test]
+fn requests_take_turns() {
+    let (led, begun, step) = led();
+    let engine = side_by_side(2, 8, [led, Script::Say(&["a", "b"]), Script::Say(&["a", "b"])]);
+    let (slow, slow_events) = recorded();
+    engine.submit(request(slow)).expect("there is room");
+    begun.recv().expect("the first runs");
+    let (second, second_events) = recorded();
+    let (third, third_events) = recorded();
+    engine.submit(request(second)).expect("there is room");
+    engine.submit(request(third)).expect("there is room");
+    // Each turn of the first lets the others have one; the third joins when the second is done.
+    for events in [second_events, third_events] {
+        for expected in ["text a", "text b", DONE_AB] {
+            loop {
+                step.send(()).expect("it listens");
+                if let Ok(event) = events.recv_timeout(Duration::from_millis(20)) {
+                    assert_eq!(event, expected);
+                    break;
+                }
+            }
+        }
+    }
+    drop(step);
+    let events = all(slow_events);
+    assert!(
+        events.last().is_some_and(|event| event.starts_with("done xxxxx")),
+        "{events:?}"
+    );
+    assert_eq!((engine.stats().completed, engine.stats().running), (3, 0));
+}
+
+#[test]
+fn a_request_that_needs_all_the_memory_runs_alone() {
+    let (led, begun, step) = led();
+    let engine = side_by_side(4, 8, [led, Script::Say(&["a", "b"])]);
+    let (slow, slow_events) = recorded();
+    engine.submit(request(slow)).expect("there is room");
+    begun.recv().expect("the first runs");
+    let (sink, events) = recorded();
+    let Request { prompt, sink, .. } = request(sink);
+    let decoding = Decoding::new(DecodingOptions {
+        max_new_tokens: 10_000,
+        ..DecodingOptions::default()
+    });
+    engine
+        .submit(Request::new(prompt, decoding.expect("valid"), sink))
+        .expect("there is room");
+    for _ in 0..5 {
+        step.send(()).expect("it listens");
+    }
+    assert_eq!((engine.stats().queued, engine.stats().running), (1, 1));
+    drop(step);
+    assert_eq!(all(slow_events).len(), 6);
+    assert_eq!(all(events).last().map(String::as_str), Some(DONE_AB));
+}
+
+#[test]
+fn a_step_that_fails_ends_those_in_it_and_no_others() {
+    let engine = side_by_side(1, 8, [Script::Say(&["break"]), Script::Say(&["a", "b"])]);
+    let (first, first_events) = recorded();
+    let (second, second_events) = recorded();
+    engine.submit(request(first)).expect("there is room");
+    engine.submit(request(second)).expect("there is room");
+    let failed = "failed: the step that this request shared with others failed: the model's logits for token 9 of the answer are \
+                  not finite";
+    assert_eq!(all(first_events), ["text break", failed]);
+    assert_eq!(all(second_events).last().map(String::as_str), Some(DONE_AB));
 }
