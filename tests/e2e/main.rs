@@ -1,5 +1,6 @@
 //! The program as its users meet it: the real binary, the real model, the real plugins.
 
+mod authoring;
 mod bad_input;
 mod commands;
 mod mining;

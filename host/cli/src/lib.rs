@@ -4,11 +4,13 @@
 //! links no libtorch, whose loading alone takes a fifth of a second. What needs the LLM it hands over to
 //! `transducer-host-llm`, which lies beside it.
 
+pub mod build;
 pub mod compare;
 pub mod cpg;
 mod frontends;
 mod logging;
 pub mod mine;
+pub mod new;
 pub mod scores;
 mod source;
 

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use transducer_host::{LogArgs, about, compare, cpg, exit_code, log_to_stderr, mine, parts_dir};
+use transducer_host::{LogArgs, about, build, compare, cpg, exit_code, log_to_stderr, mine, new, parts_dir};
 
 /// The program with the LLM.
 const LLM_PROGRAM: &str = "transducer-host-llm";
@@ -45,6 +45,10 @@ enum Task {
     Cpg(cpg::Args),
     /// Compare two files of predictions row by row
     Compare(compare::Args),
+    /// Start a project of your own
+    New(new::Args),
+    /// Compile the task of a bundle to WebAssembly
+    Build(build::Args),
     /// Make training data of a source tree
     Mine(mine::Args),
     #[command(about = about::ADAPTERS)]
@@ -69,6 +73,8 @@ fn main() -> ExitCode {
     exit_code(match cli.task {
         Task::Compare(args) => compare::run(&args),
         Task::Cpg(args) => log().and_then(|()| cpg::run(&args)),
+        Task::New(args) => new::run(&args),
+        Task::Build(args) => build::run(&args),
         Task::Mine(args) => log().and_then(|()| mine::run(&args)),
         Task::Run(_) | Task::Serve(_) | Task::Adapters(_) | Task::Eval(_) => hand_over(None),
         Task::Train(_) => hand_over(Some(KERNEL_CACHE)),

@@ -3,15 +3,13 @@
 //! They are committed so that building and testing the host needs no WebAssembly toolchain. Each carries a digest of
 //! its sources, and [`check_tasks`] finds those that were not built from the sources that lie beside them.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
+use transducer_guests::{TARGET, Toolchain, module_path};
 use wasm_encoder::{ComponentSection, CustomSection};
-use wit_component::ComponentEncoder;
 
 /// A task's package in `plugins/`, and the adapter that it is built for.
 const TASKS: [(&str, &str); 4] = [
@@ -26,8 +24,6 @@ const SHARED_SOURCES: [&str; 2] = ["sdk/task", "sdk/wit/1.0.0"];
 
 /// The guests' workspace.
 pub(crate) const MANIFEST: &str = "sdk/task/Cargo.toml";
-
-const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The custom section with the SHA-256 of the sources, in hexadecimal.
 const SOURCE_SECTION: &str = "transducer-source";
@@ -54,10 +50,7 @@ pub(crate) fn build_tasks(root: &Path) -> Result<()> {
     let status = cargo.status().with_context(|| format!("cannot start {cargo:?}"))?;
     ensure!(status.success(), "building the tasks failed ({status})");
     for (package, adapter) in TASKS {
-        let module = target_dir
-            .join(TARGET)
-            .join("release")
-            .join(format!("{}.wasm", package.replace('-', "_")));
+        let module = module_path(&target_dir, package);
         let component = component(&module, &source_digest(root, package)?)?;
         let path = task_path(root, adapter);
         ensure!(
@@ -99,95 +92,9 @@ fn task_path(root: &Path, adapter: &str) -> PathBuf {
     root.join("adapters").join(adapter).join("task.wasm")
 }
 
-/// How WebAssembly can be built on this machine.
-enum Toolchain {
-    /// The standard library for WebAssembly is installed.
-    Installed,
-    /// The standard library comes as source and is built along, as with Debian's packages.
-    BuildStd { bin: PathBuf, library: PathBuf },
-}
-
-impl Toolchain {
-    fn find(root: &Path) -> Result<Self> {
-        if rustc_prints(root, Path::new("rustc"), "target-libdir").is_some_and(|dir| dir.is_dir()) {
-            return Ok(Self::Installed);
-        }
-        let bin = PathBuf::from("/usr/bin");
-        let library = rustc_prints(root, &bin.join("rustc"), "sysroot")
-            .map(|sysroot| sysroot.join("lib").join("rustlib").join("src").join("rust"));
-        let linker = Command::new("wasm-ld").arg("--version").output();
-        match library {
-            Some(library) if library.join("library").is_dir() && linker.is_ok() => Ok(Self::BuildStd { bin, library }),
-            _ => bail!(
-                "there is no Rust toolchain for {TARGET}. Install one with `rustup target add {TARGET}`, or on Debian \
-                 with `apt-get install rustc-web cargo-web rust-web-src lld`"
-            ),
-        }
-    }
-
-    /// Cargo, set up so that neither the machine's paths nor its home end up in the binaries.
-    fn cargo(&self, root: &Path) -> Command {
-        let mut remap = vec![remap_path(root, "/transducer")];
-        remap.extend(registries().iter().map(|sources| remap_path(sources, "/cargo")));
-        let mut cargo = match self {
-            Self::Installed => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
-            Self::BuildStd { bin, library } => {
-                remap.push(remap_path(library, "/rustc"));
-                let mut cargo = Command::new(bin.join("cargo"));
-                cargo
-                    .env("RUSTC", bin.join("rustc"))
-                    // `-Zbuild-std` is not stable yet.
-                    .env("RUSTC_BOOTSTRAP", "1")
-                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld")
-                    .arg("-Zbuild-std=std,panic_abort");
-                cargo
-            }
-        };
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", remap.join(&OsString::from("\x1f")));
-        cargo
-    }
-}
-
-fn remap_path(from: &Path, to: &str) -> OsString {
-    let mut flag = OsString::from("--remap-path-prefix=");
-    flag.push(from);
-    flag.push("=");
-    flag.push(to);
-    flag
-}
-
-/// Where Cargo keeps the sources of dependencies: a folder a registry, named after the registry's host.
-fn registries() -> Vec<PathBuf> {
-    let home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-    let folders = home.and_then(|home| fs::read_dir(home.join("registry").join("src")).ok());
-    folders
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|folder| folder.path())
-        .collect()
-}
-
-/// A path that this compiler prints about itself for the target; `None` where there is no such compiler.
-fn rustc_prints(root: &Path, rustc: &Path, what: &str) -> Option<PathBuf> {
-    let output = Command::new(rustc)
-        .current_dir(root)
-        .args(["--print", what, "--target", TARGET])
-        .output()
-        .ok()?;
-    let path = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| PathBuf::from(path.trim()))
-}
-
 /// Makes a component of a core module and notes its sources in it.
 fn component(module: &Path, digest: &str) -> Result<Vec<u8>> {
-    let core = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
-    let mut component = ComponentEncoder::default()
-        .module(&core)
-        .and_then(|encoder| encoder.validate(true).encode())
-        .with_context(|| format!("cannot make a component of {}", module.display()))?;
+    let mut component = transducer_guests::component(module)?;
     let section = CustomSection {
         name: SOURCE_SECTION.into(),
         data: digest.as_bytes().into(),

@@ -12,10 +12,11 @@ use clap::{Parser, Subcommand};
 mod guests;
 mod provision;
 
-/// Front ends outside of the workspace.
-const OUTSIDE_FRONTENDS: [&str; 2] = [
+/// Plugins outside of the workspace, as authors elsewhere write them.
+const OUTSIDE_PLUGINS: [&str; 3] = [
     "sdk/examples/frontend-javascript/Cargo.toml",
     "sdk/templates/frontend/Cargo.toml",
+    "sdk/templates/task/Cargo.toml",
 ];
 
 #[derive(Parser)]
@@ -106,8 +107,8 @@ fn test(root: &Path, args: &[String]) -> Result<()> {
     arguments.extend(["--target-dir", "target/guests"]);
     arguments.extend(args.iter().map(String::as_str));
     cargo(root, &provided, &arguments)?;
-    // So do front ends that are written as authors elsewhere write them.
-    for manifest in OUTSIDE_FRONTENDS {
+    // So do the templates and examples, each a workspace of its own.
+    for manifest in OUTSIDE_PLUGINS {
         let mut arguments = vec!["test", "--locked", "--manifest-path", manifest];
         arguments.extend(["--target-dir", "target/outside"]);
         arguments.extend(args.iter().map(String::as_str));
