@@ -9,10 +9,12 @@
 mod archive;
 mod archive_error;
 mod bundle;
+mod disk;
 mod error;
 mod generation;
 mod manifest;
 mod package;
+mod store;
 mod validated;
 mod weights;
 
@@ -30,6 +32,7 @@ pub use manifest::{
     Adapter, BaseModel, Edges, Limits, Manifest, Parts, Schedule, TaskSection, Train, TransducerSection, schema,
 };
 pub use package::{DOCUMENTS, Package};
+pub use store::{Store, StoreError, Switched};
 pub use validated::{AdapterName, BaseModelPin, TransducerShape, ValidatedManifest};
 pub use weights::{TensorInfo, WeightsError, WeightsInfo, check_weights};
 
