@@ -1,6 +1,7 @@
 //! The program as its users meet it: the real binary, the real model, the real plugins.
 
 mod bad_input;
+mod bundles;
 mod commands;
 mod mining;
 mod program;
