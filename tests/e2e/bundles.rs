@@ -150,6 +150,28 @@ fn an_installed_archive_answers_as_its_folder_does() {
     assert!(failure(&["rollback", "summarize-java", "--adapters", &adapters]).contains("no archive in "));
 }
 
+#[test]
+fn an_unsigned_archive_is_refused_where_a_signature_is_asked_for() {
+    let temp = tempfile::tempdir().unwrap();
+    let (archive, key) = (packed(temp.path(), "1.0.0"), temp.path().join("author.pub"));
+    // The key that minisign's own documentation shows.
+    let text = "untrusted comment: minisign public key E7620F1842B4E81F\n\
+        RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n";
+    std::fs::write(&key, text).unwrap();
+    let (key, adapters) = (key.display().to_string(), temp.path().join("adapters"));
+    let error = failure(&[
+        "install",
+        &archive,
+        "--public-key",
+        &key,
+        "--adapters",
+        adapters.to_str().unwrap(),
+    ]);
+    assert!(error.contains("1.0.0.tadapter is not signed: there is no "), "{error}");
+    assert!(!adapters.exists());
+    assert!(failure(&["verify", &archive, "--public-key", &key]).contains("is not signed"));
+}
+
 /// The program is killed at some moment of its installations; a host always finds one of the two versions, whole.
 #[test]
 fn an_installation_that_is_killed_breaks_nothing() {

@@ -14,6 +14,7 @@ mod error;
 mod generation;
 mod manifest;
 mod package;
+mod signature;
 mod store;
 mod validated;
 mod weights;
@@ -32,6 +33,7 @@ pub use manifest::{
     Adapter, BaseModel, Edges, Limits, Manifest, Parts, Schedule, TaskSection, Train, TransducerSection, schema,
 };
 pub use package::{DOCUMENTS, Package};
+pub use signature::{PublicKey, SignatureError};
 pub use store::{Store, StoreError, Switched};
 pub use validated::{AdapterName, BaseModelPin, TransducerShape, ValidatedManifest};
 pub use weights::{TensorInfo, WeightsError, WeightsInfo, check_weights};

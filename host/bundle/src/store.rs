@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use crate::bundle::read_file;
 use crate::disk::Disk;
 use crate::{
-    ARCHIVE_EXTENSION, AdapterName, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, WeightsError,
+    ARCHIVE_EXTENSION, AdapterName, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, PublicKey,
+    SignatureError, WeightsError,
 };
 
 /// The hidden folder in an adapters directory.
@@ -50,6 +51,9 @@ pub enum StoreError {
         /// What is wrong with them.
         source: WeightsError,
     },
+    /// The signature.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// A folder was given where an archive is needed.
     #[error("{path} is not a .tadapter file: `pack` makes one of a bundle's folder")]
     NotPacked {
@@ -85,9 +89,9 @@ pub enum StoreError {
         /// The version of both.
         version: semver::Version,
         /// The generation that is there.
-        installed: Generation,
+        installed: Box<Generation>,
         /// The generation that would replace it.
-        offered: Generation,
+        offered: Box<Generation>,
     },
     /// There is no such adapter.
     #[error("no archive in {dir} is named {name}")]
@@ -151,14 +155,29 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; what was there before is there still.
     pub fn install(&self, archive: &Path, allow_downgrade: bool) -> Result<Switched, StoreError> {
-        if archive.is_dir() {
-            let path = archive.to_owned();
-            return Err(StoreError::NotPacked { path });
-        }
-        let package = Package::open(archive)?;
+        let bytes = read_archive(archive)?;
+        self.install_bytes(&bytes, archive, allow_downgrade)
+    }
+
+    /// As [`Store::install`], if this key signed the archive.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was there before is there still.
+    pub fn install_signed(
+        &self,
+        archive: &Path,
+        allow_downgrade: bool,
+        key: &PublicKey,
+    ) -> Result<Switched, StoreError> {
+        let bytes = read_archive(archive)?;
+        key.check(archive, &bytes)?;
+        self.install_bytes(&bytes, archive, allow_downgrade)
+    }
+
+    fn install_bytes(&self, bytes: &[u8], archive: &Path, allow_downgrade: bool) -> Result<Switched, StoreError> {
+        let package = Package::unpack(bytes.to_owned(), archive)?;
         check_weights_of(&package)?;
         let name = package.bundle.name().clone();
-        let bytes = package.packed.as_deref().unwrap_or_default();
         let _lock = self.lock()?;
         let current = self.current(&name)?;
         let before = current.as_ref().and_then(|current| current.package.as_ref());
@@ -366,6 +385,13 @@ struct Kept {
     bytes: Vec<u8>,
 }
 
+fn read_archive(path: &Path) -> Result<Vec<u8>, StoreError> {
+    if path.is_dir() {
+        return Err(StoreError::NotPacked { path: path.to_owned() });
+    }
+    Ok(read_file(path, MAX_ARCHIVE_BYTES)?)
+}
+
 fn check_weights_of(package: &Package) -> Result<(), StoreError> {
     package.weights().map(drop).map_err(|source| StoreError::Weights {
         name: package.bundle.name().clone(),
@@ -388,8 +414,8 @@ fn check_succession(installed: &Bundle, offered: &Bundle) -> Result<(), StoreErr
         return Err(StoreError::SameVersion {
             name,
             version: new.clone(),
-            installed: installed.generation,
-            offered: offered.generation,
+            installed: Box::new(installed.generation),
+            offered: Box::new(offered.generation),
         });
     }
     Ok(())

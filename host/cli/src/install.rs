@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use transducer_bundle::{AdapterName, Store, Switched};
+use transducer_bundle::{AdapterName, PublicKey, Store, Switched};
 
 use crate::bundles::AdaptersDir;
 
@@ -25,6 +25,10 @@ pub struct InstallArgs {
     #[arg(long)]
     allow_downgrade: bool,
 
+    /// Refuse the archive unless the owner of this minisign key signed it, in FILE.minisig beside it
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
+
     #[command(flatten)]
     dir: AdaptersDir,
 }
@@ -44,7 +48,11 @@ pub struct NameArgs {
 /// # Errors
 /// Where it cannot be used, or must not replace what is there.
 pub fn install(args: &InstallArgs) -> Result<()> {
-    let switched = Store::new(&args.dir.adapters).install(&args.file, args.allow_downgrade)?;
+    let store = Store::new(&args.dir.adapters);
+    let switched = match &args.public_key {
+        Some(key) => store.install_signed(&args.file, args.allow_downgrade, &PublicKey::open(key)?)?,
+        None => store.install(&args.file, args.allow_downgrade)?,
+    };
     tell("installed", &switched)
 }
 

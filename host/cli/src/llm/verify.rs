@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use transducer_bundle::PublicKey;
 use transducer_host::bundles::{AdaptersDir, print_json, summary};
 use transducer_pipeline::check_bundle;
 
@@ -21,6 +22,10 @@ pub(crate) struct Args {
     #[arg(value_name = "BUNDLE")]
     which: PathBuf,
 
+    /// Check too that the owner of this minisign key signed the .tadapter file, in FILE.minisig beside it
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -34,8 +39,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let context = || format!("{} would be refused by a host", args.which.display());
     package.weights().with_context(context)?;
     check_bundle(&package.bundle).with_context(context)?;
+    let comment = match &args.public_key {
+        None => None,
+        Some(key) => {
+            let packed = package.packed.as_deref().filter(|_| args.which.is_file());
+            let packed = packed.context("only a .tadapter file is signed: give its path beside --public-key")?;
+            Some(PublicKey::open(key)?.check(&args.which, packed)?)
+        }
+    };
     if args.json {
-        return print_json(&summary(&package));
+        let mut object = summary(&package);
+        object["signed"] = comment.into();
+        return print_json(&object);
     }
     let (manifest, generation) = (&package.bundle.manifest, package.bundle.generation);
     writeln!(
@@ -45,5 +60,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         manifest.version,
         package.files().len()
     )?;
+    if let Some(comment) = comment {
+        writeln!(std::io::stdout(), "signed by that key: {comment}")?;
+    }
     Ok(())
 }
