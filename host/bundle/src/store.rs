@@ -153,7 +153,7 @@ impl Store {
     /// Installs an archive under its adapter's name. The archive that was there is kept for [`Store::rollback`].
     ///
     /// # Errors
-    /// [`StoreError`]; what was there before is there still.
+    /// [`StoreError`]; what a host finds is the old archive or the new one, and whole.
     pub fn install(&self, archive: &Path, allow_downgrade: bool) -> Result<Switched, StoreError> {
         let bytes = read_archive(archive)?;
         self.install_bytes(&bytes, archive, allow_downgrade)
@@ -162,7 +162,7 @@ impl Store {
     /// As [`Store::install`], if this key signed the archive.
     ///
     /// # Errors
-    /// [`StoreError`]; what was there before is there still.
+    /// [`StoreError`]; what a host finds is the old archive or the new one, and whole.
     pub fn install_signed(
         &self,
         archive: &Path,
@@ -216,7 +216,7 @@ impl Store {
     /// Puts the archive back that was in place before the current one.
     ///
     /// # Errors
-    /// [`StoreError`]; the current one is in place still.
+    /// [`StoreError`]; what a host finds is the current archive or the earlier one, and whole.
     pub fn rollback(&self, name: &AdapterName) -> Result<Switched, StoreError> {
         let not_installed = || StoreError::NotInstalled {
             name: name.clone(),

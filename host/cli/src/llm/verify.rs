@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         package.files().len()
     )?;
     if let Some(comment) = comment {
-        writeln!(std::io::stdout(), "signed by that key: {comment}")?;
+        writeln!(std::io::stdout(), "signed by that key: {}", comment.escape_debug())?;
     }
     Ok(())
 }
