@@ -2,6 +2,7 @@
 
 mod authoring;
 mod bad_input;
+mod bundles;
 mod commands;
 mod mining;
 mod program;

@@ -84,7 +84,6 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
             "transducer-core",
             "transducer-engine",
             "transducer-tasks",
-            "transducer-bundle",
         ],
     ),
 ];

@@ -1,10 +1,10 @@
-//! A bundle as a folder on disk.
+//! A bundle as the host loads it, from a folder or an archive on disk.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::{AdapterName, BundleError, Generation, Invalid, Manifest, ValidatedManifest};
+use crate::{ARCHIVE_EXTENSION, AdapterName, BundleError, Generation, Invalid, Manifest, Package, ValidatedManifest};
 
 /// The manifest's name in a bundle.
 pub const MANIFEST_FILE: &str = "adapter.toml";
@@ -15,11 +15,14 @@ pub const MAX_COMPONENT_BYTES: u64 = 32 << 20;
 /// A hundred thousand parameters are 400 KB; a transducer for a very wide model stays far below this.
 pub const MAX_WEIGHTS_BYTES: u64 = 64 << 20;
 
-/// A folder that holds a bundle, good or bad.
+/// A folder or an archive that holds a bundle, good or bad.
 #[derive(Debug)]
 pub struct Found {
-    /// The folder's name, which is what requests ask for.
+    /// The adapter's name, which is what requests ask for: the folder's, or the one in the archive's manifest. An archive that
+    /// cannot be read goes by its file's name.
     pub name: String,
+    /// The folder or the archive; of two bundles of one name, the first.
+    pub path: PathBuf,
     /// The bundle, or what is wrong with it.
     pub bundle: Result<Bundle, BundleError>,
 }
@@ -38,43 +41,16 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads the bundle in this folder. Every file is read once, so that what is checked is what is used.
-    pub fn open(dir: &Path) -> Result<Self, BundleError> {
-        let path = dir.join(MANIFEST_FILE);
-        let text = read(&path, MAX_MANIFEST_BYTES)?;
-        let manifest = parse(&text, &path)?;
-        // A relative or root path has no folder name to compare with; `.` is a folder being worked on.
-        if let Some(folder) = dir.file_name().and_then(|name| name.to_str())
-            && folder != manifest.name.as_str()
-        {
-            let expected = format!("\"{folder}\", the name of the bundle's folder");
-            let source = Invalid::new("adapter.name", format!("\"{}\"", manifest.name), expected);
-            return Err(BundleError::Invalid { path, source });
+    /// Reads the bundle in this folder or `.tadapter` file. Every file is read once, so that what is checked is what is used.
+    pub fn open(path: &Path) -> Result<Self, BundleError> {
+        if path.is_dir() {
+            return open_dir(path, &mut |name, limit| read_file(&path.join(name), limit));
         }
-        let component = read(&dir.join(&manifest.component), MAX_COMPONENT_BYTES)?;
-        let weights = manifest
-            .weights
-            .as_ref()
-            .map(|name| read(&dir.join(name), MAX_WEIGHTS_BYTES))
-            .transpose()?;
-        let mut files = vec![
-            (MANIFEST_FILE, text.as_slice()),
-            (manifest.component.as_str(), component.as_slice()),
-        ];
-        if let (Some(name), Some(bytes)) = (&manifest.weights, &weights) {
-            files.push((name, bytes));
-        }
-        let generation = Generation::of(&files);
-        Ok(Self {
-            manifest,
-            generation,
-            component,
-            weights,
-        })
+        Ok(Package::open(path)?.bundle)
     }
 
-    /// The bundles below an adapters directory: every folder with a manifest, by name. What cannot be opened is
-    /// returned with its error.
+    /// The bundles of an adapters directory, by name: every folder with a manifest and every `.tadapter` file. What cannot be
+    /// opened is returned with its error, and so are two bundles of one name.
     pub fn open_all(adapters: &Path) -> Result<Vec<Found>, BundleError> {
         let context = |source| BundleError::Read {
             path: adapters.to_owned(),
@@ -82,25 +58,122 @@ impl Bundle {
         };
         let mut found = Vec::new();
         for entry in std::fs::read_dir(adapters).map_err(context)? {
-            let dir = entry.map_err(context)?.path();
-            let name = dir
+            let path = entry.map_err(context)?.path();
+            let file_name = path
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
+            let archive = path.extension().is_some_and(|extension| extension == ARCHIVE_EXTENSION) && !path.is_dir();
             // Hidden folders are somebody's staging area.
-            if !name.starts_with('.') && dir.join(MANIFEST_FILE).exists() {
-                let bundle = Self::open(&dir);
-                found.push(Found { name, bundle });
+            if file_name.starts_with('.') || !(archive || path.join(MANIFEST_FILE).exists()) {
+                continue;
             }
+            let bundle = Self::open(&path);
+            let name = match &bundle {
+                Ok(bundle) if archive => bundle.name().to_string(),
+                Err(_) if archive => name_of(&file_name).to_owned(),
+                _ => file_name,
+            };
+            found.push(Found { name, path, bundle });
         }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(found)
+        Ok(one_of_each_name(found))
     }
 
     /// The adapter's name.
     pub fn name(&self) -> &AdapterName {
         &self.manifest.name
     }
+}
+
+/// Reads a file of a bundle by its name, up to a limit.
+pub(crate) type ReadFile<'a> = dyn FnMut(&str, u64) -> Result<Vec<u8>, BundleError> + 'a;
+
+/// The bundle in a folder, whose name has to be the adapter's.
+pub(crate) fn open_dir(dir: &Path, read: &mut ReadFile<'_>) -> Result<Bundle, BundleError> {
+    let bundle = assemble(dir, read)?;
+    // A relative or root path has no folder name to compare with; `.` is a folder being worked on.
+    if let Some(folder) = dir.file_name().and_then(|name| name.to_str())
+        && folder != bundle.name().as_str()
+    {
+        let expected = format!("\"{folder}\", the name of the bundle's folder");
+        let source = Invalid::new("adapter.name", format!("\"{}\"", bundle.name()), expected);
+        let path = dir.join(MANIFEST_FILE);
+        return Err(BundleError::Invalid { path, source });
+    }
+    Ok(bundle)
+}
+
+/// A bundle of its files; `place` is the folder or the archive that they lie in.
+pub(crate) fn assemble(place: &Path, read: &mut ReadFile<'_>) -> Result<Bundle, BundleError> {
+    let text = read(MANIFEST_FILE, MAX_MANIFEST_BYTES)?;
+    let manifest = parse(&text, &place.join(MANIFEST_FILE))?;
+    let component = read(&manifest.component, MAX_COMPONENT_BYTES)?;
+    let weights = manifest
+        .weights
+        .as_ref()
+        .map(|name| read(name, MAX_WEIGHTS_BYTES))
+        .transpose()?;
+    let mut files = vec![
+        (MANIFEST_FILE, text.as_slice()),
+        (manifest.component.as_str(), component.as_slice()),
+    ];
+    if let (Some(name), Some(bytes)) = (&manifest.weights, &weights) {
+        files.push((name, bytes));
+    }
+    let generation = Generation::of(&files);
+    Ok(Bundle {
+        manifest,
+        generation,
+        component,
+        weights,
+    })
+}
+
+/// The adapter's name in the name of an archive's file, `NAME.tadapter` or `NAME-VERSION.tadapter`.
+fn name_of(file: &str) -> &str {
+    let stem = file
+        .strip_suffix(ARCHIVE_EXTENSION)
+        .unwrap_or(file)
+        .trim_end_matches('.');
+    let version = |&(at, _): &(usize, &str)| semver::Version::parse(&stem[at + 1..]).is_ok();
+    match stem.match_indices('-').find(version) {
+        Some((at, _)) => &stem[..at],
+        None => stem,
+    }
+}
+
+/// Two bundles of one name are an error of that name, whatever is in them: which one answers may not depend on the order of a
+/// directory. An archive that cannot be read may not take a name from one that can, so it goes by its whole file name.
+fn one_of_each_name(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+    for index in 0..found.len() {
+        let this = &found[index];
+        let unread = matches!(this.bundle, Err(BundleError::Archive { .. }));
+        if unread && found.iter().filter(|other| other.name == this.name).count() > 1 {
+            found[index].name = found[index]
+                .path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+        }
+    }
+    found.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+    let mut each: Vec<Found> = Vec::new();
+    for next in found {
+        match each.last_mut().filter(|last| last.name == next.name) {
+            Some(last) => {
+                let mut paths = match &last.bundle {
+                    Err(BundleError::Duplicate { paths, .. }) => paths.clone(),
+                    _ => vec![last.path.clone()],
+                };
+                paths.push(next.path);
+                last.bundle = Err(BundleError::Duplicate { name: next.name, paths });
+            }
+            None => each.push(next),
+        }
+    }
+    each
 }
 
 /// Whether a text is a manifest that a host takes; `path` is where it would lie.
@@ -124,7 +197,8 @@ fn parse(text: &[u8], path: &Path) -> Result<ValidatedManifest, BundleError> {
     })
 }
 
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
+/// A plain file of at most so many bytes.
+pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
     let context = |source| BundleError::Read {
         path: PathBuf::from(path),
         source,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::ArchiveError;
+
 /// A bundle that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
@@ -45,6 +47,27 @@ pub enum BundleError {
         /// Which value and why.
         source: Invalid,
     },
+    /// An archive that cannot be unpacked.
+    #[error("{path}: {source}")]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// Why.
+        source: ArchiveError,
+    },
+    /// More than one bundle of a name.
+    #[error("more than one bundle is named \"{name}\": {}; keep one of them", list(paths))]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// Where they are.
+        paths: Vec<PathBuf>,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    paths.join(", ")
 }
 
 /// A value that the manifest may not have.

@@ -1,17 +1,29 @@
 //! Adapter bundles: what a task ships as.
 //!
 //! A bundle is a folder with a manifest (`adapter.toml`), a task component (`task.wasm`) and the weights of a
-//! transducer (`transducer.safetensors`). [`Bundle::open`] is the one door: behind it every path is known to lie
-//! inside the folder, every number is in range and the [`Generation`] names exactly the bytes that were read.
+//! transducer (`transducer.safetensors`), or a `.tadapter` archive of such a folder. [`Bundle::open`] is the one door: behind
+//! it every path is known to lie inside the folder, every number is in range and the [`Generation`] names exactly the bytes that were read.
 //! Whether the weights fit the configuration and the component fits the sandbox is judged by the rooms that know
 //! those subjects.
 
+mod archive;
+mod archive_error;
 mod bundle;
+mod disk;
 mod error;
 mod generation;
 mod manifest;
+mod package;
+mod signature;
+mod store;
 mod validated;
+mod weights;
 
+pub use archive::{
+    ARCHIVE_EXTENSION, Archive, FileEntry, LIST_FILE, MAX_ARCHIVE_BYTES, MAX_DOCUMENT_BYTES, MAX_ENTRIES,
+    MAX_UNPACKED_BYTES,
+};
+pub use archive_error::ArchiveError;
 pub use bundle::{
     Bundle, Found, MANIFEST_FILE, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES, check_manifest,
 };
@@ -20,7 +32,11 @@ pub use generation::Generation;
 pub use manifest::{
     Adapter, BaseModel, Edges, Limits, Manifest, Parts, Schedule, TaskSection, Train, TransducerSection, schema,
 };
+pub use package::{DOCUMENTS, Package};
+pub use signature::{PublicKey, SignatureError};
+pub use store::{Store, StoreError, Switched};
 pub use validated::{AdapterName, BaseModelPin, TransducerShape, ValidatedManifest};
+pub use weights::{TensorInfo, WeightsError, WeightsInfo, check_weights};
 
 /// The bundle format that this host reads, the manifest's `schema`.
 pub const BUNDLE_SCHEMA: u32 = 1;

@@ -288,10 +288,8 @@ fn list(key: &'static str, values: &[String]) -> Result<(), Invalid> {
     values.iter().try_for_each(|value| text(key, value).map(drop))
 }
 
-/// A name that stays inside the bundle's folder, whatever the operating system.
 fn file(key: &'static str, name: &str) -> Result<String, Invalid> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if !name.is_empty() && name.len() <= MAX_NAME && !name.starts_with('.') && name.bytes().all(allowed) {
+    if is_plain_file_name(name) {
         return Ok(name.to_owned());
     }
     Err(Invalid::new(
@@ -299,6 +297,12 @@ fn file(key: &'static str, name: &str) -> Result<String, Invalid> {
         quoted(name),
         "a plain file name of letters, digits, `.`, `_` and `-`",
     ))
+}
+
+/// Whether a name stays inside the bundle's folder, whatever the operating system.
+pub(crate) fn is_plain_file_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !name.is_empty() && name.len() <= MAX_NAME && !name.starts_with('.') && name.bytes().all(allowed)
 }
 
 fn digest(key: &'static str, value: &str) -> Result<String, Invalid> {

@@ -2,12 +2,16 @@
 //!
 //! `transducer-host` is the one that people call. It answers by itself whatever needs no LLM, and starts in milliseconds, for it
 //! links no libtorch, whose loading alone takes a fifth of a second. What needs the LLM it hands over to
-//! `transducer-host-llm`, which lies beside it.
+//! `transducer-host-llm`, which lies beside it. So it does what needs tensors and the sandbox, as `pack` and `verify` do.
 
 pub mod build;
+pub mod bundles;
 pub mod compare;
 pub mod cpg;
+pub mod diff;
 mod frontends;
+pub mod inspect;
+pub mod install;
 mod logging;
 pub mod mine;
 pub mod new;
@@ -20,7 +24,7 @@ pub use source::{Source, SourceArgs};
 
 use std::process::ExitCode;
 
-/// One line for each command that needs the LLM: what both programs say of it.
+/// One line for each command that needs the LLM, or the libraries that run it: what both programs say of it.
 pub mod about {
     /// Of `run`.
     pub const RUN: &str = "Ask one adapter about one file";
@@ -30,6 +34,10 @@ pub mod about {
     pub const TRAIN: &str = "Make a bundle's weights from examples";
     /// Of `eval`.
     pub const EVAL: &str = "Judge a bundle by the answers that it gives to a test file";
+    /// Of `pack`.
+    pub const PACK: &str = "Make one file, NAME-VERSION.tadapter, of a bundle's folder";
+    /// Of `verify`.
+    pub const VERIFY: &str = "Check whether a host would take a bundle";
     /// Of `adapters`.
     pub const ADAPTERS: &str = "List the adapters of a directory and what is wrong with those that cannot be used";
 }

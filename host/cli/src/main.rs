@@ -6,7 +6,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use transducer_host::{LogArgs, about, build, compare, cpg, exit_code, log_to_stderr, mine, new, parts_dir};
+use transducer_host::{
+    LogArgs, about, build, compare, cpg, diff, exit_code, inspect, install, log_to_stderr, mine, new, parts_dir,
+};
 
 /// The program with the LLM.
 const LLM_PROGRAM: &str = "transducer-host-llm";
@@ -53,6 +55,20 @@ enum Task {
     Mine(mine::Args),
     #[command(about = about::ADAPTERS)]
     Adapters(HandedOver),
+    #[command(about = about::PACK)]
+    Pack(HandedOver),
+    #[command(about = about::VERIFY)]
+    Verify(HandedOver),
+    /// Show all that is in a bundle
+    Inspect(inspect::Args),
+    /// Show in what two bundles differ
+    Diff(diff::Args),
+    /// Put a .tadapter file into the adapters directory
+    Install(install::InstallArgs),
+    /// Remove an installed adapter, and its earlier versions
+    Uninstall(install::NameArgs),
+    /// Put the version of an adapter back that was installed before the current one
+    Rollback(install::NameArgs),
     #[command(about = about::TRAIN)]
     Train(HandedOver),
     #[command(about = about::EVAL)]
@@ -76,7 +92,14 @@ fn main() -> ExitCode {
         Task::New(args) => new::run(&args),
         Task::Build(args) => build::run(&args),
         Task::Mine(args) => log().and_then(|()| mine::run(&args)),
-        Task::Run(_) | Task::Serve(_) | Task::Adapters(_) | Task::Eval(_) => hand_over(None),
+        Task::Inspect(args) => inspect::run(&args),
+        Task::Diff(args) => diff::run(&args),
+        Task::Install(args) => install::install(&args),
+        Task::Uninstall(args) => install::uninstall(&args),
+        Task::Rollback(args) => install::rollback(&args),
+        Task::Run(_) | Task::Serve(_) | Task::Adapters(_) | Task::Pack(_) | Task::Verify(_) | Task::Eval(_) => {
+            hand_over(None)
+        }
         Task::Train(_) => hand_over(Some(KERNEL_CACHE)),
     })
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 use transducer_backbone::Backbone;
 use transducer_bundle::{BaseModelPin, Bundle, Edges, Generation, TransducerShape, ValidatedManifest};
 use transducer_core::{CodeSegment, Parts, Transducer, TransducerConfig, TransducerError};
@@ -107,12 +107,34 @@ pub(crate) fn check(
             });
         }
     }
+    check_world(manifest)
+}
+
+fn check_world(manifest: &ValidatedManifest) -> Result<(), AdapterError> {
     if manifest.world != WORLD {
         return Err(AdapterError::World {
             manifest: manifest.world.clone(),
             supported: WORLD,
         });
     }
+    Ok(())
+}
+
+/// Checks all of a bundle that can be checked without a model and front ends, as a host that serves it would: the weights with
+/// every tensor, and the component in the sandbox.
+///
+/// # Errors
+/// [`AdapterError`] with what is wrong first.
+pub fn check_bundle(bundle: &Bundle) -> Result<(), AdapterError> {
+    let manifest = &bundle.manifest;
+    check_world(manifest)?;
+    if bundle.weights.is_some() && manifest.train.edges != Edges::Real {
+        return Err(AdapterError::Experiment);
+    }
+    let hidden = manifest.base_model.hidden_size;
+    transducer_on(&manifest.transducer, bundle.weights.as_deref(), hidden, Device::Cpu)?;
+    let tasks = TaskEngine::new(TaskLimits::default())?;
+    compile(manifest, &bundle.component, &tasks)?;
     Ok(())
 }
 
@@ -195,6 +217,10 @@ pub(crate) fn transducer_config(
     shape: &TransducerShape,
     backbone: &Backbone,
 ) -> Result<TransducerConfig, AdapterError> {
+    config_for(shape, backbone.config().hidden_size)
+}
+
+fn config_for(shape: &TransducerShape, hidden: usize) -> Result<TransducerConfig, AdapterError> {
     if shape.cpg_schema != SCHEMA_VERSION {
         return Err(AdapterError::OtherGraph {
             expected: shape.cpg_schema,
@@ -218,7 +244,7 @@ pub(crate) fn transducer_config(
             transducer_bundle::Parts::NoFusion => Parts::NoFusion,
             transducer_bundle::Parts::NoGraph => Parts::NoGraph,
         },
-        ..TransducerConfig::for_hidden(backbone.config().hidden_size)
+        ..TransducerConfig::for_hidden(hidden)
     })
 }
 
@@ -227,11 +253,20 @@ pub(crate) fn transducer(
     weights: Option<&[u8]>,
     backbone: &Backbone,
 ) -> Result<Transducer, AdapterError> {
-    let asked = transducer_config(shape, backbone)?;
+    transducer_on(shape, weights, backbone.config().hidden_size, backbone.device())
+}
+
+fn transducer_on(
+    shape: &TransducerShape,
+    weights: Option<&[u8]>,
+    hidden: usize,
+    device: Device,
+) -> Result<Transducer, AdapterError> {
+    let asked = config_for(shape, hidden)?;
     let Some(weights) = weights else {
-        return Ok(Transducer::new(asked, backbone.device(), UNTRAINED_SEED)?);
+        return Ok(Transducer::new(asked, device, UNTRAINED_SEED)?);
     };
-    let transducer = Transducer::from_safetensors(weights, backbone.device())?;
+    let transducer = Transducer::from_safetensors(weights, device)?;
     let found = transducer.config();
     // The scales are the weights' own business; the manifest's numbers have to agree.
     let same = TransducerConfig {

@@ -21,6 +21,7 @@ mod prompt;
 mod service;
 mod workshop;
 
+pub use adapter::check_bundle;
 pub use error::{AdapterError, LoadError, RequestError};
 pub use host::{Host, HostOptions, Precision};
 pub use prompt::{Code, Prompt, PromptError};

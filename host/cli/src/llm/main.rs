@@ -3,10 +3,12 @@
 mod adapters;
 mod eval;
 mod options;
+mod pack;
 mod report;
 mod run;
 mod serve;
 mod train;
+mod verify;
 mod workshop;
 
 use std::process::ExitCode;
@@ -38,6 +40,10 @@ enum Task {
     Serve(serve::Args),
     #[command(about = about::ADAPTERS)]
     Adapters(adapters::Args),
+    #[command(about = about::PACK)]
+    Pack(pack::Args),
+    #[command(about = about::VERIFY)]
+    Verify(verify::Args),
     #[command(about = about::TRAIN)]
     Train(train::Args),
     #[command(about = about::EVAL)]
@@ -55,6 +61,8 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(&args),
         Task::Serve(args) => serve::run(args),
         Task::Adapters(args) => adapters::run(&args),
+        Task::Pack(args) => pack::run(&args),
+        Task::Verify(args) => verify::run(&args),
         Task::Eval(args) => eval::run(&args),
         Task::Train(args) => train::run(&args),
     });

@@ -1,0 +1,125 @@
+//! Who made an archive: a minisign signature beside it, `FILE.tadapter.minisig`, as the `minisign` tool writes it.
+//!
+//! What is signed is the archive's bytes, so that a signature is looked at before anything is unpacked.
+
+use std::path::{Path, PathBuf};
+
+use crate::BundleError;
+use crate::bundle::read_file;
+
+/// What is appended to the file name of an archive.
+const SIGNATURE_SUFFIX: &str = ".minisig";
+/// A key has two lines, a signature four; their comments are a few words.
+const MAX_TEXT_BYTES: u64 = 16 << 10;
+
+/// A signature that does not show who made an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum SignatureError {
+    /// The key's or the signature's file.
+    #[error("{0}")]
+    File(BundleError),
+    /// The archive is not signed.
+    #[error("{archive} is not signed: there is no {signature}")]
+    Unsigned {
+        /// The archive.
+        archive: PathBuf,
+        /// Where the signature would be.
+        signature: PathBuf,
+    },
+    /// The key is no minisign public key.
+    #[error("{path} is no minisign public key: {source}")]
+    Key {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: minisign_verify::Error,
+    },
+    /// The signature is no minisign signature.
+    #[error("{path} is no minisign signature: {source}")]
+    Form {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: minisign_verify::Error,
+    },
+    /// The signature was made with another key.
+    #[error("{signature} was made with another key than {key}")]
+    OtherKey {
+        /// The signature's file.
+        signature: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// The archive or the signature is not what it was when it was signed.
+    #[error("{archive} is not what was signed: {source}")]
+    Invalid {
+        /// The archive.
+        archive: PathBuf,
+        /// Why.
+        source: minisign_verify::Error,
+    },
+}
+
+/// The public key of somebody whose archives are wanted.
+#[derive(Clone, Debug)]
+pub struct PublicKey {
+    path: PathBuf,
+    key: minisign_verify::PublicKey,
+}
+
+impl PublicKey {
+    /// Reads a key as `minisign -G` writes it.
+    ///
+    /// # Errors
+    /// [`SignatureError::File`] and [`SignatureError::Key`].
+    pub fn open(path: &Path) -> Result<Self, SignatureError> {
+        let text = read_text(path)?;
+        let key = minisign_verify::PublicKey::decode(&text).map_err(|source| SignatureError::Key {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            key,
+        })
+    }
+
+    /// Checks an archive's bytes against the signature beside `archive`. Returns the comment that was signed with it.
+    ///
+    /// # Errors
+    /// [`SignatureError`] unless this key signed these bytes.
+    pub fn check(&self, archive: &Path, bytes: &[u8]) -> Result<String, SignatureError> {
+        let mut name = archive.as_os_str().to_owned();
+        name.push(SIGNATURE_SUFFIX);
+        let path = PathBuf::from(name);
+        if !path.exists() {
+            return Err(SignatureError::Unsigned {
+                archive: archive.to_owned(),
+                signature: path,
+            });
+        }
+        let text = read_text(&path)?;
+        let signature = minisign_verify::Signature::decode(&text).map_err(|source| SignatureError::Form {
+            path: path.clone(),
+            source,
+        })?;
+        // Only prehashed signatures, which minisign has made since 2021: the older kind is of another construction.
+        match self.key.verify(bytes, &signature, false) {
+            Ok(()) => Ok(signature.trusted_comment().to_owned()),
+            Err(minisign_verify::Error::UnexpectedKeyId) => Err(SignatureError::OtherKey {
+                signature: path,
+                key: self.path.clone(),
+            }),
+            Err(source) => Err(SignatureError::Invalid {
+                archive: archive.to_owned(),
+                source,
+            }),
+        }
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, SignatureError> {
+    let bytes = read_file(path, MAX_TEXT_BYTES).map_err(SignatureError::File)?;
+    // What is not UTF-8 is no key and no signature, which the reader then says.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,422 @@
+//! Installing archives into an adapters directory, and going back.
+//!
+//! ```text
+//! adapters/
+//!   NAME.tadapter                what a host serves
+//!   .store/lock                  one program at a time changes this directory
+//!   .store/staged                a file on its way, worthless after a crash
+//!   .store/NAME/000007.tadapter  this version and those before it, in the order of their installation
+//! ```
+//!
+//! What a host serves changes by one rename. A program that dies at any point leaves the old archive or the new one in place,
+//! and the next one goes on from there.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::bundle::read_file;
+use crate::disk::Disk;
+use crate::{
+    ARCHIVE_EXTENSION, AdapterName, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, PublicKey,
+    SignatureError, WeightsError,
+};
+
+/// The hidden folder in an adapters directory.
+const STORE: &str = ".store";
+/// Versions of an adapter that are kept, the current one among them: enough to find the last good one, a few MB at most.
+const KEPT: usize = 5;
+
+/// Why nothing was installed, removed or rolled back.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The weights in it.
+    #[error("{name}: {source}")]
+    Weights {
+        /// The adapter.
+        name: AdapterName,
+        /// What is wrong with them.
+        source: WeightsError,
+    },
+    /// The signature.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// A folder was given where an archive is needed.
+    #[error("{path} is not a .tadapter file: `pack` makes one of a bundle's folder")]
+    NotPacked {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// Something that `install` did not put there has the name.
+    #[error("{path} is a bundle named {name} that `install` did not put there: move it away first")]
+    Occupied {
+        /// The adapter.
+        name: AdapterName,
+        /// What is there.
+        path: PathBuf,
+    },
+    /// A later version is installed.
+    #[error("{name} {installed} is installed, and {offered} is older: give --allow-downgrade if you mean it")]
+    Downgrade {
+        /// The adapter.
+        name: AdapterName,
+        /// The version that is there.
+        installed: semver::Version,
+        /// The version that would replace it.
+        offered: semver::Version,
+    },
+    /// The same version with other contents: one of the two is not what its author calls by that version.
+    #[error(
+        "{name} {version} is installed with other contents (generation {installed}, this is {offered}): \
+         raise the version, or give --allow-downgrade if you mean it"
+    )]
+    SameVersion {
+        /// The adapter.
+        name: AdapterName,
+        /// The version of both.
+        version: semver::Version,
+        /// The generation that is there.
+        installed: Box<Generation>,
+        /// The generation that would replace it.
+        offered: Box<Generation>,
+    },
+    /// There is no such adapter.
+    #[error("no archive in {dir} is named {name}")]
+    NotInstalled {
+        /// The adapter.
+        name: AdapterName,
+        /// Where it was looked for.
+        dir: PathBuf,
+    },
+    /// There is nothing to go back to.
+    #[error("no version of {name} from before {version} is kept")]
+    NoEarlier {
+        /// The adapter.
+        name: AdapterName,
+        /// The version that is there.
+        version: semver::Version,
+    },
+}
+
+/// What an adapter's name stands for now, and stood for before.
+#[derive(Debug)]
+pub struct Switched {
+    /// The adapter.
+    pub name: AdapterName,
+    /// Before; none if it is new.
+    pub before: Option<semver::Version>,
+    /// Now.
+    pub now: semver::Version,
+    /// Now.
+    pub generation: Generation,
+}
+
+/// An adapters directory that can be changed.
+pub struct Store {
+    adapters: PathBuf,
+    disk: Disk,
+}
+
+impl Store {
+    /// The store of an adapters directory, which need not exist yet.
+    #[must_use]
+    pub fn new(adapters: &Path) -> Self {
+        Self {
+            adapters: adapters.to_owned(),
+            disk: Disk::default(),
+        }
+    }
+
+    /// A store on a file system with faults, for tests: before each step `fault` is told what it is, and may let it fail.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fault(adapters: &Path, fault: impl FnMut(&'static str) -> io::Result<()> + 'static) -> Self {
+        Self {
+            adapters: adapters.to_owned(),
+            disk: Disk::with_fault(Box::new(fault)),
+        }
+    }
+
+    /// Installs an archive under its adapter's name. The archive that was there is kept for [`Store::rollback`].
+    ///
+    /// # Errors
+    /// [`StoreError`]; what a host finds is the old archive or the new one, and whole.
+    pub fn install(&self, archive: &Path, allow_downgrade: bool) -> Result<Switched, StoreError> {
+        let bytes = read_archive(archive)?;
+        self.install_bytes(&bytes, archive, allow_downgrade)
+    }
+
+    /// As [`Store::install`], if this key signed the archive.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what a host finds is the old archive or the new one, and whole.
+    pub fn install_signed(
+        &self,
+        archive: &Path,
+        allow_downgrade: bool,
+        key: &PublicKey,
+    ) -> Result<Switched, StoreError> {
+        let bytes = read_archive(archive)?;
+        key.check(archive, &bytes)?;
+        self.install_bytes(&bytes, archive, allow_downgrade)
+    }
+
+    fn install_bytes(&self, bytes: &[u8], archive: &Path, allow_downgrade: bool) -> Result<Switched, StoreError> {
+        let package = Package::unpack(bytes.to_owned(), archive)?;
+        check_weights_of(&package)?;
+        let name = package.bundle.name().clone();
+        let _lock = self.lock()?;
+        let current = self.current(&name)?;
+        let before = current.as_ref().and_then(|current| current.package.as_ref());
+        if let (Some(installed), false) = (before, allow_downgrade) {
+            check_succession(&installed.bundle, &package.bundle)?;
+        }
+        let switched = Switched {
+            before: before.map(|package| package.bundle.manifest.version.clone()),
+            now: package.bundle.manifest.version.clone(),
+            generation: package.bundle.generation,
+            name: name.clone(),
+        };
+        if current.as_ref().is_some_and(|current| current.bytes == bytes) {
+            return Ok(switched);
+        }
+
+        let history = self.history(&name)?;
+        let mut last = history.last().map_or(0, |entry| entry.number);
+        if let Some(current) = &current {
+            // What comes after the current one was rolled back from, or never got into place: it is not what was before.
+            let place = history.iter().rposition(|entry| entry.bytes == current.bytes);
+            for entry in place.map_or(&[][..], |place| &history[place + 1..]) {
+                self.disk.remove(&entry.path)?;
+            }
+            if place.is_none() {
+                last += 1;
+                self.put(&current.bytes, &self.kept(&name, last))?;
+            }
+        }
+        self.put(bytes, &self.kept(&name, last + 1))?;
+        self.put(bytes, &self.place(&name))?;
+        self.prune(&name, bytes)?;
+        Ok(switched)
+    }
+
+    /// Puts the archive back that was in place before the current one.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what a host finds is the current archive or the earlier one, and whole.
+    pub fn rollback(&self, name: &AdapterName) -> Result<Switched, StoreError> {
+        let not_installed = || StoreError::NotInstalled {
+            name: name.clone(),
+            dir: self.adapters.clone(),
+        };
+        if !self.place(name).exists() {
+            return Err(not_installed());
+        }
+        let _lock = self.lock()?;
+        let current = self.current(name)?.ok_or_else(not_installed)?;
+        let mut history = self.history(name)?;
+        if let Some(place) = history.iter().rposition(|entry| entry.bytes == current.bytes) {
+            history.truncate(place);
+        }
+        let before = current.package.map(|package| package.bundle.manifest.version);
+        let Some(earlier) = history.pop() else {
+            return Err(StoreError::NoEarlier {
+                name: name.clone(),
+                version: before.unwrap_or(semver::Version::new(0, 0, 0)),
+            });
+        };
+        // It lay on the disk for long: it is checked again.
+        let package = Package::unpack(earlier.bytes, &earlier.path)?;
+        check_weights_of(&package)?;
+        self.put(package.packed.as_deref().unwrap_or_default(), &self.place(name))?;
+        Ok(Switched {
+            name: name.clone(),
+            before,
+            now: package.bundle.manifest.version,
+            generation: package.bundle.generation,
+        })
+    }
+
+    /// Removes an adapter's archive, and the earlier ones that were kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn uninstall(&self, name: &AdapterName) -> Result<(), StoreError> {
+        let (place, kept) = (self.place(name), self.adapters.join(STORE).join(name.as_str()));
+        let folder = self.adapters.join(name.as_str());
+        if !place.exists() && !kept.exists() {
+            return Err(if folder.exists() {
+                StoreError::Occupied {
+                    name: name.clone(),
+                    path: folder,
+                }
+            } else {
+                StoreError::NotInstalled {
+                    name: name.clone(),
+                    dir: self.adapters.clone(),
+                }
+            });
+        }
+        let _lock = self.lock()?;
+        if place.exists() {
+            self.disk.remove(&place)?;
+        }
+        if kept.exists() {
+            self.disk.remove_dir(&kept)?;
+        }
+        Ok(())
+    }
+
+    /// Held while the directory is changed; the system lets go of it when the program ends, however it ends.
+    fn lock(&self) -> Result<File, StoreError> {
+        let dir = self.adapters.join(STORE);
+        self.disk.create_dir(&dir)?;
+        let path = dir.join("lock");
+        let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|source| StoreError::Io {
+            action: "lock",
+            path,
+            source,
+        })
+    }
+
+    /// Where a host looks for an adapter that was installed.
+    fn place(&self, name: &AdapterName) -> PathBuf {
+        self.adapters.join(format!("{name}.{ARCHIVE_EXTENSION}"))
+    }
+
+    fn kept(&self, name: &AdapterName, number: u32) -> PathBuf {
+        let file = format!("{number:06}.{ARCHIVE_EXTENSION}");
+        self.adapters.join(STORE).join(name.as_str()).join(file)
+    }
+
+    /// A file in its place, whole, in one step.
+    fn put(&self, bytes: &[u8], to: &Path) -> Result<(), StoreError> {
+        if let Some(parent) = to.parent() {
+            self.disk.create_dir(parent)?;
+        }
+        let staged = self.adapters.join(STORE).join("staged");
+        self.disk.write(&staged, bytes)?;
+        self.disk.rename(&staged, to)
+    }
+
+    /// The archive in place, good or bad, if there is one and nothing else has the name.
+    fn current(&self, name: &AdapterName) -> Result<Option<Current>, StoreError> {
+        let place = self.place(name);
+        let found = Bundle::open_all(&self.adapters)?;
+        if let Some(found) = found.into_iter().find(|found| found.name == name.as_str()) {
+            let path = match found.bundle {
+                Err(BundleError::Duplicate { paths, .. }) => paths.into_iter().find(|path| *path != place),
+                _ => Some(found.path).filter(|path| *path != place),
+            };
+            if let Some(path) = path {
+                let name = name.clone();
+                return Err(StoreError::Occupied { name, path });
+            }
+        }
+        if !place.exists() {
+            return Ok(None);
+        }
+        let bytes = read_file(&place, MAX_ARCHIVE_BYTES)?;
+        let package = Package::unpack(bytes.clone(), &place).ok();
+        Ok(Some(Current { bytes, package }))
+    }
+
+    /// What was installed under a name, oldest first.
+    fn history(&self, name: &AdapterName) -> Result<Vec<Kept>, StoreError> {
+        let dir = self.adapters.join(STORE).join(name.as_str());
+        let context = |source| StoreError::Io {
+            action: "list",
+            path: dir.clone(),
+            source,
+        };
+        let entries = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(context)?,
+        };
+        let mut history = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(context)?.path();
+            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            if let Some(number) = number {
+                let bytes = read_file(&path, MAX_ARCHIVE_BYTES)?;
+                history.push(Kept { number, path, bytes });
+            }
+        }
+        history.sort_by_key(|entry| entry.number);
+        Ok(history)
+    }
+
+    /// Drops what is too old to go back to, and earlier copies of what was just installed again.
+    fn prune(&self, name: &AdapterName, current: &[u8]) -> Result<(), StoreError> {
+        let mut history = self.history(name)?;
+        history.pop();
+        let (copies, earlier): (Vec<_>, Vec<_>) = history.into_iter().partition(|entry| entry.bytes == current);
+        let surplus = earlier.len().saturating_sub(KEPT - 1);
+        for entry in copies.iter().chain(&earlier[..surplus]) {
+            self.disk.remove(&entry.path)?;
+        }
+        Ok(())
+    }
+}
+
+struct Current {
+    bytes: Vec<u8>,
+    /// None where the archive cannot be used, and may be replaced by anything.
+    package: Option<Package>,
+}
+
+struct Kept {
+    number: u32,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+fn read_archive(path: &Path) -> Result<Vec<u8>, StoreError> {
+    if path.is_dir() {
+        return Err(StoreError::NotPacked { path: path.to_owned() });
+    }
+    Ok(read_file(path, MAX_ARCHIVE_BYTES)?)
+}
+
+fn check_weights_of(package: &Package) -> Result<(), StoreError> {
+    package.weights().map(drop).map_err(|source| StoreError::Weights {
+        name: package.bundle.name().clone(),
+        source,
+    })
+}
+
+/// Whether one bundle may follow another.
+fn check_succession(installed: &Bundle, offered: &Bundle) -> Result<(), StoreError> {
+    let name = offered.name().clone();
+    let (old, new) = (&installed.manifest.version, &offered.manifest.version);
+    if new < old {
+        return Err(StoreError::Downgrade {
+            name,
+            installed: old.clone(),
+            offered: new.clone(),
+        });
+    }
+    if new == old && installed.generation != offered.generation {
+        return Err(StoreError::SameVersion {
+            name,
+            version: new.clone(),
+            installed: Box::new(installed.generation),
+            offered: Box::new(offered.generation),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! From a folder to an installed adapter and back: `pack`, `verify`, `inspect`, `diff`, `install`, `rollback`, `uninstall`.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::program::{failure, finish, json, program, root, run, stdout};
+
+/// A copy of a bundle of the repository in `parent`, with another version if one is given.
+fn copy(name: &str, parent: &Path, version: Option<&str>) -> String {
+    let (from, to) = (root().join("adapters").join(name), parent.join(name));
+    std::fs::create_dir_all(&to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    if let Some(version) = version {
+        let manifest = to.join("adapter.toml");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let line = text.lines().find(|line| line.starts_with("version = ")).unwrap();
+        let text = text.replace(line, &format!("version = \"{version}\""));
+        std::fs::write(manifest, text).unwrap();
+    }
+    to.display().to_string()
+}
+
+/// A packed copy of `summarize-java`.
+fn packed(dir: &Path, version: &str) -> String {
+    let out = dir.join(format!("{version}.tadapter")).display().to_string();
+    let folder = copy("summarize-java", &dir.join(version), Some(version));
+    stdout(&["pack", &folder, "-o", &out]);
+    out
+}
+
+#[test]
+fn packing_again_elsewhere_gives_the_same_bytes() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut archives = Vec::new();
+    for (place, zone, mask) in [("a", "UTC", "022"), ("b/c", "Pacific/Auckland", "077")] {
+        let folder = copy("summarize-java", &temp.path().join(place), None);
+        let out = temp.path().join(format!("{zone}.tadapter").replace('/', "-"));
+        let script = format!("umask {mask}; exec \"$0\" pack \"$1\" -o \"$2\" --json");
+        let mut command = std::process::Command::new("sh");
+        command
+            .args(["-c", &script, env!("CARGO_BIN_EXE_transducer-host"), &folder])
+            .arg(&out)
+            .env("TZ", zone);
+        let finished = finish(&mut command);
+        assert!(finished.success, "{}", finished.stderr);
+        let told = json(&finished.stdout);
+        assert_eq!(told["name"], "summarize-java");
+        archives.push((std::fs::read(out).unwrap(), told["generation"].clone()));
+    }
+    assert!(archives[0] == archives[1], "the archives differ");
+}
+
+#[test]
+fn the_default_name_is_name_and_version() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = copy("summarize-java", temp.path(), Some("3.1.4"));
+    let finished = finish(program().args(["pack", &folder]).current_dir(temp.path()));
+    assert!(finished.success, "{}", finished.stderr);
+    assert!(
+        finished.stdout.starts_with("summarize-java-3.1.4.tadapter\n"),
+        "{}",
+        finished.stdout
+    );
+    assert!(temp.path().join("summarize-java-3.1.4.tadapter").is_file());
+}
+
+#[test]
+fn what_a_host_would_refuse_is_not_packed() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("x.tadapter").display().to_string();
+    let untrained = copy("summarize-python", temp.path(), None);
+    let error = failure(&["pack", &untrained, "-o", &out]);
+    assert!(
+        error.contains("names no weights") && error.contains("--untrained"),
+        "{error}"
+    );
+    stdout(&["pack", &untrained, "-o", &out, "--untrained"]);
+
+    let folder = copy("summarize-java", temp.path(), None);
+    let weights = Path::new(&folder).join("transducer.safetensors");
+    let good = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &good[..good.len() - 4]).unwrap();
+    let error = failure(&["pack", &folder, "-o", &out]);
+    assert!(error.contains("would be refused by a host: not safetensors"), "{error}");
+    std::fs::write(&weights, &good).unwrap();
+    std::fs::write(Path::new(&folder).join("task.wasm"), "no component").unwrap();
+    let error = failure(&["pack", &folder, "-o", &out]);
+    assert!(error.contains("would be refused by a host"), "{error}");
+    assert!(failure(&["verify", &folder]).contains("would be refused by a host"));
+}
+
+#[test]
+fn an_archive_is_shown_and_compared() {
+    let temp = tempfile::tempdir().unwrap();
+    let archive = packed(temp.path(), "0.9.0");
+    let told = json(&stdout(&["inspect", &archive, "--json"]));
+    assert_eq!(told["manifest"]["adapter"]["version"], "0.9.0");
+    assert_eq!(told["weights"]["parameters"], 54_560);
+    assert!(stdout(&["inspect", "summarize-java"]).contains("54560 parameters"));
+    let generation = told["generation"].as_str().unwrap();
+    assert!(stdout(&["verify", &archive]).contains(generation));
+
+    let same = stdout(&["diff", &archive, &archive]);
+    assert_eq!(same, "the same generation: a host loads the same bytes of both\n");
+    let diff = stdout(&["diff", "summarize-java", &archive]);
+    assert!(diff.contains("manifest  adapter.version: 0.2.0 -> 0.9.0"), "{diff}");
+    assert!(
+        diff.contains("files     adapter.toml: ") && !diff.contains("weights   "),
+        "{diff}"
+    );
+    let error = failure(&["inspect", "no-such-adapter"]);
+    assert!(
+        error.contains("no file, folder or installed adapter is named no-such-adapter"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_installed_archive_answers_as_its_folder_does() {
+    let temp = tempfile::tempdir().unwrap();
+    let adapters = temp.path().join("adapters").display().to_string();
+    let (old, new) = (packed(temp.path(), "1.0.0"), packed(temp.path(), "1.1.0"));
+    stdout(&["install", &old, "--adapters", &adapters]);
+    let told = stdout(&["install", &new, "--adapters", &adapters]);
+    assert!(
+        told.starts_with("installed summarize-java 1.1.0, before: 1.0.0\ngeneration "),
+        "{told}"
+    );
+    let error = failure(&["install", &old, "--adapters", &adapters]);
+    assert!(error.contains("1.1.0 is installed, and 1.0.0 is older"), "{error}");
+
+    let listed = json(&stdout(&["adapters", "--adapters", &adapters, "--json"]));
+    let folder = temp.path().join("1.1.0/summarize-java").display().to_string();
+    let generation = json(&stdout(&["inspect", &folder, "--json"]))["generation"].clone();
+    assert_eq!(listed["adapters"][0]["state"], "ready", "{listed}");
+    assert_eq!(listed["adapters"][0]["generation"], generation, "{listed}");
+
+    let told = stdout(&["rollback", "summarize-java", "--adapters", &adapters]);
+    assert!(
+        told.starts_with("rolled back to summarize-java 1.0.0, before: 1.1.0\n"),
+        "{told}"
+    );
+    stdout(&["uninstall", "summarize-java", "--adapters", &adapters]);
+    assert!(failure(&["rollback", "summarize-java", "--adapters", &adapters]).contains("no archive in "));
+}
+
+#[test]
+fn an_unsigned_archive_is_refused_where_a_signature_is_asked_for() {
+    let temp = tempfile::tempdir().unwrap();
+    let (archive, key) = (packed(temp.path(), "1.0.0"), temp.path().join("author.pub"));
+    // The key that minisign's own documentation shows.
+    let text = "untrusted comment: minisign public key E7620F1842B4E81F\n\
+        RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n";
+    std::fs::write(&key, text).unwrap();
+    let (key, adapters) = (key.display().to_string(), temp.path().join("adapters"));
+    let error = failure(&[
+        "install",
+        &archive,
+        "--public-key",
+        &key,
+        "--adapters",
+        adapters.to_str().unwrap(),
+    ]);
+    assert!(error.contains("1.0.0.tadapter is not signed: there is no "), "{error}");
+    assert!(!adapters.exists());
+    assert!(failure(&["verify", &archive, "--public-key", &key]).contains("is not signed"));
+}
+
+/// The program is killed at some moment of its installations; a host always finds one of the two versions, whole.
+#[test]
+fn an_installation_that_is_killed_breaks_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let adapters = temp.path().join("adapters").display().to_string();
+    let versions = [packed(temp.path(), "1.0.0"), packed(temp.path(), "1.1.0")];
+    stdout(&["install", &versions[0], "--adapters", &adapters]);
+    for round in 0..40_u64 {
+        let archive = &versions[(round % 2) as usize];
+        let mut command = program();
+        command.args(["install", archive, "--adapters", &adapters, "--allow-downgrade"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Spread over the time that an installation takes.
+        std::thread::sleep(Duration::from_micros(500 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let told = run(&["inspect", "summarize-java", "--adapters", &adapters, "--json"]);
+        assert!(told.success, "round {round}: {}", told.stderr);
+        let version = json(&told.stdout)["version"].clone();
+        assert!(version == "1.0.0" || version == "1.1.0", "round {round}: {version}");
+    }
+    stdout(&["install", &versions[1], "--adapters", &adapters]);
+}
