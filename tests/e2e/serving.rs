@@ -16,7 +16,6 @@ fn serves_three_tasks_from_one_model_and_stops_when_asked() {
     for adapter in ["assert-java", "summarize-java", "translate-java-csharp"] {
         assert!(said.contains(adapter), "{said}");
     }
-    wait_until_ready(&server);
     let (_, adapters) = server.get("/v1/adapters");
     let generation = adapters["data"][1]["generation"].clone();
     assert_eq!(adapters["data"][1]["name"], "summarize-java");
@@ -69,7 +68,6 @@ fn requests_at_once_are_all_answered_as_if_alone() {
     let mut server = Server::start(&[]);
     server.wait_for("ready on ");
     let server = server;
-    wait_until_ready(&server);
     let text = |number: u32| {
         let request = json!({"code": format!("int f{number}(int x) {{ return x + {number}; }}")});
         let (status, body) = server.post("/v1/tasks/summarize-java", &request);
@@ -92,13 +90,4 @@ fn a_taken_address_is_an_error() {
     let address = taken.local_addr().unwrap().to_string();
     let error = crate::program::failure(&["serve", "--listen", &address]);
     assert!(error.contains(&address) && error.contains("--listen"), "{error}");
-}
-
-/// The line on standard error comes a moment before the first request is taken.
-fn wait_until_ready(server: &Server) {
-    let begun = std::time::Instant::now();
-    while server.get("/health").0 != 200 {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "not ready");
-        std::thread::yield_now();
-    }
 }

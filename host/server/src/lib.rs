@@ -67,11 +67,13 @@ pub enum ServeError {
 
 /// Serves until `shutdown` is ready, then drains.
 ///
-/// `load` makes the host, on a thread of its own; it may say how far it is through the function it is given.
+/// `load` makes the host, on a thread of its own; it may say how far it is through the function it is given. `ready` is
+/// called as soon as requests are taken, unless the server was asked to stop before.
 pub async fn serve(
     listener: TcpListener,
     options: Options,
     load: impl FnOnce(&dyn Fn(&str)) -> Result<Arc<dyn Service>, String> + Send + 'static,
+    ready: impl FnOnce(&dyn Service) + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let server = Arc::new(Server::new(options.clone()));
@@ -79,7 +81,9 @@ pub async fn serve(
         let server = server.clone();
         tokio::task::spawn_blocking(move || {
             let service = load(&|stage| server.set_stage(stage))?;
-            server.set_ready(service);
+            if server.set_ready(service.clone()) {
+                ready(&*service);
+            }
             Ok::<_, String>(())
         })
     };

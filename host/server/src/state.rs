@@ -59,11 +59,14 @@ impl Server {
         }
     }
 
-    pub(crate) fn set_ready(&self, service: Arc<dyn Service>) {
+    /// From now on requests are taken; false when the end came first.
+    pub(crate) fn set_ready(&self, service: Arc<dyn Service>) -> bool {
         let mut phase = self.lock();
-        if let Phase::Loading(_) = *phase {
+        let loading = matches!(*phase, Phase::Loading(_));
+        if loading {
             *phase = Phase::Ready(service);
         }
+        loading
     }
 
     pub(crate) fn set_draining(&self) {

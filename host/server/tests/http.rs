@@ -106,6 +106,8 @@ struct Running {
     load: Option<Sender<Result<(), String>>>,
     stop: Option<oneshot::Sender<()>>,
     ended: Option<std::thread::JoinHandle<Result<(), ServeError>>>,
+    /// Hears when the server says that it is ready.
+    said_ready: Receiver<()>,
     slow: Receiver<&'static str>,
     release: Sender<()>,
 }
@@ -118,6 +120,7 @@ impl Running {
         let (slow_sender, slow) = channel();
         let (release, released) = channel();
         let (bound, address) = channel();
+        let (ready, said_ready) = channel();
         let model = ModelInfo {
             name: "tiny".to_owned(),
             family: "llama".to_owned(),
@@ -150,7 +153,8 @@ impl Running {
                 let shutdown = async {
                     let _ = stopped.await;
                 };
-                serve(listener, options, load, shutdown).await
+                let ready = move |_: &dyn Service| ready.send(()).unwrap();
+                serve(listener, options, load, ready, shutdown).await
             })
         });
         let address = address.recv_timeout(PATIENCE).unwrap();
@@ -159,6 +163,7 @@ impl Running {
             load: Some(load),
             stop: Some(stop),
             ended: Some(ended),
+            said_ready,
             slow,
             release,
         }
@@ -171,13 +176,9 @@ impl Running {
     fn ready_with(options: Options) -> Self {
         let mut running = Self::loading(options);
         running.finish_loading(Ok(()));
-        for _ in 0..2000 {
-            if running.get("/health").0 == 200 {
-                return running;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        panic!("the server does not get ready");
+        // No request is too early after this.
+        running.said_ready.recv_timeout(PATIENCE).unwrap();
+        running
     }
 
     fn finish_loading(&mut self, result: Result<(), String>) {

@@ -59,17 +59,17 @@ pub(crate) fn run(args: Args) -> Result<()> {
         eprintln!("listening on http://{address}; loading…");
         let load = move |stage: &dyn Fn(&str)| {
             let host = Host::load(&host_options, stage).map_err(|error| error.to_string())?;
-            announce(&host, address);
             Ok(Arc::new(host) as Arc<dyn Service>)
         };
-        Ok(transducer_server::serve(listener, options, load, asked_to_stop()).await?)
+        let ready = move |host: &dyn Service| announce(host, address);
+        Ok(transducer_server::serve(listener, options, load, ready, asked_to_stop()).await?)
     });
     // A host that is still loading when it is asked to stop cannot be waited for.
     runtime.shutdown_background();
     served
 }
 
-fn announce(host: &Host, address: SocketAddr) {
+fn announce(host: &dyn Service, address: SocketAddr) {
     let model = host.model();
     eprintln!(
         "model {} ({}, {}, {})",
