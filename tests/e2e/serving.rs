@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::program::{Server, fixture};
+use crate::program::{Server, fixture, root};
 
 #[test]
 fn serves_three_tasks_from_one_model_and_stops_when_asked() {
@@ -90,4 +90,47 @@ fn a_taken_address_is_an_error() {
     let address = taken.local_addr().unwrap().to_string();
     let error = crate::program::failure(&["serve", "--listen", &address]);
     assert!(error.contains(&address) && error.contains("--listen"), "{error}");
+}
+
+#[test]
+fn a_bundle_copied_into_a_running_server_answers_until_it_is_removed() {
+    let adapters = tempfile::tempdir().unwrap();
+    let copy = |name: &str| {
+        let (from, to) = (root().join("adapters").join(name), adapters.path().join(name));
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    };
+    copy("assert-java");
+    let mut server = Server::start(&["--adapters", adapters.path().to_str().unwrap()]);
+    server.wait_for("ready on ");
+    let ask = || {
+        server.post(
+            "/v1/tasks/summarize-java",
+            &json!({"code": "int twice(int x) { return 2 * x; }"}),
+        )
+    };
+    assert_eq!(ask().0, 404);
+
+    let becomes = |expected: u16| {
+        let begun = std::time::Instant::now();
+        loop {
+            let (status, body) = ask();
+            if status == expected {
+                return body;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{status}: {body}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    copy("summarize-java");
+    let answer = becomes(200);
+    assert!(!answer["text"].as_str().unwrap().is_empty(), "{answer}");
+    std::fs::remove_dir_all(adapters.path().join("summarize-java")).unwrap();
+    becomes(404);
+    assert_eq!(server.get("/v1/adapters").1["data"].as_array().unwrap().len(), 1);
+    server.terminate();
+    assert!(server.end());
 }

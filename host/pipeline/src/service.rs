@@ -15,6 +15,11 @@ pub trait Service: Send + Sync {
     /// Every bundle of the adapters directory, also those that cannot be used.
     fn adapters(&self) -> Vec<AdapterStatus>;
 
+    /// How bundles fared since the host began.
+    fn reloads(&self) -> Reloads {
+        Reloads::default()
+    }
+
     /// The frozen LLM.
     fn model(&self) -> &ModelInfo;
 
@@ -181,6 +186,19 @@ pub struct AdapterStatus {
     /// Whether it can be asked.
     #[serde(flatten)]
     pub state: AdapterState,
+    /// Why the bundle that is there now is not the one that answers: it changed and is broken, so the generation before
+    /// goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// Counts of bundles that were looked at, those at the start included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reloads {
+    /// Bundles that began to serve.
+    pub loaded: u64,
+    /// Bundles that could not be used.
+    pub failed: u64,
 }
 
 /// Whether an adapter can be asked.

@@ -35,6 +35,7 @@ impl Service for Scripted {
         vec![AdapterStatus {
             name: "echo".to_owned(),
             state,
+            last_error: None,
         }]
     }
 

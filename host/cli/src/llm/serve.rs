@@ -58,7 +58,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
         let address = listener.local_addr()?;
         eprintln!("listening on http://{address}; loading…");
         let load = move |stage: &dyn Fn(&str)| {
-            let host = Host::load(&host_options, stage).map_err(|error| error.to_string())?;
+            let mut host = Host::load(&host_options, stage).map_err(|error| error.to_string())?;
+            host.watch()
+                .map_err(|error| format!("cannot watch the adapters: {error}"))?;
             Ok(Arc::new(host) as Arc<dyn Service>)
         };
         let ready = move |host: &dyn Service| announce(host, address);
