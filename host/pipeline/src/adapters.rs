@@ -167,7 +167,7 @@ impl Adapters {
             && generation == Some(adapter.generation)
         {
             if failed.is_some() {
-                tracing::info!(adapter = name, %adapter.generation, "its bundle is again the one that serves");
+                tracing::info!(adapter = name, generation = %adapter.generation, "its bundle is again the one that serves");
             }
             return Entry::Ready {
                 adapter: adapter.clone(),
@@ -192,7 +192,7 @@ impl Adapters {
         let error = match loaded {
             Ok(adapter) => {
                 self.loaded.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(adapter = name, %adapter.generation, "serves");
+                tracing::info!(adapter = name, generation = %adapter.generation, "serves");
                 return Entry::Ready {
                     adapter: Arc::new(adapter),
                     newer: None,
@@ -205,7 +205,7 @@ impl Adapters {
             self.failed.fetch_add(1, Ordering::Relaxed);
             match serving {
                 Some(adapter) => tracing::warn!(
-                    adapter = name, %error, %adapter.generation,
+                    adapter = name, %error, generation = %adapter.generation,
                     "its bundle changed and cannot be used; the generation before goes on"
                 ),
                 None => tracing::warn!(adapter = name, %error, "cannot be used"),

@@ -19,8 +19,8 @@ use crate::prompt::{self, Prompt};
 use crate::service::ms;
 use crate::watch::Watch;
 use crate::{
-    AdapterStatus, Answer, Diagnostic, Event, Events, LoadError, ModelInfo, Reloads, Request, RequestError, Service,
-    Timings, Usage,
+    AdapterStatus, Answer, Diagnostic, Event, Events, GraphRequest, LoadError, ModelInfo, Reloads, Request,
+    RequestError, Service, Timings, Usage,
 };
 
 /// What a host is made of.
@@ -152,6 +152,10 @@ impl Service for Host {
 
     fn model(&self) -> &ModelInfo {
         &self.model
+    }
+
+    fn graph(&self, request: &GraphRequest<'_>) -> Result<String, RequestError> {
+        crate::graph::draw(&self.front_ends, request)
     }
 
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError> {

@@ -17,6 +17,7 @@ mod adapter;
 mod adapters;
 mod error;
 mod generate;
+mod graph;
 mod host;
 mod parser;
 mod prompt;
@@ -25,10 +26,11 @@ mod watch;
 mod workshop;
 
 pub use error::{AdapterError, LoadError, RequestError};
+pub use graph::{GraphForm, GraphRequest};
 pub use host::{Host, HostOptions, Precision};
 pub use prompt::{Code, Prompt, PromptError};
 pub use service::{
-    AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, ModelInfo, Reloads, Request,
-    Service, Timings, Usage,
+    AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, ModelInfo, Reloads,
+    Request, Service, Timings, Usage,
 };
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::RequestError;
+use crate::{GraphRequest, RequestError};
 
 /// A host that answers requests. The implementation is [`crate::Host`]; the trait is there so that the HTTP server can
 /// be tested without a model.
@@ -22,6 +22,9 @@ pub trait Service: Send + Sync {
 
     /// The frozen LLM.
     fn model(&self) -> &ModelInfo;
+
+    /// The graph of a piece of code, written down. Blocks.
+    fn graph(&self, request: &GraphRequest<'_>) -> Result<String, RequestError>;
 
     /// Takes one request from end to end and reports on the way. Blocks; any number of threads may call it at once.
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError>;
@@ -235,4 +238,15 @@ pub struct AdapterInfo {
     pub request_schema: serde_json::Value,
     /// JSON Schema of an answer's `data`.
     pub answer_schema: serde_json::Value,
+    /// Requests to try.
+    pub examples: Vec<Example>,
+}
+
+/// A request to try.
+#[derive(Clone, Debug, Serialize)]
+pub struct Example {
+    /// What it shows.
+    pub title: String,
+    /// The request's JSON.
+    pub request: serde_json::Value,
 }

@@ -103,10 +103,10 @@ fn a_broken_bundle_leaves_the_generation_before_it_serving() {
     let dir = adapters.0.path().join("one");
     let cases: [(&str, &dyn Fn()); 5] = [
         ("transducer", &|| {
-            adapters.put("one", Some(&good[..good.len() / 2]), unchanged)
+            adapters.put("one", Some(&good[..good.len() / 2]), unchanged);
         }),
         ("OTHER", &|| {
-            adapters.put("one", Some(&good), |text| text.replace("AST", "OTHER"))
+            adapters.put("one", Some(&good), |text| text.replace("AST", "OTHER"));
         }),
         ("hidden size", &|| {
             adapters.put("one", Some(&good), |text| {

@@ -1,16 +1,18 @@
-//! HTTP: tasks, adapters, health. See `host/README.md` for where this stands.
+//! HTTP: tasks, adapters, graphs, health, and a page to try them. See `host/README.md` for where this stands.
 //!
 //! | route | what it does |
 //! |---|---|
 //! | `POST /v1/tasks/{adapter}` | answers a request, whole or as server-sent events |
+//! | `POST /v1/cpg` | the graph of a piece of code, as JSON or as a picture |
 //! | `GET /v1/adapters` | every bundle and its state |
 //! | `GET /health` | 200 once requests are taken, 503 while loading and draining |
-//! | `GET /` | says where to go |
+//! | `GET /` | a page to try the adapters; as JSON, the routes |
 //!
 //! [`serve`] listens at once and loads the host beside it, so that whoever waits for the host can ask how far it is.
 //! On shutdown new requests are refused, running ones get [`Options::drain_limit`] to finish, and what still runs
 //! then is cancelled.
 
+mod body;
 mod error;
 mod routes;
 mod state;

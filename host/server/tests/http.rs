@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use transducer_pipeline::{
-    AdapterState, AdapterStatus, Answer, Event, Events, ModelInfo, Request, RequestError, Service, Timings, Usage,
+    AdapterState, AdapterStatus, Answer, Event, Events, GraphForm, GraphRequest, ModelInfo, Request, RequestError,
+    Service, Timings, Usage,
 };
 use transducer_server::{Options, ServeError, serve};
 
@@ -41,6 +42,14 @@ impl Service for Scripted {
 
     fn model(&self) -> &ModelInfo {
         &self.model
+    }
+
+    fn graph(&self, request: &GraphRequest<'_>) -> Result<String, RequestError> {
+        match (request.language, request.form) {
+            ("java", GraphForm::Svg) => Ok(format!("<svg>{} {:?}</svg>", request.code, request.edges)),
+            ("java", GraphForm::Json) => Ok(json!({"code": request.code}).to_string()),
+            (other, _) => Err(RequestError::Rejected(format!("`language`: no front end for {other}"))),
+        }
     }
 
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError> {
@@ -312,7 +321,6 @@ fn it_lists_adapters_and_answers() {
         (&json!("g1"), &json!(2))
     );
     assert_eq!(server.get("/health").1["model"]["hidden_size"], 8);
-    assert_eq!(server.get("/").0, 200);
 }
 
 #[test]
@@ -488,4 +496,87 @@ fn a_shutdown_cancels_what_runs_beyond_the_drain_limit() {
     server.slow_says("cancelled");
     check_error(read_response(&mut running), 503, "cancelled", "cancelled");
     server.end().unwrap();
+}
+
+/// Head and body of a response, for what is not JSON.
+fn text(server: &Running, request: &str) -> (String, String) {
+    let mut stream = server.connect();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.to_ascii_lowercase(), body.to_owned())
+}
+
+fn get_text(server: &Running, path: &str, accept: &str) -> (String, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept: {accept}\r\n\r\n");
+    text(server, &request)
+}
+
+#[test]
+fn the_page_is_whole_and_asks_nobody_else() {
+    let server = Running::ready();
+    let parts = [
+        ("/", "text/html"),
+        ("/page.css", "text/css"),
+        ("/page.js", "text/javascript"),
+    ];
+    let mut page = String::new();
+    for (path, kind) in parts {
+        let (head, body) = get_text(&server, path, "text/html,*/*;q=0.8");
+        assert!(head.starts_with("http/1.1 200") && head.contains(kind), "{head}");
+        let policy = head
+            .lines()
+            .find(|line| line.starts_with("content-security-policy: "))
+            .unwrap();
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("script-src 'self'"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+        // The name of SVG's namespace is no address that anybody asks.
+        let addresses = body.replace("http://www.w3.org/2000/svg", "");
+        for outside in ["http:", "https:", "src=\"//", "href=\"//", "url(", "@import"] {
+            assert!(!addresses.contains(outside), "{path} has {outside}");
+        }
+        if path == "/" {
+            page = body;
+        }
+    }
+    for (path, _) in &parts[1..] {
+        assert!(page.contains(&format!("\"{path}\"")), "the page does not use {path}");
+    }
+    for inline in ["<style", "style=", "onclick", "<script>"] {
+        assert!(!page.contains(inline), "the policy forbids {inline}");
+    }
+    let (_, index) = get_text(&server, "/", "application/json");
+    let index: Value = serde_json::from_str(&index).unwrap();
+    assert_eq!(index["name"], "transducer-host");
+}
+
+#[test]
+fn a_graph_is_json_or_a_picture() {
+    let server = Running::ready();
+    let body = br#"{"language": "java", "code": "f();", "edges": ["CFG"]}"#;
+    assert_eq!(server.post("/v1/cpg", body), (200, json!({"code": "f();"})));
+    for (path, headers) in [("/v1/cpg?format=svg", ""), ("/v1/cpg", "accept: image/svg+xml\r\n")] {
+        let mut response = String::new();
+        server.send(path, body, headers).read_to_string(&mut response).unwrap();
+        assert!(response.contains("content-type: image/svg+xml"), "{response}");
+        assert!(response.ends_with("<svg>f(); [\"CFG\"]</svg>"), "{response}");
+    }
+    let ask = |body: &str| server.post("/v1/cpg", body.as_bytes());
+    check_error(
+        ask(r#"{"language": "c", "code": ""}"#),
+        400,
+        "request_rejected",
+        "no front end for c",
+    );
+    check_error(ask(r#"{"language": "java"}"#), 400, "invalid_request", "code");
+    check_error(
+        ask(r#"{"language": "java", "code": "", "x": 1}"#),
+        400,
+        "invalid_request",
+        "x",
+    );
 }
