@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use common::{Adapters, HIDDEN, REQUEST, ask, weights, written};
-use transducer_pipeline::{AdapterState, Cancel, Request, RequestError, Service};
+use transducer_pipeline::{AdapterState, Cancel, GraphForm, GraphRequest, Request, RequestError, Service};
 
 #[test]
 fn weights_change_the_answer_and_an_untrained_transducer_does_not() {
@@ -182,4 +182,36 @@ fn a_request_ends_when_nobody_wants_its_answer() {
     };
     let error = host.answer(&request, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(error, RequestError::Deadline(_)), "{error}");
+}
+
+#[test]
+fn a_graph_is_drawn_or_written() {
+    let host = Adapters::new().load();
+    let edges = ["CFG".to_owned()];
+    let ask = |language: &'static str, code: &'static str, form: GraphForm| {
+        host.graph(&GraphRequest {
+            language,
+            code,
+            edges: &edges,
+            form,
+        })
+    };
+    let code = "int f(int a) { return a; }";
+    let picture = ask("java", code, GraphForm::Svg).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("return a"), "{picture}");
+    let graph = ask("java", code, GraphForm::Json).unwrap();
+    assert!(
+        graph.starts_with('{') && graph.contains("CFG") && !graph.contains("REACHING_DEF"),
+        "{graph}"
+    );
+    for (language, code, reason) in [
+        ("cobol", code, "`language`: no front end for `cobol`"),
+        ("java", "class A {}", "no control flow to draw"),
+    ] {
+        let error = ask(language, code, GraphForm::Svg).unwrap_err();
+        assert!(
+            matches!(&error, RequestError::Rejected(text) if text.contains(reason)),
+            "{error}"
+        );
+    }
 }

@@ -109,7 +109,7 @@ function choose() {
   const required = schema.required || [];
   const properties = Object.entries(schema.properties || {});
   $("fields").replaceChildren(...properties.map(([name, property]) => field(name, property, required.includes(name))));
-  $("example").disabled = !ready || examples().length < 2;
+  $("example").hidden = !ready || examples().length < 2;
   if (!running) $("run").disabled = !ready;
   exampleNumber = 0;
   example();
