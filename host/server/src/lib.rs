@@ -3,6 +3,7 @@
 //! | route | what it does |
 //! |---|---|
 //! | `POST /v1/tasks/{adapter}` | answers a request, whole or as server-sent events |
+//! | `POST /v1/completions`, `POST /v1/chat/completions`, `GET /v1/models` | the same for OpenAI's clients |
 //! | `POST /v1/cpg` | the graph of a piece of code, as JSON or as a picture |
 //! | `GET /v1/adapters` | every bundle and its state |
 //! | `GET /health` | 200 once requests are taken, 503 while loading and draining |

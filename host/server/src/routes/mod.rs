@@ -3,6 +3,7 @@
 mod adapters;
 mod cpg;
 mod health;
+mod openai;
 mod page;
 mod tasks;
 
@@ -22,6 +23,9 @@ pub(crate) fn all() -> Router<Arc<Server>> {
         .route("/page.js", get(page::script))
         .route("/health", get(health::get))
         .route("/v1/adapters", get(adapters::list))
+        .route("/v1/models", get(openai::models))
+        .route("/v1/completions", post(openai::completions))
+        .route("/v1/chat/completions", post(openai::chat))
         .route("/v1/cpg", post(cpg::graph))
         .route("/v1/tasks/{adapter}", post(tasks::answer))
         .fallback(not_found)

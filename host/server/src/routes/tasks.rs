@@ -53,20 +53,20 @@ pub(crate) async fn answer(
 }
 
 /// What the worker has to say.
-enum Message {
+pub(crate) enum Message {
     Event(Event),
     Done(Result<Answer, ApiError>),
 }
 
 /// A request that is worked on. Dropping it, as happens when the client goes away, cancels the work.
-struct Running {
+pub(crate) struct Running {
     server: Arc<Server>,
     messages: mpsc::Receiver<Message>,
     cancel: Cancel,
 }
 
 impl Running {
-    fn start(server: Arc<Server>, adapter: String, body: String) -> Result<Self, ApiError> {
+    pub(crate) fn start(server: Arc<Server>, adapter: String, body: String) -> Result<Self, ApiError> {
         let service = server.ready()?;
         let slot = server.slot()?;
         let (sender, messages) = mpsc::channel(EVENTS_AHEAD);
@@ -102,7 +102,7 @@ impl Running {
     }
 
     /// The next message. The worker's last one is [`Message::Done`], also when it panics.
-    async fn next(&mut self) -> Message {
+    pub(crate) async fn next(&mut self) -> Message {
         let message = tokio::select! {
             message = self.messages.recv() => message,
             () = self.server.cancelled(), if !self.cancel.is_cancelled() => {
