@@ -134,3 +134,22 @@ fn a_bundle_copied_into_a_running_server_answers_until_it_is_removed() {
     server.terminate();
     assert!(server.end());
 }
+
+#[test]
+fn a_check_fails_when_a_bundle_is_broken_and_serves_nothing() {
+    let good = crate::program::run(&["serve", "--check"]);
+    assert!(
+        good.success && good.stderr.contains("summarize-java 0."),
+        "{}",
+        good.stderr
+    );
+    assert!(!good.stderr.contains("listening"), "{}", good.stderr);
+    let adapters = tempfile::tempdir().unwrap();
+    std::fs::create_dir(adapters.path().join("half")).unwrap();
+    std::fs::write(adapters.path().join("half/adapter.toml"), "schema = 1\n").unwrap();
+    let bad = crate::program::run(&["serve", "--check", "--adapters", adapters.path().to_str().unwrap()]);
+    assert!(!bad.success, "{}", bad.stderr);
+    for text in ["half cannot be used", "adapter.toml", "1 of 1 adapters cannot be used"] {
+        assert!(bad.stderr.contains(text), "{text:?} is not in {}", bad.stderr);
+    }
+}
