@@ -6,6 +6,7 @@
 //! | `POST /v1/completions`, `POST /v1/chat/completions`, `GET /v1/models` | the same for OpenAI's clients |
 //! | `POST /v1/cpg` | the graph of a piece of code, as JSON or as a picture |
 //! | `GET /v1/adapters` | every bundle and its state |
+//! | `GET /metrics` | counts and times, for Prometheus |
 //! | `GET /health` | 200 once requests are taken, 503 while loading and draining |
 //! | `GET /` | a page to try the adapters; as JSON, the routes |
 //!
@@ -15,6 +16,7 @@
 
 mod body;
 mod error;
+mod metrics;
 mod routes;
 mod state;
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use transducer_pipeline::{
-    AdapterState, AdapterStatus, Answer, Event, Events, GraphForm, GraphRequest, ModelInfo, Request, RequestError,
-    Service, Timings, Usage,
+    AdapterState, AdapterStatus, Answer, Event, Events, GraphForm, GraphRequest, ModelInfo, Reloads, Request,
+    RequestError, Service, Timings, Usage,
 };
 use transducer_server::{Options, ServeError, serve};
 
@@ -38,6 +38,10 @@ impl Service for Scripted {
             state,
             last_error: None,
         }]
+    }
+
+    fn reloads(&self) -> Reloads {
+        Reloads { loaded: 0, failed: 7 }
     }
 
     fn model(&self) -> &ModelInfo {
@@ -663,4 +667,45 @@ fn clients_of_openai_ask_adapters_as_models() {
         "invalid_request",
         "prompt",
     );
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    let server = Running::ready();
+    for name in ["echo", "echo", "picky", "made-up-1", "made-up-2"] {
+        server.post(&format!("/v1/tasks/{name}"), b"{}");
+    }
+    let _running = server.send("/v1/tasks/slow", b"{}", "");
+    server.slow_says("begun");
+    let (head, metrics) = get_text(&server, "/metrics", "*/*");
+    assert!(head.contains("openmetrics-text"), "{head}");
+    for line in [
+        r#"transducer_requests_total{adapter="echo",outcome="ok"} 2"#,
+        r#"transducer_requests_total{adapter="picky",outcome="request_rejected"} 1"#,
+        r#"transducer_requests_total{adapter="unknown",outcome="adapter_not_found"} 2"#,
+        r#"transducer_stage_seconds_count{stage="decode"} 2"#,
+        r#"transducer_tokens_total{kind="prompt"} 6"#,
+        "transducer_requests_in_progress 1",
+        r#"transducer_adapters{state="broken"} 1"#,
+        "transducer_bundles_failed_total 7",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line} is not in\n{metrics}"
+        );
+    }
+    assert!(!metrics.contains("made-up"), "clients cannot grow the table");
+}
+
+#[test]
+fn metrics_are_there_while_the_host_loads() {
+    let mut server = Running::loading(Options::default());
+    server.post("/v1/tasks/echo", b"{}");
+    let (head, metrics) = get_text(&server, "/metrics", "*/*");
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(
+        metrics.contains(r#"transducer_requests_total{adapter="unknown",outcome="loading"} 1"#),
+        "{metrics}"
+    );
+    server.finish_loading(Ok(()));
 }

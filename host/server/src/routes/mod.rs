@@ -3,6 +3,7 @@
 mod adapters;
 mod cpg;
 mod health;
+mod metrics;
 mod openai;
 mod page;
 mod tasks;
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Router<Arc<Server>> {
         .route("/page.css", get(page::style))
         .route("/page.js", get(page::script))
         .route("/health", get(health::get))
+        .route("/metrics", get(metrics::get))
         .route("/v1/adapters", get(adapters::list))
         .route("/v1/models", get(openai::models))
         .route("/v1/completions", post(openai::completions))

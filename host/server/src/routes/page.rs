@@ -21,7 +21,8 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
             "name": "transducer-host",
             "version": env!("CARGO_PKG_VERSION"),
             "routes": [
-                "GET /", "GET /health", "GET /v1/adapters", "GET /v1/models", "POST /v1/chat/completions",
+                "GET /", "GET /health",
+                "GET /metrics", "GET /v1/adapters", "GET /v1/models", "POST /v1/chat/completions",
                 "POST /v1/completions", "POST /v1/cpg", "POST /v1/tasks/{adapter}",
             ],
         }))

@@ -67,8 +67,8 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(server: Arc<Server>, adapter: String, body: String) -> Result<Self, ApiError> {
-        let service = server.ready()?;
-        let slot = server.slot()?;
+        let room = || Ok((server.ready()?, server.slot()?));
+        let (service, slot) = room().inspect_err(|error: &ApiError| server.metrics.count_refused(error.code()))?;
         let (sender, messages) = mpsc::channel(EVENTS_AHEAD);
         let cancel = Cancel::default();
         let running = Self {
@@ -77,6 +77,7 @@ impl Running {
             server,
         };
         let time_limit = Some(running.server.options.time_limit);
+        let server = running.server.clone();
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
@@ -94,9 +95,12 @@ impl Running {
                 },
             );
             log(&adapter, &result);
-            // Nobody may be there to read it.
-            let _ = sender.blocking_send(Message::Done(result.map_err(ApiError::from)));
+            let result = result.map_err(ApiError::from);
+            server.metrics.count(&adapter, result.as_ref().map_err(ApiError::code));
+            // Who has the answer can send the next request.
             drop(slot);
+            // Nobody may be there to read it.
+            let _ = sender.blocking_send(Message::Done(result));
         });
         Ok(running)
     }
