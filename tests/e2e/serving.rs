@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::program::{Server, fixture};
+use crate::program::{Server, fixture, root};
 
 #[test]
 fn serves_three_tasks_from_one_model_and_stops_when_asked() {
@@ -16,7 +16,6 @@ fn serves_three_tasks_from_one_model_and_stops_when_asked() {
     for adapter in ["assert-java", "summarize-java", "translate-java-csharp"] {
         assert!(said.contains(adapter), "{said}");
     }
-    wait_until_ready(&server);
     let (_, adapters) = server.get("/v1/adapters");
     let generation = adapters["data"][1]["generation"].clone();
     assert_eq!(adapters["data"][1]["name"], "summarize-java");
@@ -69,7 +68,6 @@ fn requests_at_once_are_all_answered_as_if_alone() {
     let mut server = Server::start(&[]);
     server.wait_for("ready on ");
     let server = server;
-    wait_until_ready(&server);
     let text = |number: u32| {
         let request = json!({"code": format!("int f{number}(int x) {{ return x + {number}; }}")});
         let (status, body) = server.post("/v1/tasks/summarize-java", &request);
@@ -94,11 +92,66 @@ fn a_taken_address_is_an_error() {
     assert!(error.contains(&address) && error.contains("--listen"), "{error}");
 }
 
-/// The line on standard error comes a moment before the first request is taken.
-fn wait_until_ready(server: &Server) {
-    let begun = std::time::Instant::now();
-    while server.get("/health").0 != 200 {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "not ready");
-        std::thread::yield_now();
+#[test]
+fn a_bundle_copied_into_a_running_server_answers_until_it_is_removed() {
+    let adapters = tempfile::tempdir().unwrap();
+    copy_bundle("assert-java", adapters.path());
+    let mut server = Server::start(&["--adapters", adapters.path().to_str().unwrap()]);
+    server.wait_for("ready on ");
+    let ask = || {
+        server.post(
+            "/v1/tasks/summarize-java",
+            &json!({"code": "int twice(int x) { return 2 * x; }"}),
+        )
+    };
+    assert_eq!(ask().0, 404);
+
+    let becomes = |expected: u16| {
+        let begun = std::time::Instant::now();
+        loop {
+            let (status, body) = ask();
+            if status == expected {
+                return body;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{status}: {body}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    copy_bundle("summarize-java", adapters.path());
+    let answer = becomes(200);
+    assert!(!answer["text"].as_str().unwrap().is_empty(), "{answer}");
+    std::fs::remove_dir_all(adapters.path().join("summarize-java")).unwrap();
+    becomes(404);
+    assert_eq!(server.get("/v1/adapters").1["data"].as_array().unwrap().len(), 1);
+    server.terminate();
+    assert!(server.end());
+}
+
+#[test]
+fn a_check_fails_when_a_bundle_is_broken_and_serves_nothing() {
+    let adapters = tempfile::tempdir().unwrap();
+    copy_bundle("summarize-java", adapters.path());
+    std::fs::create_dir(adapters.path().join("half")).unwrap();
+    std::fs::write(adapters.path().join("half/adapter.toml"), "schema = 1\n").unwrap();
+    let checked = crate::program::run(&["serve", "--check", "--adapters", adapters.path().to_str().unwrap()]);
+    assert!(!checked.success, "{}", checked.stderr);
+    for text in [
+        "summarize-java 0.",
+        "half cannot be used",
+        "adapter.toml",
+        "1 of 2 adapters cannot be used",
+    ] {
+        assert!(checked.stderr.contains(text), "{text:?} is not in {}", checked.stderr);
+    }
+    assert!(!checked.stderr.contains("listening"), "{}", checked.stderr);
+}
+
+/// A bundle of the repository, copied into another adapters directory.
+fn copy_bundle(name: &str, adapters: &std::path::Path) {
+    let (from, to) = (root().join("adapters").join(name), adapters.join(name));
+    std::fs::create_dir(&to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }

@@ -11,7 +11,7 @@ use transducer_cpg::SCHEMA_VERSION;
 use transducer_frontends::FrontEnds;
 use transducer_tasks::{Task, TaskEngine, TaskLimits, WORLD};
 
-use crate::{AdapterError, AdapterInfo};
+use crate::{AdapterError, AdapterInfo, Example};
 
 /// Seed of the weights of a bundle that brings none. Their value does not matter: an untrained transducer changes
 /// nothing whatever its seed.
@@ -76,6 +76,15 @@ impl Adapter {
             parameters: transducer.parameter_count(),
             request_schema: task.info().request_schema.clone(),
             answer_schema: task.info().answer_schema.clone(),
+            examples: task
+                .info()
+                .examples
+                .iter()
+                .map(|example| Example {
+                    title: example.title.clone(),
+                    request: example.request.clone(),
+                })
+                .collect(),
         };
         Ok(Self {
             name: manifest.name.to_string(),

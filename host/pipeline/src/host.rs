@@ -1,6 +1,5 @@
 //! The host: the rooms, and the path of a request through them.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,18 +7,19 @@ use std::time::Instant;
 
 use tch::Tensor;
 use transducer_backbone::{Backbone, DtypeChoice, LoadOptions};
-use transducer_bundle::Bundle;
 use transducer_core::CodeSegment;
 use transducer_frontends::FrontEnds;
 use transducer_tasks::{TaskEngine, TaskError, TaskLimits};
 
 use crate::adapter::Adapter;
+use crate::adapters::{Adapters, Ground};
 use crate::generate::{Generator, TimeLimit};
 use crate::parser::Parser;
 use crate::prompt::{self, Prompt};
 use crate::service::ms;
+use crate::watch::Watch;
 use crate::{
-    AdapterError, AdapterState, AdapterStatus, Answer, Diagnostic, Event, Events, LoadError, ModelInfo, Request,
+    AdapterStatus, Answer, Diagnostic, Event, Events, GraphRequest, LoadError, ModelInfo, Reloads, Request,
     RequestError, Service, Timings, Usage,
 };
 
@@ -56,7 +56,9 @@ pub struct Host {
     generator: Generator,
     front_ends: Arc<FrontEnds>,
     model: ModelInfo,
-    adapters: BTreeMap<String, Result<Arc<Adapter>, AdapterError>>,
+    adapters: Arc<Adapters>,
+    /// Until the host is dropped.
+    watch: Option<Watch>,
 }
 
 impl Host {
@@ -73,15 +75,13 @@ impl Host {
         let generator = Generator::start(backbone.clone()).map_err(LoadError::Engine)?;
         stage("adapters");
         let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;
-        let mut adapters = BTreeMap::new();
-        for found in Bundle::open_all(&options.adapters)? {
-            stage(&format!("adapter {}", found.name));
-            let adapter = found
-                .bundle
-                .map_err(AdapterError::from)
-                .and_then(|bundle| Adapter::load(bundle, &backbone, &front_ends, &tasks));
-            adapters.insert(found.name, adapter.map(Arc::new));
-        }
+        let ground = Ground {
+            backbone: backbone.clone(),
+            front_ends: front_ends.clone(),
+            tasks,
+        };
+        let adapters = Arc::new(Adapters::new(options.adapters.clone(), ground));
+        adapters.reload(stage)?;
         let model = model_info(&options.model, &backbone);
         Ok(Self {
             backbone,
@@ -89,6 +89,7 @@ impl Host {
             front_ends,
             model,
             adapters,
+            watch: None,
         })
     }
 
@@ -97,22 +98,24 @@ impl Host {
         &self.front_ends
     }
 
-    fn adapter(&self, name: &str) -> Result<Arc<Adapter>, RequestError> {
-        match self.adapters.get(name) {
-            Some(Ok(adapter)) => Ok(adapter.clone()),
-            Some(Err(error)) => Err(RequestError::BrokenAdapter {
-                name: name.to_owned(),
-                error: error.to_string(),
-            }),
-            None => {
-                let ready = self.adapters.iter().filter(|(_, adapter)| adapter.is_ok());
-                let known = ready.map(|(name, _)| name.clone()).collect();
-                Err(RequestError::UnknownAdapter {
-                    name: name.to_owned(),
-                    known,
-                })
-            }
-        }
+    /// Reads the adapters directory again: see [`Self::watch`], which does it whenever something changed.
+    ///
+    /// New and changed bundles are checked completely before requests see them. One that is broken leaves the generation
+    /// before it serving, and [`AdapterStatus::last_error`] says why. Running requests keep the generation that they began with.
+    ///
+    /// # Errors
+    /// When the directory itself cannot be read; then nothing changes.
+    pub fn reload(&self) -> Result<(), LoadError> {
+        self.adapters.reload(&|_| ())
+    }
+
+    /// From now on changes in the adapters directory take effect by themselves.
+    ///
+    /// # Errors
+    /// When no thread can be started. A directory that cannot be watched is looked at every few seconds instead.
+    pub fn watch(&mut self) -> std::io::Result<()> {
+        self.watch = Some(Watch::start(self.adapters.clone())?);
+        Ok(())
     }
 
     /// The prompt's input embeddings, rewritten by the transducer: `[tokens, hidden]`.
@@ -140,28 +143,24 @@ impl Host {
 
 impl Service for Host {
     fn adapters(&self) -> Vec<AdapterStatus> {
-        let status = |(name, adapter): (&String, &Result<Arc<Adapter>, AdapterError>)| {
-            let state = match adapter {
-                Ok(adapter) => AdapterState::Ready(adapter.info.clone()),
-                Err(error) => AdapterState::Broken {
-                    error: error.to_string(),
-                },
-            };
-            AdapterStatus {
-                name: name.clone(),
-                state,
-            }
-        };
-        self.adapters.iter().map(status).collect()
+        self.adapters.statuses()
+    }
+
+    fn reloads(&self) -> Reloads {
+        self.adapters.reloads()
     }
 
     fn model(&self) -> &ModelInfo {
         &self.model
     }
 
+    fn graph(&self, request: &GraphRequest<'_>) -> Result<String, RequestError> {
+        crate::graph::draw(&self.front_ends, request)
+    }
+
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError> {
         let begun = Instant::now();
-        let adapter = self.adapter(request.adapter)?;
+        let adapter = self.adapters.lease(request.adapter)?;
         let mut timings = Timings::default();
 
         let parser = Arc::new(Parser::new(self.front_ends.clone()));

@@ -10,23 +10,28 @@
 //! the same code, and cannot differ.
 //!
 //! [`Host`] owns the rooms and calls them in this order; nothing calls back up. An adapter is loaded once into an
-//! immutable value, named by its bundle's generation, and a request holds on to it from `prepare` to `finish`.
+//! immutable value, named by its bundle's generation, and a request holds on to it from `prepare` to `finish`. When the
+//! bundle in the directory changes, the name moves to another such value: see [`Host::reload`].
 
 mod adapter;
+mod adapters;
 mod error;
 mod generate;
+mod graph;
 mod host;
 mod parser;
 mod prompt;
 mod service;
+mod watch;
 mod workshop;
 
 pub use adapter::check_bundle;
 pub use error::{AdapterError, LoadError, RequestError};
+pub use graph::{GraphForm, GraphRequest};
 pub use host::{Host, HostOptions, Precision};
 pub use prompt::{Code, Prompt, PromptError};
 pub use service::{
-    AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, ModelInfo, Request, Service,
-    Timings, Usage,
+    AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, ModelInfo, Reloads,
+    Request, Service, Timings, Usage,
 };
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::RequestError;
+use crate::{GraphRequest, RequestError};
 
 /// A host that answers requests. The implementation is [`crate::Host`]; the trait is there so that the HTTP server can
 /// be tested without a model.
@@ -15,8 +15,16 @@ pub trait Service: Send + Sync {
     /// Every bundle of the adapters directory, also those that cannot be used.
     fn adapters(&self) -> Vec<AdapterStatus>;
 
+    /// How bundles fared since the host began.
+    fn reloads(&self) -> Reloads {
+        Reloads::default()
+    }
+
     /// The frozen LLM.
     fn model(&self) -> &ModelInfo;
+
+    /// The graph of a piece of code, written down. Blocks.
+    fn graph(&self, request: &GraphRequest<'_>) -> Result<String, RequestError>;
 
     /// Takes one request from end to end and reports on the way. Blocks; any number of threads may call it at once.
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError>;
@@ -181,6 +189,19 @@ pub struct AdapterStatus {
     /// Whether it can be asked.
     #[serde(flatten)]
     pub state: AdapterState,
+    /// Why the bundle that is there now is not the one that answers: it changed and is broken, so the generation before
+    /// goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// Counts of bundles that were looked at, those at the start included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reloads {
+    /// Bundles that began to serve.
+    pub loaded: u64,
+    /// Bundles that could not be used.
+    pub failed: u64,
 }
 
 /// Whether an adapter can be asked.
@@ -217,4 +238,15 @@ pub struct AdapterInfo {
     pub request_schema: serde_json::Value,
     /// JSON Schema of an answer's `data`.
     pub answer_schema: serde_json::Value,
+    /// Requests to try.
+    pub examples: Vec<Example>,
+}
+
+/// A request to try.
+#[derive(Clone, Debug, Serialize)]
+pub struct Example {
+    /// What it shows.
+    pub title: String,
+    /// The request's JSON.
+    pub request: serde_json::Value,
 }

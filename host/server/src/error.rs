@@ -39,6 +39,11 @@ impl ApiError {
         }
     }
 
+    /// Its stable name.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// Tells the client after how many seconds another try makes sense.
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);

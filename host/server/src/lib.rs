@@ -1,17 +1,22 @@
-//! HTTP: tasks, adapters, health. See `host/README.md` for where this stands.
+//! HTTP: tasks, adapters, graphs, health, and a page to try them. See `host/README.md` for where this stands.
 //!
 //! | route | what it does |
 //! |---|---|
 //! | `POST /v1/tasks/{adapter}` | answers a request, whole or as server-sent events |
+//! | `POST /v1/completions`, `POST /v1/chat/completions`, `GET /v1/models` | the same for OpenAI's clients |
+//! | `POST /v1/cpg` | the graph of a piece of code, as JSON or as a picture |
 //! | `GET /v1/adapters` | every bundle and its state |
+//! | `GET /metrics` | counts and times, for Prometheus |
 //! | `GET /health` | 200 once requests are taken, 503 while loading and draining |
-//! | `GET /` | says where to go |
+//! | `GET /` | a page to try the adapters; as JSON, the routes |
 //!
 //! [`serve`] listens at once and loads the host beside it, so that whoever waits for the host can ask how far it is.
 //! On shutdown new requests are refused, running ones get [`Options::drain_limit`] to finish, and what still runs
 //! then is cancelled.
 
+mod body;
 mod error;
+mod metrics;
 mod routes;
 mod state;
 
@@ -67,11 +72,13 @@ pub enum ServeError {
 
 /// Serves until `shutdown` is ready, then drains.
 ///
-/// `load` makes the host, on a thread of its own; it may say how far it is through the function it is given.
+/// `load` makes the host, on a thread of its own; it may say how far it is through the function it is given. `ready` is
+/// called as soon as requests are taken, unless the server was asked to stop before.
 pub async fn serve(
     listener: TcpListener,
     options: Options,
     load: impl FnOnce(&dyn Fn(&str)) -> Result<Arc<dyn Service>, String> + Send + 'static,
+    ready: impl FnOnce(&dyn Service) + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let server = Arc::new(Server::new(options.clone()));
@@ -79,7 +86,9 @@ pub async fn serve(
         let server = server.clone();
         tokio::task::spawn_blocking(move || {
             let service = load(&|stage| server.set_stage(stage))?;
-            server.set_ready(service);
+            if server.set_ready(service.clone()) {
+                ready(&*service);
+            }
             Ok::<_, String>(())
         })
     };

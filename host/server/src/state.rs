@@ -8,10 +8,12 @@ use transducer_pipeline::Service;
 
 use crate::Options;
 use crate::error::ApiError;
+use crate::metrics::Metrics;
 
 /// Shared by all routes.
 pub(crate) struct Server {
     pub(crate) options: Options,
+    pub(crate) metrics: Metrics,
     phase: Mutex<Phase>,
     /// A permit a request that is worked on.
     slots: Arc<Semaphore>,
@@ -44,6 +46,7 @@ impl Server {
             slots: Arc::new(Semaphore::new(options.max_requests)),
             phase: Mutex::new(Phase::Loading("starting".to_owned())),
             end: watch::Sender::new(End::NotYet),
+            metrics: Metrics::new(),
             options,
         }
     }
@@ -59,11 +62,14 @@ impl Server {
         }
     }
 
-    pub(crate) fn set_ready(&self, service: Arc<dyn Service>) {
+    /// From now on requests are taken; false when the end came first.
+    pub(crate) fn set_ready(&self, service: Arc<dyn Service>) -> bool {
         let mut phase = self.lock();
-        if let Phase::Loading(_) = *phase {
+        let loading = matches!(*phase, Phase::Loading(_));
+        if loading {
             *phase = Phase::Ready(service);
         }
+        loading
     }
 
     pub(crate) fn set_draining(&self) {
@@ -108,6 +114,11 @@ impl Server {
             let message = format!("{limit} requests are being worked on, which is the limit: try again later");
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message).retry_after(1)
         })
+    }
+
+    /// How many requests are worked on.
+    pub(crate) fn in_progress(&self) -> usize {
+        self.options.max_requests - self.slots.available_permits()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Phase> {

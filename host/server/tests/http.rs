@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use transducer_pipeline::{
-    AdapterState, AdapterStatus, Answer, Event, Events, ModelInfo, Request, RequestError, Service, Timings, Usage,
+    AdapterState, AdapterStatus, Answer, Event, Events, GraphForm, GraphRequest, ModelInfo, Reloads, Request,
+    RequestError, Service, Timings, Usage,
 };
 use transducer_server::{Options, ServeError, serve};
 
@@ -35,11 +36,24 @@ impl Service for Scripted {
         vec![AdapterStatus {
             name: "echo".to_owned(),
             state,
+            last_error: None,
         }]
+    }
+
+    fn reloads(&self) -> Reloads {
+        Reloads { loaded: 0, failed: 7 }
     }
 
     fn model(&self) -> &ModelInfo {
         &self.model
+    }
+
+    fn graph(&self, request: &GraphRequest<'_>) -> Result<String, RequestError> {
+        match (request.language, request.form) {
+            ("java", GraphForm::Svg) => Ok(format!("<svg>{} {:?}</svg>", request.code, request.edges)),
+            ("java", GraphForm::Json) => Ok(json!({"code": request.code}).to_string()),
+            (other, _) => Err(RequestError::Rejected(format!("`language`: no front end for {other}"))),
+        }
     }
 
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError> {
@@ -106,6 +120,8 @@ struct Running {
     load: Option<Sender<Result<(), String>>>,
     stop: Option<oneshot::Sender<()>>,
     ended: Option<std::thread::JoinHandle<Result<(), ServeError>>>,
+    /// Hears when the server says that it is ready.
+    said_ready: Receiver<()>,
     slow: Receiver<&'static str>,
     release: Sender<()>,
 }
@@ -118,6 +134,7 @@ impl Running {
         let (slow_sender, slow) = channel();
         let (release, released) = channel();
         let (bound, address) = channel();
+        let (ready, said_ready) = channel();
         let model = ModelInfo {
             name: "tiny".to_owned(),
             family: "llama".to_owned(),
@@ -150,7 +167,8 @@ impl Running {
                 let shutdown = async {
                     let _ = stopped.await;
                 };
-                serve(listener, options, load, shutdown).await
+                let ready = move |_: &dyn Service| ready.send(()).unwrap();
+                serve(listener, options, load, ready, shutdown).await
             })
         });
         let address = address.recv_timeout(PATIENCE).unwrap();
@@ -159,6 +177,7 @@ impl Running {
             load: Some(load),
             stop: Some(stop),
             ended: Some(ended),
+            said_ready,
             slow,
             release,
         }
@@ -171,13 +190,9 @@ impl Running {
     fn ready_with(options: Options) -> Self {
         let mut running = Self::loading(options);
         running.finish_loading(Ok(()));
-        for _ in 0..2000 {
-            if running.get("/health").0 == 200 {
-                return running;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        panic!("the server does not get ready");
+        // No request is too early after this.
+        running.said_ready.recv_timeout(PATIENCE).unwrap();
+        running
     }
 
     fn finish_loading(&mut self, result: Result<(), String>) {
@@ -310,7 +325,6 @@ fn it_lists_adapters_and_answers() {
         (&json!("g1"), &json!(2))
     );
     assert_eq!(server.get("/health").1["model"]["hidden_size"], 8);
-    assert_eq!(server.get("/").0, 200);
 }
 
 #[test]
@@ -486,4 +500,212 @@ fn a_shutdown_cancels_what_runs_beyond_the_drain_limit() {
     server.slow_says("cancelled");
     check_error(read_response(&mut running), 503, "cancelled", "cancelled");
     server.end().unwrap();
+}
+
+/// Head and body of a response, for what is not JSON.
+fn text(server: &Running, request: &str) -> (String, String) {
+    let mut stream = server.connect();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.to_ascii_lowercase(), body.to_owned())
+}
+
+fn get_text(server: &Running, path: &str, accept: &str) -> (String, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept: {accept}\r\n\r\n");
+    text(server, &request)
+}
+
+#[test]
+fn the_page_is_whole_and_asks_nobody_else() {
+    let server = Running::ready();
+    let parts = [
+        ("/", "text/html"),
+        ("/page.css", "text/css"),
+        ("/page.js", "text/javascript"),
+    ];
+    let mut page = String::new();
+    for (path, kind) in parts {
+        let (head, body) = get_text(&server, path, "text/html,*/*;q=0.8");
+        assert!(head.starts_with("http/1.1 200") && head.contains(kind), "{head}");
+        let policy = head
+            .lines()
+            .find(|line| line.starts_with("content-security-policy: "))
+            .unwrap();
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("script-src 'self'"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+        // The name of SVG's namespace is no address that anybody asks.
+        let addresses = body.replace("http://www.w3.org/2000/svg", "");
+        for outside in ["http:", "https:", "src=\"//", "href=\"//", "url(", "@import"] {
+            assert!(!addresses.contains(outside), "{path} has {outside}");
+        }
+        if path == "/" {
+            page = body;
+        }
+    }
+    for (path, _) in &parts[1..] {
+        assert!(page.contains(&format!("\"{path}\"")), "the page does not use {path}");
+    }
+    for inline in ["<style", "style=", "onclick", "<script>"] {
+        assert!(!page.contains(inline), "the policy forbids {inline}");
+    }
+    let (_, index) = get_text(&server, "/", "application/json");
+    let index: Value = serde_json::from_str(&index).unwrap();
+    assert_eq!(index["name"], "transducer-host");
+}
+
+#[test]
+fn a_graph_is_json_or_a_picture() {
+    let server = Running::ready();
+    let body = br#"{"language": "java", "code": "f();", "edges": ["CFG"]}"#;
+    assert_eq!(server.post("/v1/cpg", body), (200, json!({"code": "f();"})));
+    for (path, headers) in [("/v1/cpg?format=svg", ""), ("/v1/cpg", "accept: image/svg+xml\r\n")] {
+        let mut response = String::new();
+        server.send(path, body, headers).read_to_string(&mut response).unwrap();
+        assert!(response.contains("content-type: image/svg+xml"), "{response}");
+        assert!(response.ends_with("<svg>f(); [\"CFG\"]</svg>"), "{response}");
+    }
+    let ask = |body: &str| server.post("/v1/cpg", body.as_bytes());
+    check_error(
+        ask(r#"{"language": "c", "code": ""}"#),
+        400,
+        "request_rejected",
+        "no front end for c",
+    );
+    check_error(ask(r#"{"language": "java"}"#), 400, "invalid_request", "code");
+    check_error(
+        ask(r#"{"language": "java", "code": "", "x": 1}"#),
+        400,
+        "invalid_request",
+        "x",
+    );
+}
+
+#[test]
+fn clients_of_openai_ask_adapters_as_models() {
+    let server = Running::ready();
+    let (_, models) = server.get("/v1/models");
+    // The mock's one adapter is broken and cannot be asked for.
+    assert_eq!(models["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&models["data"][0]["id"], &models["data"][0]["parent"]),
+        (&json!("tiny"), &Value::Null)
+    );
+
+    let post = |path: &str, body: &Value| server.post(path, body.to_string().as_bytes());
+    let (status, body) = post(
+        "/v1/completions",
+        &json!({"model": "echo", "prompt": "f();", "temperature": 0}),
+    );
+    assert_eq!(
+        (status, &body["choices"][0]["text"]),
+        (200, &json!(r#"{"code":"f();"}"#)),
+        "{body}"
+    );
+    assert_eq!(
+        body["usage"],
+        json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5})
+    );
+
+    let mut chat = json!({"model": "echo", "messages": [
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": null},
+        {"role": "user", "content": [{"type": "text", "text": "Say what it does:\n```java\nf();\n```"}]},
+    ]});
+    let (_, body) = post("/v1/chat/completions", &chat);
+    assert_eq!(body["object"], "chat.completion");
+    assert_eq!(
+        body["choices"][0]["message"],
+        json!({"role": "assistant", "content": r#"{"code":"f();"}"#})
+    );
+
+    chat["stream"] = json!(true);
+    chat["stream_options"] = json!({"include_usage": true});
+    let stream = |chat: &Value| {
+        let mut text = String::new();
+        let body = chat.to_string();
+        server
+            .send("/v1/chat/completions", body.as_bytes(), "")
+            .read_to_string(&mut text)
+            .unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = stream(&chat);
+    assert_eq!(lines.last().unwrap(), "[DONE]");
+    let parts: Vec<Value> = lines[..lines.len() - 1]
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let text: String = parts
+        .iter()
+        .filter_map(|part| part["choices"][0]["delta"]["content"].as_str())
+        .collect();
+    assert_eq!(text, r#"{"code":"f();"}"#, "the same answer as without a stream");
+    assert_eq!(parts[parts.len() - 2]["choices"][0]["finish_reason"], "stop");
+    assert_eq!(parts[parts.len() - 1]["usage"]["total_tokens"], 5);
+
+    chat["model"] = json!("nobody");
+    let lines = stream(&chat);
+    assert!(
+        lines[0].contains("adapter_not_found") && lines[1] == "[DONE]",
+        "{lines:?}"
+    );
+    chat["stream"] = json!(false);
+    check_error(post("/v1/chat/completions", &chat), 404, "adapter_not_found", "echo");
+    chat["model"] = json!("tiny");
+    check_error(post("/v1/chat/completions", &chat), 400, "base_model", "adapters");
+    chat["messages"] = json!([]);
+    check_error(post("/v1/chat/completions", &chat), 400, "invalid_request", "messages");
+    check_error(
+        post("/v1/completions", &json!({"model": "echo"})),
+        400,
+        "invalid_request",
+        "prompt",
+    );
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    let server = Running::ready();
+    for name in ["echo", "echo", "picky", "made-up-1", "made-up-2"] {
+        server.post(&format!("/v1/tasks/{name}"), b"{}");
+    }
+    let _running = server.send("/v1/tasks/slow", b"{}", "");
+    server.slow_says("begun");
+    let (head, metrics) = get_text(&server, "/metrics", "*/*");
+    assert!(head.contains("openmetrics-text"), "{head}");
+    for line in [
+        r#"transducer_requests_total{adapter="echo",outcome="ok"} 2"#,
+        r#"transducer_requests_total{adapter="picky",outcome="request_rejected"} 1"#,
+        r#"transducer_requests_total{adapter="unknown",outcome="adapter_not_found"} 2"#,
+        r#"transducer_stage_seconds_count{stage="decode"} 2"#,
+        r#"transducer_tokens_total{kind="prompt"} 6"#,
+        "transducer_requests_in_progress 1",
+        r#"transducer_adapters{state="broken"} 1"#,
+        "transducer_bundles_failed_total 7",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line} is not in\n{metrics}"
+        );
+    }
+    assert!(!metrics.contains("made-up"), "clients cannot grow the table");
+}
+
+#[test]
+fn metrics_are_there_while_the_host_loads() {
+    let mut server = Running::loading(Options::default());
+    server.post("/v1/tasks/echo", b"{}");
+    let (head, metrics) = get_text(&server, "/metrics", "*/*");
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(
+        metrics.contains(r#"transducer_requests_total{adapter="unknown",outcome="loading"} 1"#),
+        "{metrics}"
+    );
+    server.finish_loading(Ok(()));
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 use transducer_pipeline::{AdapterState, Host, Service};
 use transducer_server::Options;
@@ -35,11 +35,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = Options::default().max_requests)]
     max_requests: usize,
 
+    /// Load everything, say what is broken, and end without listening; a broken bundle is a failure
+    #[arg(long)]
+    check: bool,
+
     #[command(flatten)]
     host: HostArgs,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
+    if args.check {
+        return check(&args.host.load()?);
+    }
     let options = Options {
         time_limit: Duration::from_secs(args.time_limit),
         drain_limit: Duration::from_secs(args.drain_limit),
@@ -58,18 +65,40 @@ pub(crate) fn run(args: Args) -> Result<()> {
         let address = listener.local_addr()?;
         eprintln!("listening on http://{address}; loading…");
         let load = move |stage: &dyn Fn(&str)| {
-            let host = Host::load(&host_options, stage).map_err(|error| error.to_string())?;
-            announce(&host, address);
+            let mut host = Host::load(&host_options, stage).map_err(|error| error.to_string())?;
+            host.watch()
+                .map_err(|error| format!("cannot watch the adapters: {error}"))?;
             Ok(Arc::new(host) as Arc<dyn Service>)
         };
-        Ok(transducer_server::serve(listener, options, load, asked_to_stop()).await?)
+        let ready = move |host: &dyn Service| announce(host, address);
+        Ok(transducer_server::serve(listener, options, load, ready, asked_to_stop()).await?)
     });
     // A host that is still loading when it is asked to stop cannot be waited for.
     runtime.shutdown_background();
     served
 }
 
-fn announce(host: &Host, address: SocketAddr) {
+/// Whether every bundle can be used.
+fn check(host: &Host) -> Result<()> {
+    describe(host);
+    let adapters = host.adapters();
+    let broken = adapters
+        .iter()
+        .filter(|adapter| matches!(adapter.state, AdapterState::Broken { .. }))
+        .count();
+    if broken > 0 {
+        bail!("{broken} of {} adapters cannot be used", adapters.len());
+    }
+    Ok(())
+}
+
+fn announce(host: &dyn Service, address: SocketAddr) {
+    describe(host);
+    eprintln!("ready on http://{address}");
+}
+
+/// The model, and each adapter or what is wrong with it.
+fn describe(host: &dyn Service) {
     let model = host.model();
     eprintln!(
         "model {} ({}, {}, {})",
@@ -88,7 +117,6 @@ fn announce(host: &Host, address: SocketAddr) {
             AdapterState::Broken { error } => eprintln!("  {} cannot be used: {error}", adapter.name),
         }
     }
-    eprintln!("ready on http://{address}");
 }
 
 /// Ready on Ctrl-C or SIGTERM.

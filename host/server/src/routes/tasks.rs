@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -14,11 +13,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use transducer_pipeline::{Answer, Cancel, Event, Request, RequestError};
 
+use crate::body::json_text;
 use crate::error::ApiError;
 use crate::state::Server;
 
@@ -52,63 +52,23 @@ pub(crate) async fn answer(
     }
 }
 
-/// How much of a body beyond the limit is read and thrown away. A server that answers and closes while the client still
-/// sends resets the connection, and the client never sees the answer.
-const DISCARDED_BYTES: usize = 64 << 20;
-
-/// Longest time for a body to arrive: a client that needs longer for a few megabytes is gone, or holds a connection on
-/// purpose.
-const BODY_TIME: Duration = Duration::from_secs(30);
-
-/// The body as text that is JSON: what a task is given was at least that.
-async fn json_text(body: Body, limit: usize) -> Result<String, ApiError> {
-    let body = tokio::time::timeout(BODY_TIME, read(body, limit)).await.map_err(|_| {
-        let message = format!("the body did not arrive within {BODY_TIME:?}");
-        ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
-    })??;
-    let bad = |message| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
-    serde_json::from_slice::<serde::de::IgnoredAny>(&body)
-        .map_err(|error| bad(format!("the body is not JSON: {error}")))?;
-    String::from_utf8(body).map_err(|error| bad(format!("the body is not UTF-8: {error}")))
-}
-
-async fn read(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
-    let mut chunks = body.into_data_stream();
-    let (mut bytes, mut total) = (Vec::new(), 0);
-    while let Some(chunk) = chunks.next().await {
-        let unreadable = |error| ApiError::new(StatusCode::BAD_REQUEST, "body_unreadable", format!("{error}"));
-        let chunk = chunk.map_err(unreadable)?;
-        total += chunk.len();
-        if total <= limit {
-            bytes.extend_from_slice(&chunk);
-        } else if total > limit + DISCARDED_BYTES {
-            break;
-        }
-    }
-    if total > limit {
-        let message = format!("the body is longer than the limit of {limit} bytes: send less code");
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
-    }
-    Ok(bytes)
-}
-
 /// What the worker has to say.
-enum Message {
+pub(crate) enum Message {
     Event(Event),
     Done(Result<Answer, ApiError>),
 }
 
 /// A request that is worked on. Dropping it, as happens when the client goes away, cancels the work.
-struct Running {
+pub(crate) struct Running {
     server: Arc<Server>,
     messages: mpsc::Receiver<Message>,
     cancel: Cancel,
 }
 
 impl Running {
-    fn start(server: Arc<Server>, adapter: String, body: String) -> Result<Self, ApiError> {
-        let service = server.ready()?;
-        let slot = server.slot()?;
+    pub(crate) fn start(server: Arc<Server>, adapter: String, body: String) -> Result<Self, ApiError> {
+        let room = || Ok((server.ready()?, server.slot()?));
+        let (service, slot) = room().inspect_err(|error: &ApiError| server.metrics.count_refused(error.code()))?;
         let (sender, messages) = mpsc::channel(EVENTS_AHEAD);
         let cancel = Cancel::default();
         let running = Self {
@@ -117,6 +77,7 @@ impl Running {
             server,
         };
         let time_limit = Some(running.server.options.time_limit);
+        let server = running.server.clone();
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
@@ -134,15 +95,18 @@ impl Running {
                 },
             );
             log(&adapter, &result);
-            // Nobody may be there to read it.
-            let _ = sender.blocking_send(Message::Done(result.map_err(ApiError::from)));
+            let result = result.map_err(ApiError::from);
+            server.metrics.count(&adapter, result.as_ref().map_err(ApiError::code));
+            // Who has the answer can send the next request.
             drop(slot);
+            // Nobody may be there to read it.
+            let _ = sender.blocking_send(Message::Done(result));
         });
         Ok(running)
     }
 
     /// The next message. The worker's last one is [`Message::Done`], also when it panics.
-    async fn next(&mut self) -> Message {
+    pub(crate) async fn next(&mut self) -> Message {
         let message = tokio::select! {
             message = self.messages.recv() => message,
             () = self.server.cancelled(), if !self.cancel.is_cancelled() => {

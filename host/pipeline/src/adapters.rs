@@ -1,0 +1,231 @@
+//! The adapters by name, each an immutable generation, and how a name moves to the next one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use transducer_backbone::Backbone;
+use transducer_bundle::{Bundle, Generation};
+use transducer_frontends::FrontEnds;
+use transducer_tasks::TaskEngine;
+
+use crate::adapter::Adapter;
+use crate::{AdapterError, AdapterState, AdapterStatus, LoadError, Reloads, RequestError};
+
+/// What a bundle is checked against.
+pub(crate) struct Ground {
+    pub(crate) backbone: Arc<Backbone>,
+    pub(crate) front_ends: Arc<FrontEnds>,
+    pub(crate) tasks: TaskEngine,
+}
+
+/// The adapters of a directory. What requests see is one map that never changes; [`Self::reload`] makes the next map beside
+/// it and then puts it in its place, so that a load, however long, holds up nobody.
+pub(crate) struct Adapters {
+    dir: PathBuf,
+    ground: Ground,
+    now: RwLock<Arc<BTreeMap<String, Entry>>>,
+    /// One reload at a time: two that read the directory at once could finish in the other order.
+    turn: Mutex<()>,
+    loaded: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// What stands behind a name: an adapter, a reason, or both when the folder holds something newer that is broken.
+#[derive(Clone)]
+enum Entry {
+    Ready {
+        adapter: Arc<Adapter>,
+        newer: Option<Failure>,
+    },
+    Broken(Failure),
+}
+
+/// A bundle that could not be used.
+#[derive(Clone)]
+struct Failure {
+    error: Arc<AdapterError>,
+    /// Which bytes they were, so that they are not tried again; none where they could not even be read.
+    generation: Option<Generation>,
+}
+
+impl Entry {
+    fn adapter(&self) -> Option<&Arc<Adapter>> {
+        match self {
+            Self::Ready { adapter, .. } => Some(adapter),
+            Self::Broken(_) => None,
+        }
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Ready { newer, .. } => newer.as_ref(),
+            Self::Broken(failure) => Some(failure),
+        }
+    }
+}
+
+impl Adapters {
+    /// None yet: see [`Self::reload`].
+    pub(crate) fn new(dir: PathBuf, ground: Ground) -> Self {
+        Self {
+            dir,
+            ground,
+            now: RwLock::default(),
+            turn: Mutex::default(),
+            loaded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &PathBuf {
+        &self.dir
+    }
+
+    /// The adapter that a name stands for now. It stays what it is for as long as the caller holds it.
+    pub(crate) fn lease(&self, name: &str) -> Result<Arc<Adapter>, RequestError> {
+        let now = self.now();
+        match now.get(name) {
+            Some(Entry::Ready { adapter, .. }) => Ok(adapter.clone()),
+            Some(Entry::Broken(failure)) => Err(RequestError::BrokenAdapter {
+                name: name.to_owned(),
+                error: failure.error.to_string(),
+            }),
+            None => Err(RequestError::UnknownAdapter {
+                name: name.to_owned(),
+                known: now
+                    .iter()
+                    .filter(|(_, entry)| entry.adapter().is_some())
+                    .map(|(name, _)| name.clone())
+                    .collect(),
+            }),
+        }
+    }
+
+    pub(crate) fn statuses(&self) -> Vec<AdapterStatus> {
+        let status = |(name, entry): (&String, &Entry)| {
+            let (state, last_error) = match entry {
+                Entry::Ready { adapter, newer } => {
+                    let error = newer.as_ref().map(|failure| failure.error.to_string());
+                    (AdapterState::Ready(adapter.info.clone()), error)
+                }
+                Entry::Broken(failure) => {
+                    let error = failure.error.to_string();
+                    (AdapterState::Broken { error }, None)
+                }
+            };
+            AdapterStatus {
+                name: name.clone(),
+                state,
+                last_error,
+            }
+        };
+        self.now().iter().map(status).collect()
+    }
+
+    pub(crate) fn reloads(&self) -> Reloads {
+        Reloads {
+            loaded: self.loaded.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Reads the directory and moves every name whose bundle changed. A bundle is checked completely first; one that is
+    /// broken leaves the generation before it in its place. Bundles that are what they were cost their reading.
+    ///
+    /// # Errors
+    /// When the directory itself cannot be read; then nothing changes.
+    pub(crate) fn reload(&self, stage: &dyn Fn(&str)) -> Result<(), LoadError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.now();
+        let mut after = BTreeMap::new();
+        for found in Bundle::open_all(&self.dir)? {
+            let old = before.get(&found.name);
+            let entry = self.next(&found.name, old, found.bundle, stage);
+            after.insert(found.name, entry);
+        }
+        for name in before.keys().filter(|name| !after.contains_key(*name)) {
+            tracing::info!(adapter = name, "removed");
+        }
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        Ok(())
+    }
+
+    /// What a name stands for once its folder holds this.
+    fn next(
+        &self,
+        name: &str,
+        old: Option<&Entry>,
+        found: Result<Bundle, transducer_bundle::BundleError>,
+        stage: &dyn Fn(&str),
+    ) -> Entry {
+        let serving = old.and_then(Entry::adapter);
+        let failed = old.and_then(Entry::failure);
+        let generation = found.as_ref().ok().map(|bundle| bundle.generation);
+        if let Some(adapter) = serving
+            && generation == Some(adapter.generation)
+        {
+            if failed.is_some() {
+                tracing::info!(adapter = name, generation = %adapter.generation, "its bundle is again the one that serves");
+            }
+            return Entry::Ready {
+                adapter: adapter.clone(),
+                newer: None,
+            };
+        }
+        if let (Some(old), Some(failure)) = (old, failed)
+            && generation.is_some()
+            && generation == failure.generation
+        {
+            return old.clone();
+        }
+        stage(&format!("adapter {name}"));
+        let Ground {
+            backbone,
+            front_ends,
+            tasks,
+        } = &self.ground;
+        let loaded = found
+            .map_err(AdapterError::from)
+            .and_then(|bundle| Adapter::load(bundle, backbone, front_ends, tasks));
+        let error = match loaded {
+            Ok(adapter) => {
+                self.loaded.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(adapter = name, generation = %adapter.generation, "serves");
+                return Entry::Ready {
+                    adapter: Arc::new(adapter),
+                    newer: None,
+                };
+            }
+            Err(error) => error,
+        };
+        // A folder that stays unreadable is looked at again and again, and is news only once.
+        if failed.is_none_or(|failure| failure.error.to_string() != error.to_string()) {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            match serving {
+                Some(adapter) => tracing::warn!(
+                    adapter = name, %error, generation = %adapter.generation,
+                    "its bundle changed and cannot be used; the generation before goes on"
+                ),
+                None => tracing::warn!(adapter = name, %error, "cannot be used"),
+            }
+        }
+        let failure = Failure {
+            error: Arc::new(error),
+            generation,
+        };
+        match serving {
+            Some(adapter) => Entry::Ready {
+                adapter: adapter.clone(),
+                newer: Some(failure),
+            },
+            None => Entry::Broken(failure),
+        }
+    }
+
+    fn now(&self) -> Arc<BTreeMap<String, Entry>> {
+        // The map is replaced as a whole, so a panic elsewhere cannot have left it half changed.
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,79 @@
+//! `POST /v1/cpg`: the code property graph of a piece of code, `{"language", "code", "edges"?}`.
+//!
+//! The answer is JSON; with `Accept: image/svg+xml` or `?format=svg` it is a picture.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use transducer_pipeline::{GraphForm, GraphRequest};
+
+use crate::body::json_form;
+use crate::error::ApiError;
+use crate::state::Server;
+
+#[derive(Deserialize)]
+pub(crate) struct Form {
+    #[serde(default)]
+    format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Json,
+    Svg,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Code {
+    language: String,
+    code: String,
+    #[serde(default)]
+    edges: Vec<String>,
+}
+
+pub(crate) async fn graph(
+    State(server): State<Arc<Server>>,
+    Query(query): Query<Form>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let code: Code = json_form(body, server.options.max_body_bytes).await?;
+    let service = server.ready()?;
+    let slot = server.slot()?;
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let wants_picture = accept.is_some_and(|accept| accept.contains("image/svg+xml"));
+    let (form, content_type) = match query.format {
+        Some(Format::Svg) => (GraphForm::Svg, "image/svg+xml"),
+        None if wants_picture => (GraphForm::Svg, "image/svg+xml"),
+        _ => (GraphForm::Json, "application/json"),
+    };
+    let drawn = tokio::task::spawn_blocking(move || {
+        let _slot = slot;
+        service.graph(&GraphRequest {
+            language: &code.language,
+            code: &code.code,
+            edges: &code.edges,
+            form,
+        })
+    });
+    let drawn = drawn.await.map_err(|_| {
+        let message = "the request failed inside the host; its log says more";
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    })??;
+    // The picture is made of other people's code: whoever opens it by itself runs nothing that it might say.
+    let harmless = [
+        (header::CONTENT_TYPE, content_type),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        ),
+    ];
+    Ok((harmless, drawn).into_response())
+}

@@ -1,0 +1,23 @@
+//! `GET /metrics`: what the server counts, for Prometheus. It answers while the host loads and drains too.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::error::ApiError;
+use crate::state::{Phase, Server};
+
+pub(crate) async fn get(State(server): State<Arc<Server>>) -> Result<Response, ApiError> {
+    let service = match server.phase() {
+        Phase::Ready(service) => Some(service),
+        Phase::Loading(_) | Phase::Draining => None,
+    };
+    let text = server
+        .metrics
+        .text(service.as_deref(), server.in_progress())
+        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
