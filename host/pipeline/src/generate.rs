@@ -11,7 +11,7 @@ use transducer_engine::{
     LocalEngine, PromptEmbeddings, Request, Sink, SubmitError,
 };
 
-use crate::{Cancel, Event, Events, RequestError};
+use crate::{Cancel, Event, Events, Load, RequestError};
 
 /// How often a request that waits looks whether it was cancelled: soon enough for a person, rare enough to cost nothing.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
@@ -33,6 +33,14 @@ impl Generator {
     pub(crate) fn start(backbone: Arc<Backbone>) -> std::io::Result<Self> {
         let engine = LocalEngine::start(backbone.clone(), &EngineOptions::default())?;
         Ok(Self { backbone, engine })
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        let stats = self.engine.stats();
+        Load {
+            queued: stats.queued,
+            running: stats.running,
+        }
     }
 
     /// Generates from prompt embeddings `[tokens, hidden]`, and hands pieces of text on as they come.

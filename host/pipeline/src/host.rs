@@ -19,7 +19,7 @@ use crate::prompt::{self, Prompt};
 use crate::service::ms;
 use crate::watch::Watch;
 use crate::{
-    AdapterStatus, Answer, Diagnostic, Event, Events, GraphRequest, LoadError, ModelInfo, Reloads, Request,
+    AdapterStatus, Answer, Diagnostic, Event, Events, GraphRequest, Load, LoadError, ModelInfo, Reloads, Request,
     RequestError, Service, Timings, Usage,
 };
 
@@ -148,6 +148,10 @@ impl Service for Host {
 
     fn reloads(&self) -> Reloads {
         self.adapters.reloads()
+    }
+
+    fn load(&self) -> Load {
+        self.generator.load()
     }
 
     fn model(&self) -> &ModelInfo {

@@ -9,6 +9,15 @@ use serde::Serialize;
 
 use crate::{GraphRequest, RequestError};
 
+/// How busy the frozen LLM is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that wait for it.
+    pub queued: usize,
+    /// Requests whose answers are in the making.
+    pub running: usize,
+}
+
 /// A host that answers requests. The implementation is [`crate::Host`]; the trait is there so that the HTTP server can
 /// be tested without a model.
 pub trait Service: Send + Sync {
@@ -18,6 +27,11 @@ pub trait Service: Send + Sync {
     /// How bundles fared since the host began.
     fn reloads(&self) -> Reloads {
         Reloads::default()
+    }
+
+    /// How busy the frozen LLM is.
+    fn load(&self) -> Load {
+        Load::default()
     }
 
     /// The frozen LLM.

@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     stages: Family<Stage, Histogram>,
     tokens: Family<Kind, Counter>,
     in_progress: Gauge,
+    llm: Family<State, Gauge>,
     adapters: Family<State, Gauge>,
     loaded: Counter,
     failed: Counter,
@@ -57,6 +58,7 @@ impl Metrics {
             stages: Family::new_with_constructor(buckets),
             tokens: Family::default(),
             in_progress: Gauge::default(),
+            llm: Family::default(),
             adapters: Family::default(),
             loaded: Counter::default(),
             failed: Counter::default(),
@@ -68,6 +70,8 @@ impl Metrics {
         registry.register("tokens", "Tokens of answered requests", metrics.tokens.clone());
         let help = "Requests that are worked on or wait for the LLM";
         registry.register("requests_in_progress", help, metrics.in_progress.clone());
+        let help = "Requests that wait for the LLM, and those that share its steps";
+        registry.register("llm_requests", help, metrics.llm.clone());
         let help = "Bundles by state; those that are stale answer with an older generation than the broken one on disk";
         registry.register("adapters", help, metrics.adapters.clone());
         registry.register("bundles_loaded", "Bundles that began to serve", metrics.loaded.clone());
@@ -123,6 +127,10 @@ impl Metrics {
             }
             for (state, count) in [("ready", ready), ("stale", stale), ("broken", broken)] {
                 self.adapters.get_or_create(&State { state }).set(count);
+            }
+            let load = service.load();
+            for (state, count) in [("queued", load.queued), ("running", load.running)] {
+                self.llm.get_or_create(&State { state }).set(count as i64);
             }
             let reloads = service.reloads();
             self.loaded.inner().store(reloads.loaded, Ordering::Relaxed);

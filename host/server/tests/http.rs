@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use transducer_pipeline::{
-    AdapterState, AdapterStatus, Answer, Event, Events, GraphForm, GraphRequest, ModelInfo, Reloads, Request,
+    AdapterState, AdapterStatus, Answer, Event, Events, GraphForm, GraphRequest, Load, ModelInfo, Reloads, Request,
     RequestError, Service, Timings, Usage,
 };
 use transducer_server::{Options, ServeError, serve};
@@ -42,6 +42,10 @@ impl Service for Scripted {
 
     fn reloads(&self) -> Reloads {
         Reloads { loaded: 0, failed: 7 }
+    }
+
+    fn load(&self) -> Load {
+        Load { queued: 5, running: 3 }
     }
 
     fn model(&self) -> &ModelInfo {
@@ -686,6 +690,8 @@ fn metrics_count_what_happened() {
         r#"transducer_stage_seconds_count{stage="decode"} 2"#,
         r#"transducer_tokens_total{kind="prompt"} 6"#,
         "transducer_requests_in_progress 1",
+        r#"transducer_llm_requests{state="queued"} 5"#,
+        r#"transducer_llm_requests{state="running"} 3"#,
         r#"transducer_adapters{state="broken"} 1"#,
         "transducer_bundles_failed_total 7",
     ] {
