@@ -133,7 +133,10 @@ fn a_bundle_copied_into_a_running_server_answers_until_it_is_removed() {
     stdout(&["pack", source.to_str().unwrap(), "-o", packed.to_str().unwrap()]);
     std::fs::copy(&packed, &archive).unwrap();
     let again = becomes(200);
-    assert_eq!((&again["text"], &again["generation"]), (&answer["text"], &answer["generation"]));
+    assert_eq!(
+        (&again["text"], &again["generation"]),
+        (&answer["text"], &answer["generation"])
+    );
     std::fs::remove_file(&archive).unwrap();
     becomes(404);
     server.terminate();
