@@ -12,6 +12,7 @@ mod bundle;
 mod disk;
 mod error;
 mod generation;
+mod keys;
 mod manifest;
 mod package;
 mod signature;
@@ -29,6 +30,7 @@ pub use bundle::{
 };
 pub use error::{BundleError, Invalid};
 pub use generation::Generation;
+pub use keys::{KeyError, KeyId, NoKeyId, Passphrase, Signed, generate_key, sign_archive};
 pub use manifest::{
     Adapter, BaseModel, Edges, Limits, Manifest, Parts, Schedule, TaskSection, Train, TransducerSection, schema,
 };

@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::BundleError;
 use crate::bundle::read_file;
+use crate::{BundleError, KeyId};
 
 /// What is appended to the file name of an archive.
 const SIGNATURE_SUFFIX: &str = ".minisig";
@@ -65,6 +65,8 @@ pub enum SignatureError {
 pub struct PublicKey {
     path: PathBuf,
     key: minisign_verify::PublicKey,
+    id: KeyId,
+    base64: String,
 }
 
 impl PublicKey {
@@ -74,14 +76,39 @@ impl PublicKey {
     /// [`SignatureError::File`] and [`SignatureError::Key`].
     pub fn open(path: &Path) -> Result<Self, SignatureError> {
         let text = read_text(path)?;
-        let key = minisign_verify::PublicKey::decode(&text).map_err(|source| SignatureError::Key {
+        Self::parse(text.lines().nth(1).unwrap_or_default(), path)
+    }
+
+    /// A key as its second line has it, `RW…`; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`SignatureError::Key`].
+    pub fn parse(base64: &str, path: &Path) -> Result<Self, SignatureError> {
+        let base64 = base64.trim();
+        let no_key = |source| SignatureError::Key {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let key = minisign_verify::PublicKey::from_base64(base64).map_err(no_key)?;
+        let id = KeyId::in_base64(base64).ok_or_else(|| no_key(minisign_verify::Error::InvalidEncoding))?;
         Ok(Self {
             path: path.to_owned(),
             key,
+            id,
+            base64: base64.to_owned(),
         })
+    }
+
+    /// The key's number.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The key as its second line has it.
+    #[must_use]
+    pub fn base64(&self) -> &str {
+        &self.base64
     }
 
     /// Checks an archive's bytes against the signature beside `archive`. Returns the comment that was signed with it.
@@ -89,9 +116,7 @@ impl PublicKey {
     /// # Errors
     /// [`SignatureError`] unless this key signed these bytes.
     pub fn check(&self, archive: &Path, bytes: &[u8]) -> Result<String, SignatureError> {
-        let mut name = archive.as_os_str().to_owned();
-        name.push(SIGNATURE_SUFFIX);
-        let path = PathBuf::from(name);
+        let path = beside(archive);
         if !path.exists() {
             return Err(SignatureError::Unsigned {
                 archive: archive.to_owned(),
@@ -118,7 +143,14 @@ impl PublicKey {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, SignatureError> {
+/// Where an author puts the signature of an archive.
+pub(crate) fn beside(archive: &Path) -> PathBuf {
+    let mut path = archive.as_os_str().to_owned();
+    path.push(SIGNATURE_SUFFIX);
+    PathBuf::from(path)
+}
+
+pub(crate) fn read_text(path: &Path) -> Result<String, SignatureError> {
     let bytes = read_file(path, MAX_TEXT_BYTES).map_err(SignatureError::File)?;
     // What is not UTF-8 is no key and no signature, which the reader then says.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
