@@ -4,7 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::bundle::read_file;
+use crate::store::STORE;
 use crate::{BundleError, KeyId};
 
 /// What is appended to the file name of an archive.
@@ -116,24 +119,57 @@ impl PublicKey {
     /// # Errors
     /// [`SignatureError`] unless this key signed these bytes.
     pub fn check(&self, archive: &Path, bytes: &[u8]) -> Result<String, SignatureError> {
-        let path = beside(archive);
-        if !path.exists() {
-            return Err(SignatureError::Unsigned {
-                archive: archive.to_owned(),
-                signature: path,
-            });
+        let sealed = Sealed::find(archive, bytes)?.ok_or_else(|| SignatureError::Unsigned {
+            archive: archive.to_owned(),
+            signature: beside(archive),
+        })?;
+        sealed.check(self, archive, bytes)
+    }
+}
+
+/// A signature that was found; of whom, and whether it holds, is not known yet.
+pub(crate) struct Sealed {
+    path: PathBuf,
+    signature: minisign_verify::Signature,
+    /// The number of its key, as it says.
+    pub(crate) id: KeyId,
+    /// Its text.
+    pub(crate) text: String,
+}
+
+impl Sealed {
+    /// The signature of an archive: the one that `install` kept for these very bytes, or the one beside it.
+    pub(crate) fn find(archive: &Path, bytes: &[u8]) -> Result<Option<Self>, SignatureError> {
+        let kept = kept(archive.parent().unwrap_or(Path::new("")), bytes);
+        let path = if kept.exists() { kept } else { beside(archive) };
+        // A dangling link is a signature that cannot be read.
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
         }
         let text = read_text(&path)?;
-        let signature = minisign_verify::Signature::decode(&text).map_err(|source| SignatureError::Form {
+        let no_signature = |source| SignatureError::Form {
             path: path.clone(),
             source,
-        })?;
+        };
+        let signature = minisign_verify::Signature::decode(&text).map_err(no_signature)?;
+        let id = text.lines().nth(1).and_then(KeyId::in_base64);
+        let id = id.ok_or_else(|| no_signature(minisign_verify::Error::InvalidEncoding))?;
+        Ok(Some(Self {
+            path,
+            signature,
+            id,
+            text,
+        }))
+    }
+
+    /// Whether this key signed these bytes. Returns the comment that was signed with them.
+    pub(crate) fn check(&self, key: &PublicKey, archive: &Path, bytes: &[u8]) -> Result<String, SignatureError> {
         // Only prehashed signatures, which minisign has made since 2021: the older kind is of another construction.
-        match self.key.verify(bytes, &signature, false) {
-            Ok(()) => Ok(signature.trusted_comment().to_owned()),
+        match key.key.verify(bytes, &self.signature, false) {
+            Ok(()) => Ok(self.signature.trusted_comment().to_owned()),
             Err(minisign_verify::Error::UnexpectedKeyId) => Err(SignatureError::OtherKey {
-                signature: path,
-                key: self.path.clone(),
+                signature: self.path.clone(),
+                key: key.path.clone(),
             }),
             Err(source) => Err(SignatureError::Invalid {
                 archive: archive.to_owned(),
@@ -143,11 +179,26 @@ impl PublicKey {
     }
 }
 
+/// Which key an archive's signature names, without a look at whether it holds; none where it is not signed.
+///
+/// # Errors
+/// Where what lies there is no signature.
+pub fn named_signer(archive: &Path, bytes: &[u8]) -> Result<Option<KeyId>, SignatureError> {
+    Ok(Sealed::find(archive, bytes)?.map(|sealed| sealed.id))
+}
+
 /// Where an author puts the signature of an archive.
 pub(crate) fn beside(archive: &Path) -> PathBuf {
     let mut path = archive.as_os_str().to_owned();
     path.push(SIGNATURE_SUFFIX);
     PathBuf::from(path)
+}
+
+/// Where `install` keeps the signature of an archive in this directory: by the archive's digest, so that an archive that is
+/// put in place in one step has its signature at once, and no other archive has it.
+pub(crate) fn kept(adapters: &Path, bytes: &[u8]) -> PathBuf {
+    let name = format!("{}{SIGNATURE_SUFFIX}", hex::encode(Sha256::digest(bytes)));
+    adapters.join(STORE).join("signatures").join(name)
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String, SignatureError> {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use transducer_bundle::{Passphrase, generate_key};
+use serde_json::json;
+use transducer_bundle::{KeyId, Passphrase, PolicyFile, PublicKey, Trusted, generate_key};
+
+use crate::bundles::print_json;
 
 /// The variable that a passphrase may stand in, for programs that cannot type one.
 pub(crate) const PASSPHRASE: &str = "TRANSDUCER_KEY_PASSPHRASE";
@@ -22,6 +25,12 @@ enum Task {
     /// Make a key pair to sign archives with
     #[command(after_long_help = GENERATE)]
     Generate(GenerateArgs),
+    /// Trust a public key with adapters, in a policy
+    Trust(TrustArgs),
+    /// Trust a key no more, and refuse what it signed
+    Revoke(RevokeArgs),
+    /// List the keys of a policy
+    List(ListArgs),
 }
 
 const GENERATE: &str = "\
@@ -45,6 +54,55 @@ struct GenerateArgs {
     no_passphrase: bool,
 }
 
+/// Where the policy is.
+#[derive(clap::Args, Debug)]
+struct PolicyPath {
+    /// The policy's file, outside of the adapters directory
+    #[arg(long, env = "TRANSDUCER_POLICY", value_name = "FILE")]
+    policy: PathBuf,
+}
+
+/// Arguments of `key trust`.
+#[derive(clap::Args, Debug)]
+struct TrustArgs {
+    /// A public key of `key generate` or of minisign
+    #[arg(value_name = "PUBFILE")]
+    key: PathBuf,
+
+    /// Whose it is [default: the name of the file]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// The adapters that it may sign; `*` stands for any number of characters [default: all]
+    #[arg(long, value_name = "GLOB", num_args = 1.., default_value = "*", hide_default_value = true)]
+    adapters: Vec<String>,
+
+    #[command(flatten)]
+    policy: PolicyPath,
+}
+
+/// Arguments of `key revoke`.
+#[derive(clap::Args, Debug)]
+struct RevokeArgs {
+    /// The key's number, as `key list` prints it
+    #[arg(value_name = "KEYID")]
+    key: KeyId,
+
+    #[command(flatten)]
+    policy: PolicyPath,
+}
+
+/// Arguments of `key list`.
+#[derive(clap::Args, Debug)]
+struct ListArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    policy: PolicyPath,
+}
+
 /// Does what is asked for.
 ///
 /// # Errors
@@ -52,6 +110,9 @@ struct GenerateArgs {
 pub fn run(args: &Args) -> Result<()> {
     match &args.task {
         Task::Generate(args) => generate(args),
+        Task::Trust(args) => trust(args),
+        Task::Revoke(args) => revoke(args),
+        Task::List(args) => list(args),
     }
 }
 
@@ -82,5 +143,63 @@ fn generate(args: &GenerateArgs) -> Result<()> {
     writeln!(out, "secret key  {}", secret.display())?;
     writeln!(out, "public key  {}", public.display())?;
     writeln!(out, "key id      {}", key.id())?;
+    Ok(())
+}
+
+fn trust(args: &TrustArgs) -> Result<()> {
+    let key = PublicKey::open(&args.key)?;
+    let stem = args.key.file_stem().unwrap_or_default().to_string_lossy();
+    let trusted = Trusted {
+        name: args.name.clone().unwrap_or_else(|| stem.into_owned()),
+        adapters: args.adapters.clone(),
+        key,
+    };
+    PolicyFile::open_or_new(&args.policy.policy)?.trust(&trusted)?;
+    let Trusted { key, name, adapters } = &trusted;
+    let adapters = adapters.join(", ");
+    writeln!(std::io::stdout(), "trusted {name} (key {}) with {adapters}", key.id())?;
+    Ok(())
+}
+
+fn revoke(args: &RevokeArgs) -> Result<()> {
+    let names = PolicyFile::open(&args.policy.policy)?.revoke(args.key)?;
+    let names = match names.is_empty() {
+        true => "nobody who was trusted".to_owned(),
+        false => names.join(", "),
+    };
+    writeln!(std::io::stdout(), "revoked {} ({names})", args.key)?;
+    Ok(())
+}
+
+fn list(args: &ListArgs) -> Result<()> {
+    let file = PolicyFile::open(&args.policy.policy)?;
+    let policy = file.policy();
+    let revoked: Vec<_> = policy.revoked.iter().map(ToString::to_string).collect();
+    if args.json {
+        let trusted = policy.trusted.iter().map(|trusted| {
+            json!({
+                "id": trusted.key.id().to_string(),
+                "name": trusted.name,
+                "adapters": trusted.adapters,
+                "key": trusted.key.base64(),
+            })
+        });
+        return print_json(&json!({
+            "require_signature": policy.require_signature,
+            "trusted": trusted.collect::<Vec<_>>(),
+            "revoked": revoked,
+            "licenses": policy.licenses,
+            "max_bytes": policy.max_bytes,
+        }));
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{:<18}{:<24}adapters", "key", "name")?;
+    for trusted in &policy.trusted {
+        let (id, name) = (trusted.key.id().to_string(), &trusted.name);
+        writeln!(out, "{id:<18}{name:<24}{}", trusted.adapters.join(", "))?;
+    }
+    for id in revoked {
+        writeln!(out, "{id:<18}revoked")?;
+    }
     Ok(())
 }
