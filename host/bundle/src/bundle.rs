@@ -65,6 +65,8 @@ impl Bundle {
             return Ok((Self::open(path)?, None));
         };
         if path.is_dir() {
+            // Before it is read, so that what is wrong in it cannot make it more than a refused one.
+            policy.folder(path)?;
             let bundle = open_dir(path, &mut |name, limit| read_file(&path.join(name), limit))?;
             let signer = policy.admit(path, &bundle, Origin::Folder)?;
             return Ok((bundle, signer));

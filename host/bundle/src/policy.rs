@@ -379,19 +379,25 @@ impl Policy {
         }
     }
 
+    /// Whether a folder may be a bundle at all, whatever is in it.
+    pub(crate) fn folder(&self, dir: &Path) -> Result<(), Refusal> {
+        if !self.require_signature {
+            return Ok(());
+        }
+        Err(Refusal::Folder {
+            dir: dir.to_owned(),
+            policy: self.path.clone(),
+        })
+    }
+
     /// Whether a bundle that was read may be used. What it was read from is told, not looked at again: it may be something else
     /// by now.
     pub(crate) fn admit(&self, path: &Path, bundle: &Bundle, origin: Origin<'_>) -> Result<Option<Signer>, Refusal> {
         let policy = || self.path.clone();
         let signer = match origin {
             Origin::Archive(signer) => signer,
-            Origin::Folder if self.require_signature => {
-                return Err(Refusal::Folder {
-                    dir: path.to_owned(),
-                    policy: policy(),
-                });
-            }
             Origin::Folder => {
+                self.folder(path)?;
                 let weights = bundle.weights.as_ref().map_or(0, Vec::len);
                 self.check_size(path, (bundle.component.len() + weights) as u64)?;
                 None

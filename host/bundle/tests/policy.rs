@@ -273,3 +273,19 @@ fn of_what_is_refused_one_keeps_the_name() {
     assert_eq!(names, ["hello", "hello.tadapter"]);
     assert!(found.iter().all(|found| found.bundle.is_err()));
 }
+
+#[test]
+fn a_broken_folder_does_not_take_a_signed_archive_down() {
+    let place = place();
+    let text = "require-signature = true\n[[trusted]]\nkey = \"KEY\"\nname = \"alice\"\nadapters = [\"*\"]";
+    let policy = place.policy(text);
+    let root = place.root.path();
+    std::fs::create_dir(root.join("hello")).unwrap();
+    std::fs::write(root.join("hello/adapter.toml"), "no manifest").unwrap();
+    let found = Bundle::open_all_under(root, Some(&policy)).unwrap();
+    let names: Vec<_> = found
+        .iter()
+        .map(|found| (found.name.as_str(), found.bundle.is_ok()))
+        .collect();
+    assert_eq!(names, [("hello", true), ("hello/", false)]);
+}
