@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::program::{failure, finish, json, program, root, run, stdout};
 
 /// A copy of a bundle of the repository in `parent`, with another version if one is given.
-fn copy(name: &str, parent: &Path, version: Option<&str>) -> String {
+pub(crate) fn copy(name: &str, parent: &Path, version: Option<&str>) -> String {
     let (from, to) = (root().join("adapters").join(name), parent.join(name));
     std::fs::create_dir_all(&to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -27,7 +27,7 @@ fn copy(name: &str, parent: &Path, version: Option<&str>) -> String {
 }
 
 /// A packed copy of `summarize-java`.
-fn packed(dir: &Path, version: &str) -> String {
+pub(crate) fn packed(dir: &Path, version: &str) -> String {
     let out = dir.join(format!("{version}.tadapter")).display().to_string();
     let folder = copy("summarize-java", &dir.join(version), Some(version));
     stdout(&["pack", &folder, "-o", &out]);

@@ -8,3 +8,4 @@ mod mining;
 mod program;
 mod serving;
 mod training;
+mod trust;

@@ -4,7 +4,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::{ARCHIVE_EXTENSION, AdapterName, BundleError, Generation, Invalid, Manifest, Package, ValidatedManifest};
+use crate::policy::Origin;
+use crate::{
+    ARCHIVE_EXTENSION, AdapterName, BundleError, Generation, Invalid, MAX_ARCHIVE_BYTES, Manifest, Package, Policy,
+    Signer, ValidatedManifest,
+};
 
 /// The manifest's name in a bundle.
 pub const MANIFEST_FILE: &str = "adapter.toml";
@@ -25,6 +29,8 @@ pub struct Found {
     pub path: PathBuf,
     /// The bundle, or what is wrong with it.
     pub bundle: Result<Bundle, BundleError>,
+    /// Who signed it, where a policy knows them.
+    pub signer: Option<Signer>,
 }
 
 /// A bundle that was read completely and whose manifest is valid.
@@ -49,9 +55,34 @@ impl Bundle {
         Ok(Package::open(path)?.bundle)
     }
 
+    /// As [`Bundle::open`], of what a policy lets in; with who signed it, where the policy knows them. The bytes that are checked
+    /// are those that are unpacked.
+    ///
+    /// # Errors
+    /// [`BundleError::Refused`], and what [`Bundle::open`] says.
+    pub fn open_under(path: &Path, policy: Option<&Policy>) -> Result<(Self, Option<Signer>), BundleError> {
+        let Some(policy) = policy else {
+            return Ok((Self::open(path)?, None));
+        };
+        if path.is_dir() {
+            // Before it is read, so that what is wrong in it cannot make it more than a refused one.
+            policy.folder(path)?;
+            let bundle = open_dir(path, &mut |name, limit| read_file(&path.join(name), limit))?;
+            let signer = policy.admit(path, &bundle, Origin::Folder)?;
+            return Ok((bundle, signer));
+        }
+        let (package, signer) = Package::unpack_under(read_file(path, MAX_ARCHIVE_BYTES)?, path, policy)?;
+        Ok((package.bundle, signer))
+    }
+
     /// The bundles of an adapters directory, by name: every folder with a manifest and every `.tadapter` file. What cannot be
     /// opened is returned with its error, and so are two bundles of one name.
     pub fn open_all(adapters: &Path) -> Result<Vec<Found>, BundleError> {
+        Self::open_all_under(adapters, None)
+    }
+
+    /// As [`Bundle::open_all`]; what the policy does not let in is returned with its [`BundleError::Refused`].
+    pub fn open_all_under(adapters: &Path, policy: Option<&Policy>) -> Result<Vec<Found>, BundleError> {
         let context = |source| BundleError::Read {
             path: adapters.to_owned(),
             source,
@@ -68,13 +99,21 @@ impl Bundle {
             if file_name.starts_with('.') || !(archive || path.join(MANIFEST_FILE).exists()) {
                 continue;
             }
-            let bundle = Self::open(&path);
+            let (bundle, signer) = match Self::open_under(&path, policy) {
+                Ok((bundle, signer)) => (Ok(bundle), signer),
+                Err(error) => (Err(error), None),
+            };
             let name = match &bundle {
                 Ok(bundle) if archive => bundle.name().to_string(),
                 Err(_) if archive => name_of(&file_name).to_owned(),
                 _ => file_name,
             };
-            found.push(Found { name, path, bundle });
+            found.push(Found {
+                name,
+                path,
+                bundle,
+                signer,
+            });
         }
         Ok(one_of_each_name(found))
     }
@@ -143,19 +182,28 @@ fn name_of(file: &str) -> &str {
 }
 
 /// Two bundles of one name are an error of that name, whatever is in them: which one answers may not depend on the order of a
-/// directory. An archive that cannot be read may not take a name from one that can, so it goes by its whole file name.
+/// directory. What cannot be read, or is not let in, may not take a name from what can: it goes by its whole file name.
 fn one_of_each_name(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+    let unread = |found: &Found| matches!(found.bundle, Err(BundleError::Archive { .. } | BundleError::Refused(_)));
     for index in 0..found.len() {
-        let this = &found[index];
-        let unread = matches!(this.bundle, Err(BundleError::Archive { .. }));
-        if unread && found.iter().filter(|other| other.name == this.name).count() > 1 {
+        // Where none can be used, the first keeps the name: what serves under it goes on, with a reason.
+        let before = |(other, found): (usize, &Found)| other < index || (other != index && !unread(found));
+        let same = found
+            .iter()
+            .enumerate()
+            .filter(|(_, other)| other.name == found[index].name);
+        if unread(&found[index]) && same.into_iter().any(before) {
             found[index].name = found[index]
                 .path
                 .file_name()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
+            // A folder's name may be an adapter's.
+            if found[index].path.is_dir() {
+                found[index].name.push('/');
+            }
         }
     }
     found.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
@@ -168,6 +216,7 @@ fn one_of_each_name(mut found: Vec<Found>) -> Vec<Found> {
                     _ => vec![last.path.clone()],
                 };
                 paths.push(next.path);
+                last.signer = None;
                 last.bundle = Err(BundleError::Duplicate { name: next.name, paths });
             }
             None => each.push(next),

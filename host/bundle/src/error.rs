@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::ArchiveError;
+use crate::{ArchiveError, Refusal};
 
 /// A bundle that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,9 @@ pub enum BundleError {
         /// Why.
         source: ArchiveError,
     },
+    /// A bundle that the host's policy does not let in.
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
     /// More than one bundle of a name.
     #[error("more than one bundle is named \"{name}\": {}; keep one of them", list(paths))]
     Duplicate {

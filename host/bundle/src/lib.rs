@@ -12,8 +12,11 @@ mod bundle;
 mod disk;
 mod error;
 mod generation;
+mod keys;
 mod manifest;
 mod package;
+mod policy;
+mod policy_file;
 mod signature;
 mod store;
 mod validated;
@@ -29,12 +32,15 @@ pub use bundle::{
 };
 pub use error::{BundleError, Invalid};
 pub use generation::Generation;
+pub use keys::{KeyError, KeyId, NoKeyId, Passphrase, Signed, generate_key, sign_archive};
 pub use manifest::{
     Adapter, BaseModel, Edges, Limits, Manifest, Parts, Schedule, TaskSection, Train, TransducerSection, schema,
 };
 pub use package::{DOCUMENTS, Package};
-pub use signature::{PublicKey, SignatureError};
-pub use store::{Store, StoreError, Switched};
+pub use policy::{Policy, PolicyError, Refusal, Signer, Trusted};
+pub use policy_file::PolicyFile;
+pub use signature::{PublicKey, SignatureError, named_signer};
+pub use store::{Asked, Store, StoreError, Switched};
 pub use validated::{AdapterName, BaseModelPin, TransducerShape, ValidatedManifest};
 pub use weights::{TensorInfo, WeightsError, WeightsInfo, check_weights};
 

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use crate::bundle::{assemble, read_file};
+use crate::policy::Origin;
 use crate::{
     ARCHIVE_EXTENSION, Archive, ArchiveError, Bundle, BundleError, FileEntry, MANIFEST_FILE, MAX_ARCHIVE_BYTES,
-    MAX_DOCUMENT_BYTES, WeightsError, WeightsInfo, check_weights,
+    MAX_DOCUMENT_BYTES, Policy, Signer, WeightsError, WeightsInfo, check_weights,
 };
 
 /// What may travel with a bundle beside the files that the host loads: its card, and what its licences ask for.
@@ -70,6 +71,29 @@ impl Package {
             packed: Some(packed),
             left_out: Vec::new(),
         })
+    }
+
+    /// As [`Package::unpack`], of what a policy lets in: size and signature are looked at before anything is unpacked.
+    ///
+    /// # Errors
+    /// [`BundleError::Refused`], and what [`Package::unpack`] says.
+    pub fn unpack_under(packed: Vec<u8>, path: &Path, policy: &Policy) -> Result<(Self, Option<Signer>), BundleError> {
+        let trusted = policy.signed_by(path, &packed)?;
+        let package = Self::unpack(packed, path)?;
+        let signer = policy.admit(path, &package.bundle, Origin::Archive(trusted))?;
+        Ok((package, signer))
+    }
+
+    /// Whether a policy lets this bundle in, which came from `path`; and who signed it, where the policy knows them.
+    ///
+    /// # Errors
+    /// [`BundleError::Refused`].
+    pub fn admitted(&self, path: &Path, policy: &Policy) -> Result<Option<Signer>, BundleError> {
+        let origin = match &self.packed {
+            Some(packed) => Origin::Archive(policy.signed_by(path, packed)?),
+            None => Origin::Folder,
+        };
+        Ok(policy.admit(path, &self.bundle, origin)?)
     }
 
     fn open_dir(dir: &Path) -> Result<Self, BundleError> {

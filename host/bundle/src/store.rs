@@ -5,6 +5,7 @@
 //!   NAME.tadapter                what a host serves
 //!   .store/lock                  one program at a time changes this directory
 //!   .store/staged                a file on its way, worthless after a crash
+//!   .store/signatures/…          the signature of each archive that had one, by the archive's digest
 //!   .store/NAME/000007.tadapter  this version and those before it, in the order of their installation
 //! ```
 //!
@@ -17,13 +18,14 @@ use std::path::{Path, PathBuf};
 
 use crate::bundle::read_file;
 use crate::disk::Disk;
+use crate::signature::{Sealed, kept};
 use crate::{
-    ARCHIVE_EXTENSION, AdapterName, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, PublicKey,
+    ARCHIVE_EXTENSION, AdapterName, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, Policy, PublicKey,
     SignatureError, WeightsError,
 };
 
 /// The hidden folder in an adapters directory.
-const STORE: &str = ".store";
+pub(crate) const STORE: &str = ".store";
 /// Versions of an adapter that are kept, the current one among them: enough to find the last good one, a few MB at most.
 const KEPT: usize = 5;
 
@@ -124,6 +126,15 @@ pub struct Switched {
     pub generation: Generation,
 }
 
+/// What an archive has to be to be installed.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// Signed with this key.
+    pub key: Option<PublicKey>,
+    /// Let in by this policy.
+    pub policy: Option<Policy>,
+}
+
 /// An adapters directory that can be changed.
 pub struct Store {
     adapters: PathBuf,
@@ -159,18 +170,18 @@ impl Store {
         self.install_bytes(&bytes, archive, allow_downgrade)
     }
 
-    /// As [`Store::install`], if this key signed the archive.
+    /// As [`Store::install`], if the archive is what is asked for.
     ///
     /// # Errors
     /// [`StoreError`]; what a host finds is the old archive or the new one, and whole.
-    pub fn install_signed(
-        &self,
-        archive: &Path,
-        allow_downgrade: bool,
-        key: &PublicKey,
-    ) -> Result<Switched, StoreError> {
+    pub fn install_asking(&self, archive: &Path, allow_downgrade: bool, asked: &Asked) -> Result<Switched, StoreError> {
         let bytes = read_archive(archive)?;
-        key.check(archive, &bytes)?;
+        if let Some(key) = &asked.key {
+            key.check(archive, &bytes)?;
+        }
+        if let Some(policy) = &asked.policy {
+            Package::unpack_under(bytes.clone(), archive, policy)?;
+        }
         self.install_bytes(&bytes, archive, allow_downgrade)
     }
 
@@ -190,6 +201,11 @@ impl Store {
             generation: package.bundle.generation,
             name: name.clone(),
         };
+        // Before the archive, so that it is never in place without it. What is no signature is no reason not to install where
+        // nobody asks for one.
+        if let Ok(Some(sealed)) = Sealed::find(archive, bytes) {
+            self.put(sealed.text.as_bytes(), &kept(&self.adapters, bytes))?;
+        }
         if current.as_ref().is_some_and(|current| current.bytes == bytes) {
             return Ok(switched);
         }
@@ -271,8 +287,15 @@ impl Store {
             });
         }
         let _lock = self.lock()?;
+        // What cannot be read has no signature that could be found.
+        let history = self.history(name).unwrap_or_default();
+        let mut gone: Vec<Vec<u8>> = history.into_iter().map(|entry| entry.bytes).collect();
         if place.exists() {
+            gone.extend(read_file(&place, MAX_ARCHIVE_BYTES));
             self.disk.remove(&place)?;
+        }
+        for archive in &gone {
+            self.forget_signature(archive)?;
         }
         if kept.exists() {
             self.disk.remove_dir(&kept)?;
@@ -368,6 +391,17 @@ impl Store {
         let surplus = earlier.len().saturating_sub(KEPT - 1);
         for entry in copies.iter().chain(&earlier[..surplus]) {
             self.disk.remove(&entry.path)?;
+        }
+        for entry in &earlier[..surplus] {
+            self.forget_signature(&entry.bytes)?;
+        }
+        Ok(())
+    }
+
+    fn forget_signature(&self, archive: &[u8]) -> Result<(), StoreError> {
+        let path = kept(&self.adapters, archive);
+        if path.exists() {
+            self.disk.remove(&path)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use common::files;
 use expect_test::{Expect, expect};
 use minisign::KeyPair;
 use tempfile::TempDir;
-use transducer_bundle::{Bundle, PublicKey, Store};
+use transducer_bundle::{Asked, Bundle, PublicKey, Store};
 
 /// An archive, its author's key, and its signature.
 struct Signed {
@@ -39,6 +39,13 @@ fn sign(archive: &Path, author: &KeyPair) {
     std::fs::write(archive.with_extension("tadapter.minisig"), signature.to_string()).unwrap();
 }
 
+fn by(key: PublicKey) -> Asked {
+    Asked {
+        key: Some(key),
+        policy: None,
+    }
+}
+
 /// The archive is refused with this, and nothing is installed.
 #[track_caller]
 fn refused(signed: &Signed, expected: Expect) {
@@ -48,7 +55,7 @@ fn refused(signed: &Signed, expected: Expect) {
     let error = match PublicKey::open(&signed.key) {
         Err(error) => error.to_string(),
         Ok(key) => {
-            let error = store.install_signed(&signed.archive, false, &key);
+            let error = store.install_asking(&signed.archive, false, &by(key));
             error.expect_err("the signature is bad").to_string()
         }
     };
@@ -64,7 +71,7 @@ fn what_the_author_signed_is_installed() {
     assert_eq!(key.check(&signed.archive, &bytes).unwrap(), "hello 1.0.0");
     let adapters = signed.root.path().join("adapters");
     Store::new(&adapters)
-        .install_signed(&signed.archive, false, &key)
+        .install_asking(&signed.archive, false, &by(key))
         .unwrap();
     assert!(Bundle::open_all(&adapters).unwrap()[0].bundle.is_ok());
 }

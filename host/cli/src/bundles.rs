@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use transducer_bundle::{AdapterName, Bundle, Package};
+use transducer_bundle::{AdapterName, Bundle, Package, Policy};
 
 /// Where adapters are installed.
 #[derive(clap::Args, Debug)]
@@ -15,14 +15,45 @@ pub struct AdaptersDir {
     pub adapters: PathBuf,
 }
 
+/// Which bundles are let in.
+#[derive(clap::Args, Debug)]
+pub struct PolicyArgs {
+    /// Take only what this policy lets in: trusted keys, licences, sizes (see `key trust`)
+    #[arg(long, env = "TRANSDUCER_POLICY", value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+}
+
+impl PolicyArgs {
+    /// The policy, if one is named.
+    ///
+    /// # Errors
+    /// Where it cannot be used, or lies where bundles come from.
+    pub fn open(&self, adapters: &Path) -> Result<Option<Policy>> {
+        let Some(path) = &self.policy else {
+            return Ok(None);
+        };
+        let policy = Policy::open(path)?;
+        policy.lies_outside(adapters)?;
+        Ok(Some(policy))
+    }
+}
+
 impl AdaptersDir {
     /// The bundle meant by a path, or else by the name of one in the adapters directory.
     ///
     /// # Errors
     /// Where there is none, or it cannot be read.
     pub fn open(&self, which: &Path) -> Result<Package> {
+        Ok(Package::open(&self.find(which)?)?)
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn find(&self, which: &Path) -> Result<PathBuf> {
         if which.exists() {
-            return Ok(Package::open(which)?);
+            return Ok(which.to_owned());
         }
         let name = which.to_str().filter(|name| name.parse::<AdapterName>().is_ok());
         let Some(name) = name else {
@@ -47,7 +78,7 @@ impl AdaptersDir {
             )
         };
         let found = found.iter().find(|found| found.name == name).with_context(missing)?;
-        Ok(Package::open(&found.path)?)
+        Ok(found.path.clone())
     }
 }
 

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use transducer_bundle::{AdapterName, PublicKey, Store, Switched};
+use transducer_bundle::{AdapterName, Asked, PublicKey, Store, Switched};
 
-use crate::bundles::AdaptersDir;
+use crate::bundles::{AdaptersDir, PolicyArgs};
 
 /// What `--help` adds to `install`.
 const MORE: &str = "\
@@ -30,6 +30,9 @@ pub struct InstallArgs {
     public_key: Option<PathBuf>,
 
     #[command(flatten)]
+    policy: PolicyArgs,
+
+    #[command(flatten)]
     dir: AdaptersDir,
 }
 
@@ -49,10 +52,11 @@ pub struct NameArgs {
 /// Where it cannot be used, or must not replace what is there.
 pub fn install(args: &InstallArgs) -> Result<()> {
     let store = Store::new(&args.dir.adapters);
-    let switched = match &args.public_key {
-        Some(key) => store.install_signed(&args.file, args.allow_downgrade, &PublicKey::open(key)?)?,
-        None => store.install(&args.file, args.allow_downgrade)?,
+    let asked = Asked {
+        key: args.public_key.as_deref().map(PublicKey::open).transpose()?,
+        policy: args.policy.open(&args.dir.adapters)?,
     };
+    let switched = store.install_asking(&args.file, args.allow_downgrade, &asked)?;
     tell("installed", &switched)
 }
 

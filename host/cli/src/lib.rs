@@ -12,10 +12,12 @@ pub mod diff;
 mod frontends;
 pub mod inspect;
 pub mod install;
+pub mod key;
 mod logging;
 pub mod mine;
 pub mod new;
 pub mod scores;
+pub mod sign;
 mod source;
 
 pub use frontends::{FrontEndOptions, parts_dir};

@@ -7,7 +7,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use transducer_host::{
-    LogArgs, about, build, compare, cpg, diff, exit_code, inspect, install, log_to_stderr, mine, new, parts_dir,
+    LogArgs, about, build, compare, cpg, diff, exit_code, inspect, install, key, log_to_stderr, mine, new, parts_dir,
+    sign,
 };
 
 /// The program with the LLM.
@@ -63,6 +64,10 @@ enum Task {
     Inspect(inspect::Args),
     /// Show in what two bundles differ
     Diff(diff::Args),
+    /// Make keys to sign archives with
+    Key(key::Args),
+    /// Sign a .tadapter file
+    Sign(sign::Args),
     /// Put a .tadapter file into the adapters directory
     Install(install::InstallArgs),
     /// Remove an installed adapter, and its earlier versions
@@ -94,6 +99,8 @@ fn main() -> ExitCode {
         Task::Mine(args) => log().and_then(|()| mine::run(&args)),
         Task::Inspect(args) => inspect::run(&args),
         Task::Diff(args) => diff::run(&args),
+        Task::Key(args) => key::run(&args),
+        Task::Sign(args) => sign::run(&args),
         Task::Install(args) => install::install(&args),
         Task::Uninstall(args) => install::uninstall(&args),
         Task::Rollback(args) => install::rollback(&args),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use transducer_backbone::Backbone;
-use transducer_bundle::{Bundle, Generation};
+use transducer_bundle::{Bundle, Found, Generation, Policy, Signer};
 use transducer_frontends::FrontEnds;
 use transducer_tasks::TaskEngine;
 
@@ -18,6 +18,7 @@ pub(crate) struct Ground {
     pub(crate) backbone: Arc<Backbone>,
     pub(crate) front_ends: Arc<FrontEnds>,
     pub(crate) tasks: TaskEngine,
+    pub(crate) policy: Option<Arc<Policy>>,
 }
 
 /// The adapters of a directory. What requests see is one map that never changes; [`Self::reload`] makes the next map beside
@@ -37,6 +38,8 @@ pub(crate) struct Adapters {
 enum Entry {
     Ready {
         adapter: Arc<Adapter>,
+        /// Not a part of the adapter: the same generation may be signed by another.
+        signer: Option<Signer>,
         newer: Option<Failure>,
     },
     Broken(Failure),
@@ -105,19 +108,20 @@ impl Adapters {
 
     pub(crate) fn statuses(&self) -> Vec<AdapterStatus> {
         let status = |(name, entry): (&String, &Entry)| {
-            let (state, last_error) = match entry {
-                Entry::Ready { adapter, newer } => {
+            let (state, signer, last_error) = match entry {
+                Entry::Ready { adapter, signer, newer } => {
                     let error = newer.as_ref().map(|failure| failure.error.to_string());
-                    (AdapterState::Ready(adapter.info.clone()), error)
+                    (AdapterState::Ready(adapter.info.clone()), signer.clone(), error)
                 }
                 Entry::Broken(failure) => {
                     let error = failure.error.to_string();
-                    (AdapterState::Broken { error }, None)
+                    (AdapterState::Broken { error }, None, None)
                 }
             };
             AdapterStatus {
                 name: name.clone(),
                 state,
+                signer,
                 last_error,
             }
         };
@@ -140,10 +144,10 @@ impl Adapters {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.now();
         let mut after = BTreeMap::new();
-        for found in Bundle::open_all(&self.dir)? {
-            let old = before.get(&found.name);
-            let entry = self.next(&found.name, old, found.bundle, stage);
-            after.insert(found.name, entry);
+        for found in Bundle::open_all_under(&self.dir, self.ground.policy.as_deref())? {
+            let name = found.name.clone();
+            let entry = self.next(before.get(&name), found, stage);
+            after.insert(name, entry);
         }
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
             tracing::info!(adapter = name, "removed");
@@ -153,16 +157,14 @@ impl Adapters {
     }
 
     /// What a name stands for once its folder holds this.
-    fn next(
-        &self,
-        name: &str,
-        old: Option<&Entry>,
-        found: Result<Bundle, transducer_bundle::BundleError>,
-        stage: &dyn Fn(&str),
-    ) -> Entry {
+    fn next(&self, old: Option<&Entry>, found: Found, stage: &dyn Fn(&str)) -> Entry {
+        let Found {
+            name, bundle, signer, ..
+        } = found;
+        let name = name.as_str();
         let serving = old.and_then(Entry::adapter);
         let failed = old.and_then(Entry::failure);
-        let generation = found.as_ref().ok().map(|bundle| bundle.generation);
+        let generation = bundle.as_ref().ok().map(|bundle| bundle.generation);
         if let Some(adapter) = serving
             && generation == Some(adapter.generation)
         {
@@ -171,6 +173,7 @@ impl Adapters {
             }
             return Entry::Ready {
                 adapter: adapter.clone(),
+                signer,
                 newer: None,
             };
         }
@@ -185,8 +188,9 @@ impl Adapters {
             backbone,
             front_ends,
             tasks,
+            ..
         } = &self.ground;
-        let loaded = found
+        let loaded = bundle
             .map_err(AdapterError::from)
             .and_then(|bundle| Adapter::load(bundle, backbone, front_ends, tasks));
         let error = match loaded {
@@ -195,6 +199,7 @@ impl Adapters {
                 tracing::info!(adapter = name, generation = %adapter.generation, "serves");
                 return Entry::Ready {
                     adapter: Arc::new(adapter),
+                    signer,
                     newer: None,
                 };
             }
@@ -215,12 +220,13 @@ impl Adapters {
             error: Arc::new(error),
             generation,
         };
-        match serving {
-            Some(adapter) => Entry::Ready {
+        match old {
+            Some(Entry::Ready { adapter, signer, .. }) => Entry::Ready {
                 adapter: adapter.clone(),
+                signer: signer.clone(),
                 newer: Some(failure),
             },
-            None => Entry::Broken(failure),
+            _ => Entry::Broken(failure),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tch::Tensor;
 use transducer_backbone::{Backbone, DtypeChoice, LoadOptions};
+use transducer_bundle::Policy;
 use transducer_core::CodeSegment;
 use transducer_frontends::FrontEnds;
 use transducer_tasks::{TaskEngine, TaskError, TaskLimits};
@@ -36,6 +37,8 @@ pub struct HostOptions {
     pub precision: Precision,
     /// Threads of the LLM; by default as many as there are cores.
     pub threads: Option<NonZeroUsize>,
+    /// Which bundles are let in; all of them by default.
+    pub policy: Option<Arc<Policy>>,
 }
 
 /// Number format of the LLM's weights in memory.
@@ -79,6 +82,7 @@ impl Host {
             backbone: backbone.clone(),
             front_ends: front_ends.clone(),
             tasks,
+            policy: options.policy.clone(),
         };
         let adapters = Arc::new(Adapters::new(options.adapters.clone(), ground));
         adapters.reload(stage)?;

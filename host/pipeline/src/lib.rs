@@ -34,4 +34,5 @@ pub use service::{
     AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, Load, ModelInfo,
     Reloads, Request, Service, Timings, Usage,
 };
+pub use transducer_bundle::{Policy, Signer};
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
+use transducer_bundle::Signer;
 
 use crate::{GraphRequest, RequestError};
 
@@ -203,6 +204,8 @@ pub struct AdapterStatus {
     /// Whether it can be asked.
     #[serde(flatten)]
     pub state: AdapterState,
+    /// Who signed the bundle that answers, as the host's policy knows them; null where there is no policy, or nobody did.
+    pub signer: Option<Signer>,
     /// Why the bundle that is there now is not the one that answers: it changed and is broken, so the generation before
     /// goes on.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -35,6 +35,7 @@ impl Service for Scripted {
         };
         vec![AdapterStatus {
             name: "echo".to_owned(),
+            signer: None,
             state,
             last_error: None,
         }]
@@ -319,7 +320,7 @@ fn it_lists_adapters_and_answers() {
     assert_eq!(status, 200);
     assert_eq!(
         body["data"],
-        json!([{"name": "echo", "state": "broken", "error": "no weights"}])
+        json!([{"name": "echo", "state": "broken", "signer": null, "error": "no weights"}])
     );
     let (status, body) = server.post("/v1/tasks/echo", br#"{"code": "int f() {}"}"#);
     assert_eq!(status, 200);

@@ -32,8 +32,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     writeln!(
         out,
-        "{:<24}{:<10}{:<14}{:>10}  summary",
-        "adapter", "version", "generation", "parameters"
+        "{:<24}{:<10}{:<14}{:>10}  {:<32}summary",
+        "adapter", "version", "generation", "parameters", "signer"
     )?;
     let mut broken = Vec::new();
     for adapter in &adapters {
@@ -44,10 +44,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 } else {
                     "untrained".to_owned()
                 };
+                let signer = adapter.signer.as_ref();
+                let signer = signer.map_or("-".to_owned(), |signer| format!("{} ({})", signer.name, signer.key));
                 let generation = &info.generation[..12];
                 writeln!(
                     out,
-                    "{:<24}{:<10}{generation:<14}{parameters:>10}  {}",
+                    "{:<24}{:<10}{generation:<14}{parameters:>10}  {signer:<32}{}",
                     adapter.name, info.version, info.summary
                 )?;
             }

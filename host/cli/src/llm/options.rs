@@ -1,12 +1,14 @@
 //! Options that the commands of the LLM share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::ProgressBar;
 use transducer_host::FrontEndOptions;
+use transducer_host::bundles::PolicyArgs;
 use transducer_pipeline::{Host, HostOptions, Precision, Workshop, WorkshopOptions};
 
 /// The frozen LLM and the adapters.
@@ -15,6 +17,9 @@ pub(crate) struct HostArgs {
     /// Directory of adapter bundles
     #[arg(long, env = "TRANSDUCER_ADAPTERS", value_name = "DIR", default_value = "adapters")]
     adapters: PathBuf,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -87,6 +92,7 @@ impl HostArgs {
         } = self.model.options()?;
         Ok(HostOptions {
             model,
+            policy: self.policy.open(&self.adapters)?.map(Arc::new),
             adapters: self.adapters.clone(),
             front_ends,
             precision,

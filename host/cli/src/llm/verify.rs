@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use transducer_bundle::PublicKey;
-use transducer_host::bundles::{AdaptersDir, print_json, summary};
+use transducer_bundle::{Package, PublicKey};
+use transducer_host::bundles::{AdaptersDir, PolicyArgs, print_json, summary};
 use transducer_pipeline::check_bundle;
 
 /// What `--help` adds.
@@ -26,6 +26,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
 
+    #[command(flatten)]
+    policy: PolicyArgs,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -35,10 +38,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let package = args.dir.open(&args.which)?;
+    let path = args.dir.find(&args.which)?;
+    let package = Package::open(&path)?;
     let context = || format!("{} would be refused by a host", args.which.display());
     package.weights().with_context(context)?;
     check_bundle(&package.bundle).with_context(context)?;
+    let policy = args.policy.open(&args.dir.adapters)?;
+    let signer = match &policy {
+        Some(policy) => package.admitted(&path, policy)?,
+        None => None,
+    };
     let comment = match &args.public_key {
         None => None,
         Some(key) => {
@@ -50,6 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.json {
         let mut object = summary(&package);
         object["signed"] = comment.into();
+        object["signer"] = serde_json::to_value(signer)?;
         return print_json(&object);
     }
     let (manifest, generation) = (&package.bundle.manifest, package.bundle.generation);
@@ -62,6 +72,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     )?;
     if let Some(comment) = comment {
         writeln!(std::io::stdout(), "signed by that key: {}", comment.escape_debug())?;
+    }
+    if let Some(signer) = signer {
+        writeln!(std::io::stdout(), "signed by {} (key {})", signer.name, signer.key)?;
     }
     Ok(())
 }

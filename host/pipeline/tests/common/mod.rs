@@ -49,6 +49,7 @@ fn load(adapters: &Path) -> Host {
         front_ends: front_ends(),
         precision: Precision::F32,
         threads: None,
+        policy: None,
     };
     Host::load(&options, &|_| ()).unwrap()
 }

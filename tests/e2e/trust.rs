@@ -1,0 +1,254 @@
+//! From a key pair to a host that takes only what its owner trusts: `key`, `sign`, and `--policy` wherever bundles come in.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::bundles::{copy, packed};
+use crate::program::{Server, failure, json, run, stdout};
+
+/// A folder with two authors' keys, a signed archive of `summarize-java`, and a policy that trusts the first author with it.
+struct Place {
+    dir: tempfile::TempDir,
+    archive: String,
+    alice: String,
+}
+
+impl Place {
+    fn new(adapters: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut place = Self {
+            archive: packed(dir.path(), "1.0.0"),
+            dir,
+            alice: String::new(),
+        };
+        for name in ["alice", "mallory"] {
+            let told = stdout(&[
+                "key",
+                "generate",
+                "--no-passphrase",
+                "-o",
+                &place.path(&format!("{name}.key")),
+            ]);
+            let id = told.lines().last().unwrap().split_whitespace().last().unwrap();
+            if name == "alice" {
+                id.clone_into(&mut place.alice);
+            }
+        }
+        place.sign("alice");
+        stdout(&[
+            "key",
+            "trust",
+            &place.path("alice.pub"),
+            "--adapters",
+            adapters,
+            "--policy",
+            &place.path("policy.toml"),
+        ]);
+        place
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    fn sign(&self, author: &str) {
+        let told = stdout(&["sign", &self.archive, "--key", &self.path(&format!("{author}.key"))]);
+        assert!(told.contains("\nsigned   summarize-java 1.0.0 "), "{told}");
+    }
+
+    /// `verify` and `install` refuse the archive with this, and nothing is installed.
+    #[track_caller]
+    fn refused(&self, message: &str) {
+        let (policy, adapters) = (self.path("policy.toml"), self.path("adapters"));
+        for command in ["verify", "install"] {
+            let error = failure(&[command, &self.archive, "--policy", &policy, "--adapters", &adapters]);
+            let error = error.replace(&format!("{}/", self.dir.path().display()), "");
+            assert_eq!(error, format!("error: {message}\n"), "{command}");
+        }
+        assert!(!Path::new(&adapters).exists());
+    }
+
+    fn trust(&self, author: &str) -> String {
+        stdout(&[
+            "key",
+            "trust",
+            &self.path(&format!("{author}.pub")),
+            "--policy",
+            &self.path("policy.toml"),
+        ])
+    }
+}
+
+#[test]
+fn what_a_trusted_author_signed_is_installed_and_shown_as_theirs() {
+    let place = Place::new("summarize-*");
+    let (policy, adapters) = (place.path("policy.toml"), place.path("adapters"));
+    let told = stdout(&["verify", &place.archive, "--policy", &policy]);
+    assert!(
+        told.ends_with(&format!("signed by alice (key {})\n", place.alice)),
+        "{told}"
+    );
+    stdout(&["install", &place.archive, "--policy", &policy, "--adapters", &adapters]);
+    // The signature came along, though the file that it lay beside is gone.
+    let shown = [
+        "inspect",
+        "summarize-java",
+        "--adapters",
+        &adapters,
+        "--json",
+        "--policy",
+    ];
+    let shown = json(&stdout(&[&shown[..], &[policy.as_str()]].concat()));
+    let expected = json!({"state": "trusted", "key": place.alice, "name": "alice"});
+    assert_eq!(shown["signature"], expected, "{shown}");
+    let shown = json(&stdout(&[
+        "inspect",
+        "summarize-java",
+        "--adapters",
+        &adapters,
+        "--json",
+    ]));
+    assert_eq!(
+        shown["signature"],
+        json!({"state": "unchecked", "key": place.alice}),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_is_not_signed_by_somebody_trusted_is_refused() {
+    let place = Place::new("summarize-*");
+    let good = std::fs::read(&place.archive).unwrap();
+    let signature = format!("{}.minisig", place.archive);
+
+    // Changed after it was signed: another version's bytes, so that only the signature tells.
+    let other = packed(&place.dir.path().join("other"), "1.1.0");
+    std::fs::copy(other, &place.archive).unwrap();
+    place.refused("1.0.0.tadapter is not what was signed: The signature verification failed");
+    std::fs::write(&place.archive, good).unwrap();
+
+    place.sign("mallory");
+    let listed = std::fs::read_to_string(&signature).unwrap();
+    assert!(!listed.contains(&place.alice));
+    let told = place.path("mallory.pub");
+    let text = std::fs::read_to_string(told).unwrap();
+    let id = text.lines().next().unwrap().split_whitespace().last().unwrap();
+    place.refused(&format!(
+        "1.0.0.tadapter is signed with key {id}, which policy.toml does not trust: `transducer-host key trust` adds a \
+         key, if you know whose it is"
+    ));
+
+    std::fs::remove_file(&signature).unwrap();
+    place.refused(
+        "1.0.0.tadapter is not signed, and policy.toml requires it: ask its author for 1.0.0.tadapter.minisig, or make \
+         one with `transducer-host sign`",
+    );
+}
+
+#[test]
+fn a_key_counts_for_its_adapters_and_until_it_is_revoked() {
+    let place = Place::new("assert-*");
+    let alice = &place.alice;
+    place.refused(&format!(
+        "1.0.0.tadapter is signed by alice (key {alice}), whom policy.toml trusts with assert-*, not with summarize-java"
+    ));
+    assert_eq!(place.trust("alice"), format!("trusted alice (key {alice}) with *\n"));
+    let policy = place.path("policy.toml");
+    stdout(&["verify", &place.archive, "--policy", &policy]);
+    let told = stdout(&["key", "revoke", alice, "--policy", &policy]);
+    assert_eq!(told, format!("revoked {alice} (alice)\n"));
+    place.refused(&format!(
+        "1.0.0.tadapter is signed with key {alice}, which policy.toml has revoked: ask its author for another signature"
+    ));
+    let listed = json(&stdout(&["key", "list", "--json", "--policy", &policy]));
+    assert_eq!((&listed["trusted"], &listed["revoked"]), (&json!([]), &json!([alice])));
+    let error = failure(&["key", "trust", &place.path("alice.pub"), "--policy", &policy]);
+    assert!(error.contains(&format!("has revoked key {alice}")), "{error}");
+}
+
+#[test]
+fn a_host_with_a_policy_serves_what_is_signed_and_says_what_is_not() {
+    let place = Place::new("summarize-*");
+    let (policy, adapters) = (place.path("policy.toml"), place.path("adapters"));
+    stdout(&["install", &place.archive, "--policy", &policy, "--adapters", &adapters]);
+    copy("assert-java", Path::new(&adapters), None);
+    // Of the name of a good one: it must not take it down.
+    copy("summarize-java", Path::new(&adapters), None);
+    let unsigned = packed(&place.dir.path().join("other"), "1.1.0");
+    std::fs::copy(unsigned, place.path("adapters/unsigned.tadapter")).unwrap();
+
+    let mut server = Server::start(&["--adapters", &adapters, "--policy", &policy]);
+    server.wait_for("ready on ");
+    let (_, listed) = server.get("/v1/adapters");
+    let data = listed["data"].as_array().unwrap();
+    let of = |name: &str| {
+        let found = data.iter().find(|adapter| adapter["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {listed}"))
+    };
+    let good = of("summarize-java");
+    assert_eq!(good["state"], "ready", "{listed}");
+    assert_eq!(good["signer"], json!({"key": place.alice, "name": "alice"}), "{listed}");
+    for name in ["assert-java", "summarize-java/"] {
+        assert_eq!(
+            (&of(name)["state"], &of(name)["signer"]),
+            (&json!("broken"), &json!(null))
+        );
+        let error = of(name)["error"].as_str().unwrap();
+        assert!(
+            error.contains("is a folder, which cannot be signed") && error.contains("transducer-host pack"),
+            "{error}"
+        );
+    }
+    let error = of("unsigned")["error"].as_str().unwrap();
+    assert!(error.contains("unsigned.tadapter is not signed, and "), "{error}");
+    let code = json!({"code": "int twice(int x) { return 2 * x; }"});
+    assert_eq!(server.post("/v1/tasks/summarize-java", &code).0, 200);
+    assert_eq!(server.post("/v1/tasks/assert-java", &code).0, 503);
+
+    // Replaced while it runs, by what nobody signed: the one before goes on, and stays its signer's.
+    std::fs::remove_dir_all(place.path("adapters/summarize-java")).unwrap();
+    let unsigned = place.path("adapters/unsigned.tadapter");
+    std::fs::rename(unsigned, place.path("adapters/summarize-java.tadapter")).unwrap();
+    let begun = std::time::Instant::now();
+    let now = loop {
+        let (_, listed) = server.get("/v1/adapters");
+        let data = listed["data"].as_array().unwrap();
+        let now = data.iter().find(|adapter| adapter["name"] == "summarize-java").cloned();
+        if let Some(now) = now.filter(|now| now["last_error"].is_string()) {
+            break now;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{listed}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert!(
+        now["last_error"].as_str().unwrap().contains("is not signed, and "),
+        "{now}"
+    );
+    assert_eq!(
+        (&now["version"], &now["signer"]["name"]),
+        (&json!("1.0.0"), &json!("alice"))
+    );
+    assert_eq!(server.post("/v1/tasks/summarize-java", &code).0, 200);
+    server.terminate();
+    assert!(server.end());
+}
+
+#[test]
+fn a_policy_among_the_bundles_is_refused() {
+    let place = Place::new("*");
+    let adapters = place.path("");
+    let finished = run(&[
+        "install",
+        &place.archive,
+        "--policy",
+        &place.path("policy.toml"),
+        "--adapters",
+        &adapters,
+    ]);
+    assert!(
+        !finished.success && finished.stderr.contains("where bundles come from: keep it elsewhere"),
+        "{}",
+        finished.stderr
+    );
+}
