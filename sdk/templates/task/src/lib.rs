@@ -37,7 +37,9 @@ impl Task for MyTask {
 
     fn prepare(Request { code }: Request) -> Result<Prepared<()>, Error> {
         if code.trim().is_empty() {
-            return Err(Error::invalid_request("`code` is empty; give the source of a Java method"));
+            return Err(Error::invalid_request(
+                "`code` is empty; give the source of a Java method",
+            ));
         }
         // The graph stays in the host. What stands in the prompt as code is what the transducer rewrites.
         let graph = cpg::parse("java", &code)?;
