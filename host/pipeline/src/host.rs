@@ -20,8 +20,8 @@ use crate::prompt::{self, Prompt};
 use crate::service::ms;
 use crate::watch::Watch;
 use crate::{
-    AdapterStatus, Answer, Diagnostic, Event, Events, GraphRequest, Load, LoadError, ModelInfo, Reloads, Request,
-    RequestError, Service, Timings, Usage,
+    AdapterStatus, Answer, Diagnostic, Event, Events, FinishReason, GraphRequest, Load, LoadError, ModelInfo, Reloads,
+    Request, RequestError, Service, Timings, Usage,
 };
 
 /// What a host is made of.
@@ -229,6 +229,12 @@ impl Service for Host {
             text: answer.text,
             data: answer.data,
             diagnostics: diagnostics.collect(),
+            finish_reason: match generated.finish_reason {
+                transducer_engine::FinishReason::EndToken | transducer_engine::FinishReason::StopString => {
+                    FinishReason::Stop
+                }
+                transducer_engine::FinishReason::Length => FinishReason::Length,
+            },
             usage: Usage {
                 prompt_tokens: length,
                 completion_tokens: generated.usage.completion_tokens,

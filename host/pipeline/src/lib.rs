@@ -31,8 +31,8 @@ pub use graph::{GraphForm, GraphRequest};
 pub use host::{Host, HostOptions, Precision};
 pub use prompt::{Code, Prompt, PromptError};
 pub use service::{
-    AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, Load, ModelInfo,
-    Reloads, Request, Service, Timings, Usage,
+    AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, FinishReason, Load,
+    ModelInfo, Reloads, Request, Service, Timings, Usage,
 };
 pub use transducer_bundle::{Policy, Signer};
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

@@ -105,6 +105,8 @@ pub struct Answer {
     pub data: serde_json::Value,
     /// What the user should know about it.
     pub diagnostics: Vec<Diagnostic>,
+    /// Why the model wrote no further.
+    pub finish_reason: FinishReason,
     /// Tokens.
     pub usage: Usage,
     /// Where the time went.
@@ -120,6 +122,16 @@ pub struct Diagnostic {
     pub code: String,
     /// In words.
     pub message: String,
+}
+
+/// Why the model wrote no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    /// It was done, or came to where the task had it stop.
+    Stop,
+    /// It had written as much as the task lets it.
+    Length,
 }
 
 /// Counts of tokens.

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use transducer_pipeline::{
-    AdapterState, AdapterStatus, Answer, Event, Events, GraphForm, GraphRequest, Load, ModelInfo, Reloads, Request,
-    RequestError, Service, Timings, Usage,
+    AdapterState, AdapterStatus, Answer, Event, Events, FinishReason, GraphForm, GraphRequest, Load, ModelInfo,
+    Reloads, Request, RequestError, Service, Timings, Usage,
 };
 use transducer_server::{Options, ServeError, serve};
 
@@ -110,6 +110,11 @@ fn answer(body: &str) -> Answer {
         text: body.to_owned(),
         data: json!({"echoed": true}),
         diagnostics: Vec::new(),
+        finish_reason: if body.contains("long") {
+            FinishReason::Length
+        } else {
+            FinishReason::Stop
+        },
         usage: Usage {
             prompt_tokens: 3,
             completion_tokens: 2,
@@ -615,6 +620,9 @@ fn clients_of_openai_ask_adapters_as_models() {
         body["usage"],
         json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5})
     );
+    assert_eq!(body["choices"][0]["finish_reason"], "stop");
+    let (_, cut) = post("/v1/completions", &json!({"model": "echo", "prompt": "long();"}));
+    assert_eq!(cut["choices"][0]["finish_reason"], "length", "{cut}");
 
     let mut chat = json!({"model": "echo", "messages": [
         {"role": "user", "content": "first"},
@@ -653,6 +661,13 @@ fn clients_of_openai_ask_adapters_as_models() {
     assert_eq!(text, r#"{"code":"f();"}"#, "the same answer as without a stream");
     assert_eq!(parts[parts.len() - 2]["choices"][0]["finish_reason"], "stop");
     assert_eq!(parts[parts.len() - 1]["usage"]["total_tokens"], 5);
+    let mut cut = chat.clone();
+    cut["messages"] = json!([{"role": "user", "content": "long();"}]);
+    assert!(
+        stream(&cut)
+            .iter()
+            .any(|line| line.contains(r#""finish_reason":"length""#))
+    );
 
     chat["model"] = json!("nobody");
     let lines = stream(&chat);

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use transducer_pipeline::{AdapterState, Answer};
+use transducer_pipeline::{AdapterState, Answer, FinishReason};
 
 use super::tasks::{Message, Running};
 use crate::body::json_form;
@@ -176,17 +176,17 @@ impl Reply {
     }
 
     fn whole(&self, answer: &Answer) -> Value {
-        let text = &answer.text;
+        let (text, finish) = (&answer.text, answer.finish_reason);
         let mut whole = match self.style {
             Style::Completion => self.frame(
                 "text_completion",
-                json!([{"index": 0, "text": text, "logprobs": null, "finish_reason": "stop"}]),
+                json!([{"index": 0, "text": text, "logprobs": null, "finish_reason": finish}]),
             ),
             Style::Chat => {
                 let message = json!({"role": "assistant", "content": text});
                 self.frame(
                     "chat.completion",
-                    json!([{"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"}]),
+                    json!([{"index": 0, "message": message, "logprobs": null, "finish_reason": finish}]),
                 )
             }
         };
@@ -196,7 +196,7 @@ impl Reply {
     }
 
     /// A part of the text, or with a reason the end of it.
-    fn part(&self, text: &str, finish: Option<&str>) -> Value {
+    fn part(&self, text: &str, finish: Option<FinishReason>) -> Value {
         match self.style {
             Style::Completion => self.frame(
                 "text_completion",
@@ -237,7 +237,7 @@ impl Reply {
     }
 
     fn parts(&self, answer: &Answer) -> Vec<Value> {
-        let mut parts = vec![self.part(&answer.text, None), self.part("", Some("stop"))];
+        let mut parts = vec![self.part(&answer.text, None), self.part("", Some(answer.finish_reason))];
         if self.include_usage {
             let mut counts = self.part("", None);
             counts["choices"] = json!([]);
