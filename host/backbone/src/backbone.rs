@@ -10,8 +10,9 @@ use crate::config::ModelConfig;
 use crate::error::BackboneError;
 use crate::fingerprint::{Fingerprint, sha256_f32};
 use crate::gguf::Gguf;
-use crate::hardware::LoadOptions;
+use crate::hardware::{LoadOptions, WeightFormat};
 use crate::model::{Layer, Model};
+use crate::step::Stepper;
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Folder, GgufWeights, LayerWeight, Weight, WeightSource, read_finite, validate};
 
@@ -24,6 +25,8 @@ use crate::weights::{Folder, GgufWeights, LayerWeight, Weight, WeightSource, rea
 pub struct Backbone {
     config: ModelConfig,
     model: Model,
+    /// `None` where libtorch does it.
+    stepper: Option<Stepper>,
     tokenizer: Tokenizer,
     chat: ChatTemplate,
     fingerprint: Fingerprint,
@@ -77,11 +80,11 @@ impl Backbone {
             let gguf = Gguf::open(path)?;
             let config = ModelConfig::from_gguf(&gguf)?;
             let text = (Tokenizer::from_gguf(&gguf)?, ChatTemplate::from_gguf(&gguf)?);
-            Self::assemble(&GgufWeights(&gguf), config, text, (kind, device), progress)
+            Self::assemble(&GgufWeights(&gguf), config, text, (kind, device, options.weights), progress)
         } else if path.join("config.json").is_file() {
             let config = ModelConfig::from_config_json(&path.join("config.json"))?;
             let text = (Tokenizer::from_folder(path)?, ChatTemplate::from_folder(path)?);
-            Self::assemble(&Folder::open(path)?, config, text, (kind, device), progress)
+            Self::assemble(&Folder::open(path)?, config, text, (kind, device, options.weights), progress)
         } else {
             Err(BackboneError::NoModel { path: path.to_owned() })
         }
@@ -91,7 +94,7 @@ impl Backbone {
         source: &dyn WeightSource,
         config: ModelConfig,
         (tokenizer, chat): (Tokenizer, ChatTemplate),
-        place: (Kind, Device),
+        (kind, device, format): (Kind, Device, WeightFormat),
         progress: impl FnMut(Progress),
     ) -> Result<Self, BackboneError> {
         validate(source, &config)?;
@@ -103,7 +106,8 @@ impl Backbone {
                 expected: format!("at most {}, the rows of the embedding table", config.vocab_size),
             });
         }
-        let (model, embedding_sha256) = Loader::new(source, &config, place, progress).model()?;
+        let (model, embedding_sha256) = Loader::new(source, &config, (kind, device), progress).model()?;
+        let stepper = Stepper::new(&config, &model, format)?;
         let fingerprint = Fingerprint {
             embedding_sha256,
             tokenizer_sha256: tokenizer.sha256().to_owned(),
@@ -111,6 +115,7 @@ impl Backbone {
         Ok(Self {
             config,
             model,
+            stepper,
             tokenizer,
             chat,
             fingerprint,
@@ -244,6 +249,12 @@ impl Backbone {
         self.model.logits(hidden)
     }
 
+    /// Bytes of weights that [`Self::forward_each`] reads for one sequence: what a decoded token costs in memory traffic. `None`
+    /// where libtorch does it.
+    pub fn step_bytes(&self) -> Option<usize> {
+        self.stepper.as_ref().map(Stepper::bytes)
+    }
+
     /// Logits after one more token of each of several sequences that have nothing to do with one another, each in a cache of its
     /// own: `embeddings [sequences, 1, hidden]` → `[sequences, 1, vocab]` in `f32`. What does not depend on the past is computed
     /// for all in one go, and attention for each as [`Self::forward`] would alone.
@@ -272,7 +283,10 @@ impl Backbone {
                 return Err(BackboneError::PaddedCache { row });
             }
         }
-        self.logits(&self.model.hidden_each(&self.config, embeddings, caches)?)
+        match &self.stepper {
+            Some(stepper) => stepper.logits_each(&self.config, embeddings, caches),
+            None => self.logits(&self.model.hidden_each(&self.config, embeddings, caches)?),
+        }
     }
 
     /// Batch size and number of tokens.

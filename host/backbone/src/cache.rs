@@ -28,6 +28,18 @@ struct KeysValues {
     values: Tensor,
 }
 
+/// One layer's part of a cache.
+pub(crate) struct Place<'a> {
+    /// `[batch, kv_heads, capacity, head_dim]`.
+    pub(crate) keys: &'a mut Tensor,
+    /// Likewise.
+    pub(crate) values: &'a mut Tensor,
+    /// The rotary table, `[capacity, 1, head_dim]`.
+    pub(crate) cos: &'a Tensor,
+    /// Likewise, the first half negated.
+    pub(crate) sin: &'a Tensor,
+}
+
 impl KvCache {
     pub(crate) fn new(
         config: &ModelConfig,
@@ -206,6 +218,13 @@ impl KvCache {
             stored.keys.f_narrow(2, 0, len + tokens)?,
             stored.values.f_narrow(2, 0, len + tokens)?,
         ))
+    }
+
+    /// Where the next token goes in one layer.
+    pub(crate) fn at(&mut self, layer: usize) -> Place<'_> {
+        let KeysValues { keys, values } = &mut self.layers[layer];
+        let (cos, sin) = self.rotary.tables();
+        Place { keys, values, cos, sin }
     }
 
     /// Counts `tokens` that every layer has been given.

@@ -30,6 +30,21 @@ pub enum DtypeChoice {
     Bf16,
 }
 
+/// In how many bits the weights are read for one token at a time, on a CPU. What is computed with many tokens at once, prompts and
+/// training, reads them in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WeightFormat {
+    /// Matrix by matrix, 4 bits where these say all that is in the weights, as for those of a GGUF file in Q4_1, else 8.
+    #[default]
+    Auto,
+    /// As the model computes.
+    Full,
+    /// 8 bits, with a scale for each 32 weights.
+    Int8,
+    /// 4 bits, with a scale and a smallest weight for each 32 weights.
+    Int4,
+}
+
 /// How to load a backbone.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
@@ -37,6 +52,8 @@ pub struct LoadOptions {
     pub device: DeviceChoice,
     /// In what kind of numbers.
     pub dtype: DtypeChoice,
+    /// In how many bits weights are read for one token at a time.
+    pub weights: WeightFormat,
     /// Threads that libtorch uses for one operation; by default its own choice, the physical cores. Process wide.
     pub threads: Option<NonZeroUsize>,
 }

@@ -16,6 +16,7 @@ pub mod gguf;
 mod hardware;
 mod model;
 mod rope;
+mod step;
 pub mod tokenizer;
 mod weights;
 
@@ -24,5 +25,5 @@ pub use cache::KvCache;
 pub use config::{Family, ModelConfig};
 pub use error::BackboneError;
 pub use fingerprint::Fingerprint;
-pub use hardware::{DeviceChoice, DtypeChoice, LoadOptions};
+pub use hardware::{DeviceChoice, DtypeChoice, LoadOptions, WeightFormat};
 pub use rope::{Llama3, Rope, RopeScaling, Yarn};

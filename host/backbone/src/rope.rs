@@ -260,6 +260,11 @@ impl RotaryTable {
         self.cos.device()
     }
 
+    /// The cosines, and the sines with their signs.
+    pub(crate) fn tables(&self) -> (&Tensor, &Tensor) {
+        (&self.cos, &self.signed_sin)
+    }
+
     /// The rows of `tokens` positions from `start` on.
     pub(crate) fn narrow(&self, start: i64, tokens: i64) -> Result<Self, BackboneError> {
         Ok(Self {

@@ -1,36 +1,55 @@
-//! What it costs to answer several requests side by side.
+//! What it costs to answer several requests side by side, to read a prompt, and to make a token beside what memory allows.
 //!
-//! `batch_speed MODEL [--concurrent 1,4,16] [--prompt 128] [--new 64] [--rounds 5]` prints, for each number of requests that are
-//! submitted at once, the median over the rounds of new tokens a second, and its ratio to one request.
+//! `batch_speed MODEL [--concurrent 1,4,16] [--prompt 128] [--new 64] [--prefill 512] [--rounds 5] [--weights auto|full|int8|int4]
+//! [--threads N] [--json]` prints, for each number of requests that are submitted at once, the median over the rounds of new
+//! tokens a second, and its ratio to one request.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use transducer_backbone::{Backbone, LoadOptions};
+use transducer_backbone::{Backbone, LoadOptions, WeightFormat};
 use transducer_engine::{
     Decoding, DecodingOptions, Engine, EngineOptions, Event, LocalEngine, PromptEmbeddings, Request, Sink,
 };
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+const USAGE: &str = "usage: batch_speed MODEL [--concurrent 1,4,16] [--prompt N] [--new N] [--prefill N] [--rounds N] \
+                     [--weights auto|full|int8|int4] [--threads N] [--json]";
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
-    let model = PathBuf::from(
-        words
-            .next()
-            .ok_or("usage: batch_speed MODEL [--concurrent 1,4,16] [--prompt N] [--new N] [--rounds N]")?,
-    );
-    let (mut concurrent, mut prompt, mut new, mut rounds) = (vec![1, 4, 16], 128, 64, 5);
+    let model = PathBuf::from(words.next().ok_or(USAGE)?);
+    let (mut concurrent, mut prompt, mut new, mut prefill, mut rounds) = (vec![1, 4, 16], 128, 64, 512, 5);
+    let (mut load, mut json) = (LoadOptions::default(), false);
     while let Some(flag) = words.next() {
+        if flag == "--json" {
+            json = true;
+            continue;
+        }
         let value = words.next().ok_or_else(|| format!("{flag} wants a value"))?;
         match flag.as_str() {
-            "--concurrent" => concurrent = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            "--concurrent" => concurrent = value.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?,
             "--prompt" => prompt = value.parse()?,
             "--new" => new = value.parse()?,
+            "--prefill" => prefill = value.parse()?,
             "--rounds" => rounds = value.parse()?,
-            other => return Err(format!("unknown flag {other}").into()),
+            "--threads" => load.threads = Some(value.parse()?),
+            "--weights" => {
+                load.weights = match value.as_str() {
+                    "auto" => WeightFormat::Auto,
+                    "full" => WeightFormat::Full,
+                    "int8" => WeightFormat::Int8,
+                    "int4" => WeightFormat::Int4,
+                    other => return Err(format!("no such weights: {other}").into()),
+                }
+            }
+            other => return Err(format!("unknown flag {other}; {USAGE}").into()),
         }
     }
-    let backbone = Arc::new(Backbone::load(&model, &LoadOptions::default())?);
+    let backbone = Arc::new(Backbone::load(&model, &load)?);
     let most = concurrent.iter().copied().max().unwrap_or(1);
     let options = EngineOptions {
         queue_bound: most,
@@ -39,6 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let engine = LocalEngine::start(Arc::clone(&backbone), &options)?;
     let mut times = vec![Vec::new(); concurrent.len()];
+    let (mut prefills, mut bandwidths) = (Vec::new(), Vec::new());
     // One round more than is counted, to warm up; the numbers take turns, so that a slow minute is everybody's.
     for round in 0..=rounds {
         for (&requests, times) in concurrent.iter().zip(&mut times) {
@@ -47,8 +67,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 times.push(tokens as f64 / seconds);
             }
         }
+        let (_, seconds) = answer(&engine, &backbone, 1, prefill, 1)?;
+        if round > 0 {
+            prefills.push(prefill as f64 / seconds);
+            bandwidths.push(bandwidth(load.threads));
+        }
     }
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
+    let (prefill_speed, bandwidth) = (median(&mut prefills), median(&mut bandwidths));
+    let step_bytes = backbone.step_bytes();
+    if json {
+        let speeds: Vec<String> = concurrent.iter().zip(&medians).map(|(n, speed)| format!("\"{n}\": {speed:.2}")).collect();
+        println!(
+            "{{\"new_tokens_per_second\": {{{}}}, \"prefill_tokens_per_second\": {prefill_speed:.1}, \"step_bytes\": {}, \
+             \"bytes_per_second\": {bandwidth:.0}}}",
+            speeds.join(", "),
+            step_bytes.unwrap_or(0),
+        );
+        return Ok(());
+    }
     println!("{prompt} tokens in, {new} out, {rounds} rounds, {:?}", backbone.kind());
     for (requests, median) in concurrent.iter().zip(&medians) {
         println!(
@@ -56,7 +93,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             median / medians[0]
         );
     }
+    println!("prefill of {prefill}: {prefill_speed:.0} tokens/s");
+    if let Some(bytes) = step_bytes {
+        let floor = bytes as f64 / bandwidth;
+        println!(
+            "a step reads {} MB of weights; at {:.1} GB/s that takes {:.2} ms",
+            bytes / 1_000_000,
+            bandwidth / 1e9,
+            1e3 * floor
+        );
+    }
     Ok(())
+}
+
+/// Bytes that the threads read from memory in a second, together: sums over 256 MB each.
+fn bandwidth(threads: Option<NonZeroUsize>) -> f64 {
+    const NUMBERS: usize = 32 << 20;
+    let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let memory: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64 + 1; NUMBERS]).collect();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for numbers in &memory {
+            scope.spawn(|| std::hint::black_box(numbers.iter().copied().fold(0, u64::wrapping_add)));
+        }
+    });
+    (threads * NUMBERS * size_of::<u64>()) as f64 / begun.elapsed().as_secs_f64()
 }
 
 /// New tokens and seconds of `requests` answers, submitted at once.
@@ -66,7 +127,7 @@ fn answer(
     requests: usize,
     prompt: usize,
     new: usize,
-) -> Result<(usize, f64), Box<dyn std::error::Error>> {
+) -> Result<(usize, f64)> {
     let (sender, receiver) = mpsc::channel();
     let begun = Instant::now();
     for request in 0..requests {

@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
-use transducer_backbone::{Backbone, DeviceChoice, DtypeChoice, LoadOptions};
+use transducer_backbone::{Backbone, DeviceChoice, DtypeChoice, LoadOptions, WeightFormat};
 use transducer_engine::{
     Completion, Decoding, DecodingOptions, Engine, EngineError, EngineOptions, Event, FinishReason, LocalEngine,
     OfflineRequest, PromptEmbeddings, Request, generate_together,
@@ -42,6 +42,7 @@ fn load(path: &Path) -> Arc<Backbone> {
     let options = LoadOptions {
         device: DeviceChoice::Cpu,
         dtype: DtypeChoice::F32,
+        weights: WeightFormat::Full,
         ..LoadOptions::default()
     };
     Arc::new(Backbone::load(path, &options).unwrap_or_else(|error| panic!("{error}")))

@@ -30,8 +30,8 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    pub(crate) fn start(backbone: Arc<Backbone>) -> std::io::Result<Self> {
-        let engine = LocalEngine::start(backbone.clone(), &EngineOptions::default())?;
+    pub(crate) fn start(backbone: Arc<Backbone>, options: &EngineOptions) -> std::io::Result<Self> {
+        let engine = LocalEngine::start(backbone.clone(), options)?;
         Ok(Self { backbone, engine })
     }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tch::Tensor;
-use transducer_backbone::{Backbone, DtypeChoice, LoadOptions};
+use transducer_backbone::{Backbone, DtypeChoice, LoadOptions, WeightFormat};
 use transducer_bundle::Policy;
 use transducer_core::CodeSegment;
+use transducer_engine::EngineOptions;
 use transducer_frontends::FrontEnds;
 use transducer_tasks::{TaskEngine, TaskError, TaskLimits};
 
@@ -35,8 +36,12 @@ pub struct HostOptions {
     pub front_ends: PathBuf,
     /// Number format of the LLM's weights.
     pub precision: Precision,
+    /// In how many bits the weights are read for one token at a time.
+    pub weights: WeightFormat,
     /// Threads of the LLM; by default as many as there are cores.
     pub threads: Option<NonZeroUsize>,
+    /// How requests share the LLM.
+    pub engine: EngineOptions,
     /// Which bundles are let in; all of them by default.
     pub policy: Option<Arc<Policy>>,
 }
@@ -74,8 +79,8 @@ impl Host {
     pub fn load(options: &HostOptions, stage: &dyn Fn(&str)) -> Result<Self, LoadError> {
         stage("CPG front ends");
         let front_ends = Arc::new(FrontEnds::load_dir(&options.front_ends)?);
-        let backbone = Arc::new(load_model(&options.model, options.precision, options.threads, stage)?);
-        let generator = Generator::start(backbone.clone()).map_err(LoadError::Engine)?;
+        let backbone = Arc::new(load_model(&options.model, (options.precision, options.weights), options.threads, stage)?);
+        let generator = Generator::start(backbone.clone(), &options.engine).map_err(LoadError::Engine)?;
         stage("adapters");
         let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;
         let ground = Ground {
@@ -261,7 +266,7 @@ impl Adapter {
 /// Loads the frozen LLM.
 pub(crate) fn load_model(
     path: &Path,
-    precision: Precision,
+    (precision, weights): (Precision, WeightFormat),
     threads: Option<NonZeroUsize>,
     stage: &dyn Fn(&str),
 ) -> Result<Backbone, LoadError> {
@@ -273,6 +278,7 @@ pub(crate) fn load_model(
     };
     let load = LoadOptions {
         dtype,
+        weights,
         threads,
         ..LoadOptions::default()
     };

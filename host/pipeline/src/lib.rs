@@ -34,5 +34,7 @@ pub use service::{
     AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, FinishReason, Load,
     ModelInfo, Reloads, Request, Service, Timings, Usage,
 };
+pub use transducer_backbone::WeightFormat;
 pub use transducer_bundle::{Policy, Signer};
+pub use transducer_engine::EngineOptions;
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

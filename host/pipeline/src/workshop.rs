@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use transducer_backbone::Backbone;
+use transducer_backbone::{Backbone, WeightFormat};
 use transducer_bundle::{Bundle, Generation, ValidatedManifest};
 use transducer_core::{Transducer, TransducerConfig};
 use transducer_engine::Decoding;
@@ -83,7 +83,7 @@ impl Workshop {
     pub fn load(options: &WorkshopOptions, stage: &dyn Fn(&str)) -> Result<Self, LoadError> {
         stage("CPG front ends");
         let front_ends = Arc::new(FrontEnds::load_dir(&options.front_ends)?);
-        let backbone = load_model(&options.model, options.precision, options.threads, stage)?;
+        let backbone = load_model(&options.model, (options.precision, WeightFormat::Full), options.threads, stage)?;
         let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;
         let model = model_info(&options.model, &backbone);
         Ok(Self {

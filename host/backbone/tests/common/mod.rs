@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
-use transducer_backbone::{Backbone, BackboneError, DeviceChoice, DtypeChoice, LoadOptions, Positions};
+use transducer_backbone::{Backbone, BackboneError, DeviceChoice, DtypeChoice, LoadOptions, Positions, WeightFormat};
 
 /// A file or folder of `tests/fixtures`.
 pub fn fixture(name: &str) -> PathBuf {
@@ -37,6 +37,7 @@ pub fn f32_on_cpu() -> LoadOptions {
     LoadOptions {
         device: DeviceChoice::Cpu,
         dtype: DtypeChoice::F32,
+        weights: WeightFormat::Full,
         threads: None,
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use transducer_host::FrontEndOptions;
 use transducer_host::bundles::PolicyArgs;
-use transducer_pipeline::{Host, HostOptions, Precision, Workshop, WorkshopOptions};
+use transducer_pipeline::{EngineOptions, Host, HostOptions, Precision, WeightFormat, Workshop, WorkshopOptions};
 
 /// The frozen LLM and the adapters.
 #[derive(Args, Debug)]
@@ -23,6 +23,26 @@ pub(crate) struct HostArgs {
 
     #[command(flatten)]
     model: ModelArgs,
+
+    /// In how many bits the LLM's weights are read for one token at a time; prompts are read with them in full
+    #[arg(long, value_enum, default_value_t)]
+    weights: WeightsArg,
+
+    /// Most answers that are made at once; more wait
+    #[arg(long, value_name = "N", default_value_t = EngineOptions::default().most_running)]
+    most_running: usize,
+
+    /// Most answers that may wait; more are refused
+    #[arg(long, value_name = "N", default_value_t = EngineOptions::default().queue_bound)]
+    queue: usize,
+
+    /// Tokens, prompts and answers, for which answers that are made at once have memory
+    #[arg(long, value_name = "TOKENS", default_value_t = EngineOptions::default().cache_tokens)]
+    cache_tokens: usize,
+
+    /// Tokens of a prompt that are read between two tokens of the answers made beside it
+    #[arg(long, value_name = "TOKENS", default_value_t = EngineOptions::default().prefill_chunk)]
+    prefill_chunk: usize,
 }
 
 /// The frozen LLM, and what reads code for it.
@@ -54,6 +74,20 @@ enum PrecisionArg {
     F32,
     /// 16 bits
     Bf16,
+}
+
+/// [`WeightFormat`] on the command line.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+enum WeightsArg {
+    /// 4 bits where they say all that is in the weights (a GGUF file in Q4_1), else 8
+    #[default]
+    Auto,
+    /// As --precision says
+    Full,
+    /// 8 bits
+    Int8,
+    /// 4 bits: fast, and less exact unless the file has no more itself
+    Int4,
 }
 
 impl ModelArgs {
@@ -96,7 +130,19 @@ impl HostArgs {
             adapters: self.adapters.clone(),
             front_ends,
             precision,
+            weights: match self.weights {
+                WeightsArg::Auto => WeightFormat::Auto,
+                WeightsArg::Full => WeightFormat::Full,
+                WeightsArg::Int8 => WeightFormat::Int8,
+                WeightsArg::Int4 => WeightFormat::Int4,
+            },
             threads,
+            engine: EngineOptions {
+                queue_bound: self.queue,
+                prefill_chunk: self.prefill_chunk,
+                most_running: self.most_running,
+                cache_tokens: self.cache_tokens,
+            },
         })
     }
 

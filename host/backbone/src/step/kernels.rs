@@ -1,0 +1,309 @@
+//! The loops of a step. Each is compiled for several kinds of CPU, and the best one is chosen when the program runs.
+//!
+//! They are plain loops over arrays of a fixed length, which compilers turn into vector instructions.
+
+use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
+
+use super::blocks::{BLOCK, Block, add_product};
+use super::memory::Element;
+
+/// Numbers that are added up side by side: sums of floats may not be reordered by a compiler, so the order is chosen here.
+const LANES: usize = 8;
+
+/// Whether products and sums are one instruction, in the version that asks.
+macro_rules! fma {
+    () => {
+        cfg!(target_arch = "aarch64") || target_cfg_f!(target_feature = "fma")
+    };
+}
+
+/// `out[row][column] = x[row] . weights[column]`: `blocks` are the weights of as many columns as each row of `out` has, `x` the
+/// inputs of all rows, one after the other.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub(super) fn multiply<B: Block>(blocks: &[B], x: &[f32], out: &mut [&mut [f32]]) {
+    if fma!() {
+        multiply_all::<B, true>(blocks, x, out);
+    } else {
+        multiply_all::<B, false>(blocks, x, out);
+    }
+}
+
+#[inline(always)]
+fn multiply_all<B: Block, const FMA: bool>(blocks: &[B], x: &[f32], out: &mut [&mut [f32]]) {
+    let width = x.len() / out.len();
+    let mut rows = x.chunks_exact(width);
+    let mut out = out.chunks_exact_mut(4);
+    // As many rows at once as there are registers for: a block is unpacked once for all of them.
+    for out in &mut out {
+        let x: [&[f32]; 4] = std::array::from_fn(|_| rows.next().unwrap_or_default());
+        columns::<B, FMA, 4, 2>(blocks, x, out);
+    }
+    for out in out.into_remainder().chunks_mut(1) {
+        columns::<B, FMA, 1, 4>(blocks, [rows.next().unwrap_or_default()], out);
+    }
+}
+
+/// All columns of `ROWS` rows, `COLUMNS` at a time.
+#[inline(always)]
+fn columns<B: Block, const FMA: bool, const ROWS: usize, const COLUMNS: usize>(
+    blocks: &[B],
+    x: [&[f32]; ROWS],
+    out: &mut [&mut [f32]],
+) {
+    let per_column = x[0].len() / BLOCK;
+    let tiles = blocks.chunks_exact(COLUMNS * per_column);
+    let rest = tiles.remainder();
+    let mut column = 0;
+    for blocks in tiles {
+        let sums = tile::<B, FMA, ROWS, COLUMNS>(blocks, x);
+        for (out, sums) in out.iter_mut().zip(sums) {
+            out[column..column + COLUMNS].copy_from_slice(&sums);
+        }
+        column += COLUMNS;
+    }
+    for blocks in rest.chunks_exact(per_column) {
+        let sums = tile::<B, FMA, ROWS, 1>(blocks, x);
+        for (out, [sum]) in out.iter_mut().zip(sums) {
+            out[column] = sum;
+        }
+        column += 1;
+    }
+}
+
+#[inline(always)]
+fn tile<B: Block, const FMA: bool, const ROWS: usize, const COLUMNS: usize>(
+    blocks: &[B],
+    x: [&[f32]; ROWS],
+) -> [[f32; COLUMNS]; ROWS] {
+    let per_column = x[0].len() / BLOCK;
+    let mut sums = [[[0.0; LANES]; COLUMNS]; ROWS];
+    for place in 0..per_column {
+        for column in 0..COLUMNS {
+            let weights = blocks[column * per_column + place].decode::<FMA>();
+            for row in 0..ROWS {
+                let x = &x[row][place * BLOCK..][..BLOCK];
+                let sums = &mut sums[row][column];
+                for part in 0..BLOCK / LANES {
+                    for lane in 0..LANES {
+                        let i = part * LANES + lane;
+                        sums[lane] = add_product::<FMA>(sums[lane], weights[i], x[i]);
+                    }
+                }
+            }
+        }
+    }
+    sums.map(|columns| columns.map(total))
+}
+
+/// `x / sqrt(mean(x^2) + eps) * weight` (Zhang & Sennrich, arXiv 1910.07467).
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f64, out: &mut [f32]) {
+    let squares = if fma!() { dot::<f32, true>(x, x) } else { dot::<f32, false>(x, x) };
+    let scale = (f64::from(squares) / x.len() as f64 + eps).sqrt().recip() as f32;
+    for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+        *out = x * scale * weight;
+    }
+}
+
+/// `silu(gate) * up`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub(super) fn gate(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+        *out = gate / (1.0 + exp(-gate)) * up;
+    }
+}
+
+/// Turns one head, whose pairs are the places `i` and `i + head_dim / 2`; `sin` has the signs of [`crate::rope::RotaryTable`].
+#[inline]
+pub(super) fn turn<E: Element>(head: &mut [f32], cos: &[E], sin: &[E], scale: f32) {
+    let half = head.len() / 2;
+    let (first, second) = head.split_at_mut(half);
+    for (i, (a, b)) in first.iter_mut().zip(second).enumerate() {
+        let (x, y) = (*a * scale, *b * scale);
+        *a = x * cos[i].to_f32() + y * sin[i].to_f32();
+        *b = y * cos[half + i].to_f32() + x * sin[half + i].to_f32();
+    }
+}
+
+/// Attention of the query heads of one group, over the keys and values that they share: `queries [group, head_dim]`, already
+/// divided by `sqrt(head_dim)`, `keys` and `values [tokens, head_dim]`, `scores [group, tokens]` to work in, `out [group, head_dim]`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+pub(super) fn attend<E: Element>(
+    queries: &[f32],
+    keys: &[E],
+    values: &[E],
+    head_dim: usize,
+    scores: &mut [f32],
+    out: &mut [f32],
+) {
+    if fma!() {
+        attend_all::<E, true>(queries, keys, values, head_dim, scores, out);
+    } else {
+        attend_all::<E, false>(queries, keys, values, head_dim, scores, out);
+    }
+}
+
+#[inline(always)]
+fn attend_all<E: Element, const FMA: bool>(
+    queries: &[f32],
+    keys: &[E],
+    values: &[E],
+    head_dim: usize,
+    scores: &mut [f32],
+    out: &mut [f32],
+) {
+    let tokens = keys.len() / head_dim;
+    for (token, key) in keys.chunks_exact(head_dim).enumerate() {
+        for (query, scores) in queries.chunks_exact(head_dim).zip(scores.chunks_exact_mut(tokens)) {
+            scores[token] = dot::<E, FMA>(query, key);
+        }
+    }
+    for scores in scores.chunks_exact_mut(tokens) {
+        softmax(scores);
+    }
+    out.fill(0.0);
+    for (token, value) in values.chunks_exact(head_dim).enumerate() {
+        for (out, scores) in out.chunks_exact_mut(head_dim).zip(scores.chunks_exact(tokens)) {
+            let weight = scores[token];
+            for (out, value) in out.iter_mut().zip(value) {
+                *out = add_product::<FMA>(*out, weight, value.to_f32());
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn softmax(scores: &mut [f32]) {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for score in scores.iter_mut() {
+        *score = exp(*score - most);
+    }
+    let scale = scores.iter().sum::<f32>().recip();
+    for score in scores {
+        *score *= scale;
+    }
+}
+
+/// The sum of products; the length is a multiple of [`LANES`].
+#[inline(always)]
+fn dot<E: Element, const FMA: bool>(a: &[f32], b: &[E]) -> f32 {
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
+        for lane in 0..LANES {
+            sums[lane] = add_product::<FMA>(sums[lane], a[lane], b[lane].to_f32());
+        }
+    }
+    total(sums)
+}
+
+#[inline(always)]
+fn total(lanes: [f32; LANES]) -> f32 {
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (b + f)) + ((c + g) + (d + h))
+}
+
+/// `e^x` to a relative error of 2e-7, without a branch, so that loops over it become vector instructions: a power of two from the
+/// exponent's bits, times a polynomial over the rest (the coefficients are those of Cephes' `expf`). Below -87.3 it is 1e-38.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.3, 88.0);
+    let power = (x * std::f32::consts::LOG2_E + 0.5).floor();
+    let x = x - power * LN_2_HIGH - power * LN_2_LOW;
+    let mut sum = 1.987_569_1e-4;
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+        sum = sum * x + coefficient;
+    }
+    let fraction = sum * x * x + x + 1.0;
+    // `power` is a whole number from -126 to 127.
+    fraction * f32::from_bits((((power as i32) + 127) << 23) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+
+    use super::super::blocks::{BLOCK, Block, Block4, Block8};
+    use super::{attend, exp, gate, multiply, rms_norm};
+
+    fn numbers(count: usize, seed: f32) -> Vec<f32> {
+        (0..count).map(|i| ((i as f32 + seed) * 1.618).sin()).collect()
+    }
+
+    #[test]
+    fn exp_is_that_of_the_standard_library() {
+        for step in -8700..8800 {
+            let x = step as f32 / 100.0;
+            let (found, expected) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((found / expected - 1.0).abs() < 3e-7, "exp({x}) = {found}, not {expected}");
+        }
+        assert!(exp(f32::NEG_INFINITY) < 1e-37);
+        assert!(exp(f32::NAN).is_nan());
+    }
+
+    /// Any number of rows and columns is what products of the decoded weights are.
+    fn products<B: Block>() {
+        let width = 3 * BLOCK;
+        for (rows, columns) in [(1, 1), (1, 4), (1, 7), (3, 5), (4, 2), (5, 3), (9, 6)] {
+            let weights = numbers(columns * width, 0.3);
+            let (blocks, _) = weights.as_chunks::<BLOCK>();
+            let blocks: Vec<B> = blocks.iter().map(B::encode).collect();
+            let decoded: Vec<f32> = blocks.iter().flat_map(|block| block.decode::<false>()).collect();
+            let x = numbers(rows * width, 7.1);
+            let mut out = vec![f32::NAN; rows * columns];
+            multiply(&blocks, &x, &mut out.chunks_mut(columns).collect::<Vec<_>>());
+            for (row, x) in x.chunks(width).enumerate() {
+                for (column, weights) in decoded.chunks(width).enumerate() {
+                    let expected: f64 = x.iter().zip(weights).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
+                    let found = f64::from(out[row * columns + column]);
+                    assert!((found - expected).abs() < 1e-4, "{rows} x {columns}: {found}, not {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_with_weights_of_four_and_eight_bits() {
+        products::<Block4>();
+        products::<Block8>();
+    }
+
+    #[test]
+    fn norm_and_gate_follow_their_formulas() {
+        let (x, weight) = (numbers(24, 0.0), numbers(24, 5.0));
+        let mut out = vec![0.0; 24];
+        rms_norm(&x, &weight, 1e-5, &mut out);
+        let mean = x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / 24.0;
+        for ((out, x), weight) in out.iter().zip(&x).zip(&weight) {
+            assert!((f64::from(*out) - f64::from(*x) / (mean + 1e-5).sqrt() * f64::from(*weight)).abs() < 1e-6);
+        }
+        gate(&x, &weight, &mut out);
+        for ((out, x), up) in out.iter().zip(&x).zip(&weight) {
+            let x = f64::from(*x);
+            assert!((f64::from(*out) - x / (1.0 + (-x).exp()) * f64::from(*up)).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn attention_is_a_mean_of_the_values() {
+        let (group, tokens, head_dim) = (3, 5, 8);
+        let queries = numbers(group * head_dim, 1.0);
+        let of = |seed| numbers(tokens * head_dim, seed).into_iter().map(bf16::from_f32).collect::<Vec<_>>();
+        let (keys, values) = (of(2.0), of(3.0));
+        let (mut scores, mut out) = (vec![0.0; group * tokens], vec![f32::NAN; group * head_dim]);
+        attend(&queries, &keys, &values, head_dim, &mut scores, &mut out);
+        for (query, out) in queries.chunks(head_dim).zip(out.chunks(head_dim)) {
+            let exps: Vec<f64> = keys
+                .chunks(head_dim)
+                .map(|key| query.iter().zip(key).map(|(q, k)| f64::from(*q) * k.to_f64()).sum::<f64>().exp())
+                .collect();
+            for (dimension, found) in out.iter().enumerate() {
+                let sum: f64 = exps.iter().zip(values.chunks(head_dim)).map(|(e, v)| e * v[dimension].to_f64()).sum();
+                let expected = sum / exps.iter().sum::<f64>();
+                assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, not {expected}");
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A matrix of weights, and the products of a few inputs with it.
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSlice;
+use tch::{Kind, Tensor};
+
+use super::blocks::{BLOCK, Block, Block4, Block8};
+use super::{kernels, memory};
+use crate::{BackboneError, WeightFormat};
+
+/// Up to how many inputs are multiplied with packed weights: they cost what it costs to read the weights, and those are small. With
+/// more inputs the products themselves are the cost, and libtorch's are faster.
+const PACKED_ROWS: usize = 16;
+
+/// Columns that a thread multiplies before it asks for more: some ten microseconds of work.
+const PART: usize = 64;
+
+/// How far, of the largest weight of a block, four bits may be from the weights they stand for, to be taken for them: what the
+/// rounding of a file's own blocks to `f32` leaves.
+const SAME: f32 = 1e-5;
+
+/// Weights `[columns, width]`, for products with vectors of length `width`.
+#[derive(Debug)]
+pub(super) struct Matrix {
+    /// As the model computes with it; shared with the model.
+    full: Tensor,
+    packed: Option<Packed>,
+}
+
+#[derive(Debug)]
+enum Packed {
+    Four(Vec<Block4>),
+    Eight(Vec<Block8>),
+}
+
+impl Matrix {
+    pub(super) fn new(weights: &Tensor, format: WeightFormat) -> Result<Self, BackboneError> {
+        let full = weights.shallow_clone();
+        let whole_blocks = weights.size()[1] % BLOCK as i64 == 0;
+        if format == WeightFormat::Full || !whole_blocks {
+            return Ok(Self { full, packed: None });
+        }
+        let numbers = weights.f_to_kind(Kind::Float)?;
+        let (blocks, _) = memory::numbers::<f32>(&numbers)?.as_chunks::<BLOCK>();
+        let packed = match format {
+            WeightFormat::Int4 => Packed::Four(encode(blocks)),
+            WeightFormat::Auto if blocks.iter().all(four_bits_suffice) => Packed::Four(encode(blocks)),
+            _ => Packed::Eight(encode(blocks)),
+        };
+        Ok(Self {
+            full,
+            packed: Some(packed),
+        })
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.full.size()[0] as usize
+    }
+
+    /// Bytes that a product with one input reads.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.packed {
+            None => self.full.numel() * self.full.kind().elt_size_in_bytes(),
+            Some(Packed::Four(blocks)) => size_of_val(&blocks[..]),
+            Some(Packed::Eight(blocks)) => size_of_val(&blocks[..]),
+        }
+    }
+
+    /// The products with the inputs `x [rows, width]`: `[rows, columns]`.
+    pub(super) fn multiply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>, BackboneError> {
+        let mut out = vec![0.0; rows * self.columns()];
+        match &self.packed {
+            Some(Packed::Four(blocks)) if rows <= PACKED_ROWS => multiply_packed(blocks, x, rows, &mut out),
+            Some(Packed::Eight(blocks)) if rows <= PACKED_ROWS => multiply_packed(blocks, x, rows, &mut out),
+            _ => {
+                let x = Tensor::f_from_slice(x)?.f_view([rows as i64, -1])?;
+                let products = x.f_to_kind(self.full.kind())?.f_linear(&self.full, None::<&Tensor>)?;
+                products.f_to_kind(Kind::Float)?.f_copy_data(&mut out, rows * self.columns())?;
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn encode<B: Block>(blocks: &[[f32; BLOCK]]) -> Vec<B> {
+    blocks.into_par_iter().map(B::encode).collect()
+}
+
+fn four_bits_suffice(weights: &[f32; BLOCK]) -> bool {
+    let decoded = Block4::encode(weights).decode::<false>();
+    let most = weights.iter().fold(0.0, |most: f32, weight| most.max(weight.abs()));
+    weights.iter().zip(decoded).all(|(weight, decoded)| (weight - decoded).abs() <= most * SAME)
+}
+
+/// The columns in parts, each of them by one thread.
+fn multiply_packed<B: Block>(blocks: &[B], x: &[f32], rows: usize, out: &mut [f32]) {
+    let per_column = x.len() / rows / BLOCK;
+    let columns = blocks.len() / per_column;
+    let mut parts: Vec<Vec<&mut [f32]>> = (0..columns.div_ceil(PART)).map(|_| Vec::with_capacity(rows)).collect();
+    for row in out.chunks_exact_mut(columns) {
+        for (part, out) in parts.iter_mut().zip(row.chunks_mut(PART)) {
+            part.push(out);
+        }
+    }
+    blocks
+        .par_chunks(PART * per_column)
+        .zip(parts)
+        .for_each(|(blocks, mut out)| kernels::multiply(blocks, x, &mut out));
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    use super::{Matrix, PACKED_ROWS, Packed};
+    use crate::WeightFormat;
+
+    /// Few inputs, more than are multiplied with packed weights, and a width of no whole blocks.
+    #[test]
+    fn products_are_those_of_libtorch() {
+        for (width, rows) in [(64, 1), (64, 5), (64, PACKED_ROWS + 1), (40, 3)] {
+            let weights = Tensor::randn([130, width], (Kind::Float, Device::Cpu));
+            let x = Tensor::randn([rows as i64, width], (Kind::Float, Device::Cpu));
+            let expected = x.linear(&weights, None::<&Tensor>);
+            for (format, tolerance) in [(WeightFormat::Full, 1e-4), (WeightFormat::Int8, 0.3), (WeightFormat::Int4, 5.0)] {
+                let matrix = Matrix::new(&weights, format).expect("a valid matrix");
+                let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
+                let products = matrix.multiply(&numbers, rows).expect("valid inputs");
+                let far = (Tensor::from_slice(&products).view_as(&expected) - &expected).abs().max().double_value(&[]);
+                assert!(far < tolerance, "{format:?}, {rows} x {width}: {far}");
+            }
+        }
+    }
+
+    #[test]
+    fn four_bits_are_taken_where_they_say_it_all() {
+        let codes = Tensor::randint(16, [8, 64], (Kind::Float, Device::Cpu));
+        // Both ends are there in every block, as in a file's.
+        let _ = codes.view([-1, 32]).select(1, 0).fill_(0.0);
+        let _ = codes.view([-1, 32]).select(1, 1).fill_(15.0);
+        let packed = |weights: &Tensor| Matrix::new(weights, WeightFormat::Auto).expect("a valid matrix").packed;
+        assert!(matches!(packed(&(&codes * 0.013 - 0.1)), Some(Packed::Four(_))));
+        assert!(matches!(packed(&codes.exp2()), Some(Packed::Eight(_))));
+    }
+}

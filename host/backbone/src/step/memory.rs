@@ -1,0 +1,68 @@
+//! The memory of tensors on the CPU, as slices.
+
+use half::bf16;
+use tch::{Device, Kind, Tensor};
+
+use crate::BackboneError;
+
+/// What numbers of a model are held in on a CPU.
+pub(super) trait Element: Copy + Send + Sync + 'static {
+    /// libtorch's name of it.
+    const KIND: Kind;
+
+    fn to_f32(self) -> f32;
+
+    fn from_f32(number: f32) -> Self;
+}
+
+impl Element for f32 {
+    const KIND: Kind = Kind::Float;
+
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    fn from_f32(number: f32) -> Self {
+        number
+    }
+}
+
+impl Element for bf16 {
+    const KIND: Kind = Kind::BFloat16;
+
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+
+    #[inline(always)]
+    fn from_f32(number: f32) -> Self {
+        Self::from_f32(number)
+    }
+}
+
+/// The numbers of a tensor, in the order of its indices.
+pub(super) fn numbers<E: Element>(tensor: &Tensor) -> Result<&[E], BackboneError> {
+    check::<E>(tensor)?;
+    // SAFETY: the tensor is dense, on the CPU, and of `numel` numbers of `E`'s kind, each bit pattern of which is an `E`. It is
+    // borrowed for as long as the slice, and what is borrowed is not written to: see `numbers_mut`.
+    Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) })
+}
+
+/// The numbers of a tensor that nothing else refers to, to write to.
+pub(super) fn numbers_mut<E: Element>(tensor: &mut Tensor) -> Result<&mut [E], BackboneError> {
+    check::<E>(tensor)?;
+    // SAFETY: as in `numbers`. Only the KV cache's tensors come here: they belong to one cache, which is borrowed exclusively, and
+    // views of them live no longer than the forward pass that made them.
+    Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) })
+}
+
+fn check<E: Element>(tensor: &Tensor) -> Result<(), BackboneError> {
+    if tensor.kind() == E::KIND && tensor.device() == Device::Cpu && tensor.is_contiguous() {
+        return Ok(());
+    }
+    let found = format!("{:?} numbers on {:?}, dense: {}", tensor.kind(), tensor.device(), tensor.is_contiguous());
+    Err(tch::TchError::Kind(format!("{found}, where dense {:?} numbers on the CPU are read", E::KIND)).into())
+}

@@ -1,0 +1,263 @@
+//! One more token of each of several sequences, on a CPU.
+//!
+//! The same numbers as [`crate::model::Model::hidden_each`], but for their rounding. A step has little to compute, a few hundred
+//! numbers at a time: as tensor operations, each of which takes some microseconds to begin with, it would cost several times as
+//! much. And it reads every weight once, so that weights of fewer bits are faster weights.
+
+mod blocks;
+mod kernels;
+mod matrix;
+mod memory;
+
+use half::bf16;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tch::{Device, Kind, Tensor};
+
+use crate::cache::KvCache;
+use crate::config::ModelConfig;
+use crate::model::{Layer, Model};
+use crate::{BackboneError, WeightFormat};
+
+use matrix::Matrix;
+use memory::{Element, numbers, numbers_mut};
+
+/// From how many products on the attention of a step is shared between threads: to wake one takes as long as some ten thousand.
+const SHARED_ATTENTION: usize = 200_000;
+
+/// The model's weights, as a step reads them.
+#[derive(Debug)]
+pub(crate) struct Stepper {
+    layers: Vec<StepLayer>,
+    final_norm: Vec<f32>,
+    head: Matrix,
+    kind: Kind,
+}
+
+// SAFETY: as for `Model`: nothing writes to its tensors after loading.
+unsafe impl Sync for Stepper {}
+
+#[derive(Debug)]
+struct StepLayer {
+    attention_norm: Vec<f32>,
+    qkv: Matrix,
+    qkv_bias: Option<Vec<f32>>,
+    output: Matrix,
+    ffn_norm: Vec<f32>,
+    gate_up: Matrix,
+    down: Matrix,
+}
+
+impl Stepper {
+    /// `None` where steps are left to libtorch: on another device than the CPU, and for heads that are not a multiple of 8 wide.
+    pub(crate) fn new(
+        config: &ModelConfig,
+        model: &Model,
+        format: WeightFormat,
+    ) -> Result<Option<Self>, BackboneError> {
+        let kind = model.embedding.kind();
+        let fits = config.head_dim % 8 == 0 && config.hidden_size % 8 == 0;
+        if model.embedding.device() != Device::Cpu || !matches!(kind, Kind::Float | Kind::BFloat16) || !fits {
+            return Ok(None);
+        }
+        let layers = model.layers.iter().map(|layer| StepLayer::new(layer, format));
+        Ok(Some(Self {
+            layers: layers.collect::<Result<_, _>>()?,
+            final_norm: to_vec(&model.final_norm)?,
+            head: Matrix::new(model.head.as_ref().unwrap_or(&model.embedding), format)?,
+            kind,
+        }))
+    }
+
+    /// Bytes of weights that a step of one sequence reads.
+    pub(crate) fn bytes(&self) -> usize {
+        let layers = self.layers.iter().flat_map(|layer| [&layer.qkv, &layer.output, &layer.gate_up, &layer.down]);
+        layers.chain([&self.head]).map(Matrix::bytes).sum()
+    }
+
+    /// Logits `[sequences, 1, vocab]` in `f32` after one more token of each sequence, `embeddings [sequences, 1, hidden]`. The input
+    /// has been checked. Where it fails, the caches are as they were.
+    pub(crate) fn logits_each(
+        &self,
+        config: &ModelConfig,
+        embeddings: &Tensor,
+        caches: &mut [&mut KvCache],
+    ) -> Result<Tensor, BackboneError> {
+        enter_pool();
+        let x = to_vec(embeddings)?;
+        let logits = match self.kind {
+            Kind::Float => self.step::<f32>(config, x, caches)?,
+            _ => self.step::<bf16>(config, x, caches)?,
+        };
+        for cache in caches.iter_mut() {
+            cache.advance(1);
+        }
+        Ok(Tensor::f_from_slice(&logits)?.f_view([caches.len() as i64, 1, -1])?)
+    }
+
+    fn step<E: Element>(
+        &self,
+        config: &ModelConfig,
+        mut x: Vec<f32>,
+        caches: &mut [&mut KvCache],
+    ) -> Result<Vec<f32>, BackboneError> {
+        let rows = caches.len();
+        let mut normed = vec![0.0; x.len()];
+        for (index, layer) in self.layers.iter().enumerate() {
+            norm_rows(&x, &layer.attention_norm, config, &mut normed);
+            let mut qkv = layer.qkv.multiply(&normed, rows)?;
+            if let Some(bias) = &layer.qkv_bias {
+                qkv.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+            }
+            let attended = attention::<E>(config, index, &mut qkv, caches)?;
+            add(&mut x, &layer.output.multiply(&attended, rows)?);
+
+            norm_rows(&x, &layer.ffn_norm, config, &mut normed);
+            let both = layer.gate_up.multiply(&normed, rows)?;
+            let mut gated = vec![0.0; both.len() / 2];
+            let ffn = gated.len() / rows;
+            for (both, gated) in both.chunks_exact(2 * ffn).zip(gated.chunks_exact_mut(ffn)) {
+                let (gate, up) = both.split_at(ffn);
+                kernels::gate(gate, up, gated);
+            }
+            add(&mut x, &layer.down.multiply(&gated, rows)?);
+        }
+        norm_rows(&x, &self.final_norm, config, &mut normed);
+        self.head.multiply(&normed, rows)
+    }
+}
+
+impl StepLayer {
+    fn new(layer: &Layer, format: WeightFormat) -> Result<Self, BackboneError> {
+        Ok(Self {
+            attention_norm: to_vec(&layer.attention_norm)?,
+            qkv: Matrix::new(&layer.qkv, format)?,
+            qkv_bias: layer.qkv_bias.as_ref().map(to_vec).transpose()?,
+            output: Matrix::new(&layer.output, format)?,
+            ffn_norm: to_vec(&layer.ffn_norm)?,
+            gate_up: Matrix::new(&layer.gate_up, format)?,
+            down: Matrix::new(&layer.down, format)?,
+        })
+    }
+}
+
+/// What one group of query heads of one sequence attends with.
+struct Group<'a, E> {
+    /// `[group, head_dim]`.
+    queries: &'a mut [f32],
+    /// Of this token, `[head_dim]`.
+    key: &'a mut [f32],
+    value: &'a [f32],
+    /// The cache's, `[capacity, head_dim]`.
+    keys: &'a mut [E],
+    values: &'a mut [E],
+    /// The rotary table's rows of this token's position, `[head_dim]`.
+    cos: &'a [E],
+    sin: &'a [E],
+    /// Tokens that the cache has so far.
+    len: usize,
+    /// `[group, head_dim]`.
+    out: &'a mut [f32],
+}
+
+/// Attention of one more token of each sequence, whose keys and values go into the cache: `qkv [rows, (heads + 2 kv_heads) head_dim]`
+/// to `[rows, heads head_dim]`.
+fn attention<E: Element>(
+    config: &ModelConfig,
+    layer: usize,
+    qkv: &mut [f32],
+    caches: &mut [&mut KvCache],
+) -> Result<Vec<f32>, BackboneError> {
+    let ModelConfig {
+        heads,
+        kv_heads,
+        head_dim,
+        ..
+    } = *config;
+    let group = heads / kv_heads * head_dim;
+    let mut attended = vec![0.0; caches.len() * heads * head_dim];
+    let mut groups = Vec::with_capacity(caches.len() * kv_heads);
+    let mut products = 0;
+    let rows = qkv.chunks_exact_mut((heads + 2 * kv_heads) * head_dim);
+    for ((row, out), cache) in rows.zip(attended.chunks_exact_mut(heads * head_dim)).zip(caches) {
+        let (queries, rest) = row.split_at_mut(heads * head_dim);
+        let (keys, values) = rest.split_at_mut(kv_heads * head_dim);
+        let (len, capacity) = (cache.len(), cache.capacity());
+        let place = cache.at(layer);
+        let (cos, sin) = (numbers::<E>(place.cos)?, numbers::<E>(place.sin)?);
+        let of_groups = queries
+            .chunks_exact_mut(group)
+            .zip(keys.chunks_exact_mut(head_dim))
+            .zip(values.chunks_exact(head_dim))
+            .zip(numbers_mut::<E>(place.keys)?.chunks_exact_mut(capacity * head_dim))
+            .zip(numbers_mut::<E>(place.values)?.chunks_exact_mut(capacity * head_dim))
+            .zip(out.chunks_exact_mut(group));
+        groups.extend(of_groups.map(|(((((queries, key), value), keys), values), out)| Group {
+            queries,
+            key,
+            value,
+            keys,
+            values,
+            cos: &cos[len * head_dim..][..head_dim],
+            sin: &sin[len * head_dim..][..head_dim],
+            len,
+            out,
+        }));
+        products += 2 * heads * head_dim * (len + 1);
+    }
+    if products < SHARED_ATTENTION {
+        groups.into_iter().for_each(|group| group.attend(head_dim));
+    } else {
+        groups.into_par_iter().for_each(|group| group.attend(head_dim));
+    }
+    Ok(attended)
+}
+
+impl<E: Element> Group<'_, E> {
+    fn attend(self, head_dim: usize) {
+        let scale = (head_dim as f32).sqrt().recip();
+        for query in self.queries.chunks_exact_mut(head_dim) {
+            kernels::turn(query, self.cos, self.sin, scale);
+        }
+        kernels::turn(self.key, self.cos, self.sin, 1.0);
+        let write = |to: &mut [E], from: &[f32]| {
+            let to = &mut to[self.len * head_dim..][..head_dim];
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = E::from_f32(*from));
+        };
+        write(self.keys, self.key);
+        write(self.values, self.value);
+        let seen = (self.len + 1) * head_dim;
+        let mut scores = vec![0.0; self.queries.len() / head_dim * (self.len + 1)];
+        let (keys, values) = (&self.keys[..seen], &self.values[..seen]);
+        kernels::attend(self.queries, keys, values, head_dim, &mut scores, self.out);
+    }
+}
+
+fn norm_rows(x: &[f32], weight: &[f32], config: &ModelConfig, out: &mut [f32]) {
+    let width = weight.len();
+    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        kernels::rms_norm(x, weight, config.rms_eps, out);
+    }
+}
+
+fn add(to: &mut [f32], what: &[f32]) {
+    to.iter_mut().zip(what).for_each(|(to, what)| *to += what);
+}
+
+fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, BackboneError> {
+    Ok(Vec::try_from(tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_view(-1)?)?)
+}
+
+/// Makes this thread one of a pool of as many as libtorch uses for an operation. A thread that waits for a pool's would be woken by
+/// it some ten thousand times a second.
+fn enter_pool() {
+    thread_local! {
+        static POOL: Option<ThreadPool> = {
+            let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+            let pool = ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
+            // Fails in a thread of another pool, which then shares the work.
+            pool.thread_name(|index| format!("llm-{index}")).build().ok()
+        };
+    }
+    POOL.with(|_| ());
+}

@@ -1,0 +1,93 @@
+//! One more token of each of several sequences: against whole sequences, in every format of the weights.
+
+mod common;
+
+use common::{f32_on_cpu, fixture, max_abs_diff, model_path};
+use tch::{Kind, Tensor};
+use transducer_backbone::{Backbone, DtypeChoice, KvCache, LoadOptions, Positions, WeightFormat};
+
+fn load(model: &std::path::Path, dtype: DtypeChoice, weights: WeightFormat) -> Backbone {
+    let options = LoadOptions {
+        dtype,
+        weights,
+        ..f32_on_cpu()
+    };
+    Backbone::load(model, &options).expect("a valid model")
+}
+
+/// Prompts of different lengths, each in a cache of its own, then some tokens of all of them side by side: the logits after each of
+/// these, `[sequences, steps, vocab]`; as steps, or as whole sequences.
+fn logits(backbone: &Backbone, in_steps: bool) -> Tensor {
+    const PROMPTS: [usize; 3] = [7, 1, 12];
+    const STEPS: usize = 4;
+    let _no_grad = tch::no_grad_guard();
+    let id = |sequence: usize, place: usize| 3 + ((sequence * 31 + place * 7) % 300) as u32;
+    let ids = |sequence: usize, places: std::ops::Range<usize>| {
+        let ids: Vec<u32> = places.map(|place| id(sequence, place)).collect();
+        backbone.embed(&ids).expect("ids are in the vocabulary").unsqueeze(0)
+    };
+    if !in_steps {
+        let whole = PROMPTS.iter().enumerate().map(|(sequence, &prompt)| {
+            let embeddings = ids(sequence, 0..prompt + STEPS);
+            let logits = backbone.forward(&embeddings, None, Positions::All).expect("a valid forward pass");
+            logits.narrow(1, prompt as i64, STEPS as i64).squeeze_dim(0)
+        });
+        return Tensor::stack(&whole.collect::<Vec<_>>(), 0);
+    }
+    let mut caches: Vec<KvCache> = PROMPTS
+        .iter()
+        .enumerate()
+        .map(|(sequence, &prompt)| {
+            // More room than is needed, of different size: none of it may be read.
+            let mut cache = backbone.new_cache(1, prompt + STEPS + 3 * sequence).expect("memory");
+            let prompt = ids(sequence, 0..prompt);
+            let _logits = backbone.forward(&prompt, Some(&mut cache), Positions::None).expect("a valid forward pass");
+            cache
+        })
+        .collect();
+    let steps = (0..STEPS).map(|step| {
+        let next = PROMPTS.iter().enumerate().map(|(sequence, &prompt)| ids(sequence, prompt + step..prompt + step + 1));
+        let next = Tensor::cat(&next.collect::<Vec<_>>(), 0);
+        backbone
+            .forward_each(&next, &mut caches.iter_mut().collect::<Vec<_>>())
+            .expect("a valid step")
+            .squeeze_dim(1)
+    });
+    let logits = Tensor::stack(&steps.collect::<Vec<_>>(), 1);
+    assert_eq!(caches.iter().map(KvCache::len).collect::<Vec<_>>(), PROMPTS.map(|prompt| prompt + STEPS));
+    logits
+}
+
+/// How far steps are from whole sequences, in parts of the largest logit.
+fn far(model: &std::path::Path, dtype: DtypeChoice, weights: WeightFormat) -> f64 {
+    let exact = logits(&load(model, DtypeChoice::F32, WeightFormat::Full), false);
+    let stepped = logits(&load(model, dtype, weights), true);
+    assert_eq!(stepped.kind(), Kind::Float);
+    max_abs_diff(&stepped, &exact) / exact.abs().max().double_value(&[])
+}
+
+#[test]
+fn steps_are_whole_sequences_one_token_at_a_time() {
+    for model in ["tiny-llama", "tiny-qwen2"] {
+        let far = |dtype, weights| far(&fixture(model), dtype, weights);
+        let exact = far(DtypeChoice::F32, WeightFormat::Full);
+        assert!(exact < 1e-5, "{model}: {exact}");
+        let rounded = far(DtypeChoice::Bf16, WeightFormat::Full);
+        assert!(rounded < 0.03, "{model}: {rounded}");
+        let eight = far(DtypeChoice::F32, WeightFormat::Int8);
+        assert!(eight > exact && eight < 0.03, "{model}: {eight}");
+        let four = far(DtypeChoice::F32, WeightFormat::Int4);
+        assert!(four > eight && four < 0.6, "{model}: {four}");
+    }
+}
+
+/// The default model's file has four bits a weight, but for the table's eight: nothing is lost by reading them so.
+#[test]
+fn the_default_models_own_bits_say_it_all() {
+    let model = model_path();
+    let auto = far(&model, DtypeChoice::F32, WeightFormat::Auto);
+    assert!(auto < 5e-3, "{auto}");
+    let bytes = |weights| load(&model, DtypeChoice::F32, weights).step_bytes().expect("steps on a CPU");
+    let (full, auto) = (bytes(WeightFormat::Full), bytes(WeightFormat::Auto));
+    assert!(auto * 4 < full, "{auto} of {full} bytes");
+}
