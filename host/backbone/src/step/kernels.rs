@@ -1,106 +1,63 @@
-//! The loops of a step. Each is compiled for several kinds of CPU, and the best one is chosen when the program runs.
-//!
-//! They are plain loops over arrays of a fixed length, which compilers turn into vector instructions.
+//! The loops of a step. What takes the time has a form for AVX2 (in [`avx2`]) and one for any CPU; the others are plain loops,
+//! compiled for several kinds of CPU, of which the best is chosen when the program runs.
 
 use multiversion::multiversion;
-use multiversion::target::target_cfg_f;
 
-use super::blocks::{BLOCK, Block, add_product};
+use super::blocks::{BLOCK, Block, GROUP};
 use super::memory::Element;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 
 /// Numbers that are added up side by side: sums of floats may not be reordered by a compiler, so the order is chosen here.
 const LANES: usize = 8;
 
-/// Whether products and sums are one instruction, in the version that asks.
-macro_rules! fma {
-    () => {
-        cfg!(target_arch = "aarch64") || target_cfg_f!(target_feature = "fma")
-    };
+/// `out[row][column] = x[row] . weights[column]`, for the columns of some groups; the last may have fewer.
+pub(super) fn multiply<B: Block>(groups: &[[B; GROUP]], x: &[&[f32]], out: &mut [&mut [f32]]) {
+    #[cfg(target_arch = "x86_64")]
+    if avx2::is_there() {
+        // SAFETY: the CPU has what the function is compiled for.
+        return unsafe { avx2::multiply(groups, x, out) };
+    }
+    multiply_portable(groups, x, out);
 }
 
-/// `out[row][column] = x[row] . weights[column]`: `blocks` are the weights of as many columns as each row of `out` has, `x` the
-/// inputs of all rows, one after the other.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-pub(super) fn multiply<B: Block>(blocks: &[B], x: &[f32], out: &mut [&mut [f32]]) {
-    if fma!() {
-        multiply_all::<B, true>(blocks, x, out);
-    } else {
-        multiply_all::<B, false>(blocks, x, out);
-    }
-}
-
-#[inline(always)]
-fn multiply_all<B: Block, const FMA: bool>(blocks: &[B], x: &[f32], out: &mut [&mut [f32]]) {
-    let width = x.len() / out.len();
-    let mut rows = x.chunks_exact(width);
-    let mut out = out.chunks_exact_mut(4);
-    // As many rows at once as there are registers for: a block is unpacked once for all of them.
-    for out in &mut out {
-        let x: [&[f32]; 4] = std::array::from_fn(|_| rows.next().unwrap_or_default());
-        columns::<B, FMA, 4, 2>(blocks, x, out);
-    }
-    for out in out.into_remainder().chunks_mut(1) {
-        columns::<B, FMA, 1, 4>(blocks, [rows.next().unwrap_or_default()], out);
-    }
-}
-
-/// All columns of `ROWS` rows, `COLUMNS` at a time.
-#[inline(always)]
-fn columns<B: Block, const FMA: bool, const ROWS: usize, const COLUMNS: usize>(
-    blocks: &[B],
-    x: [&[f32]; ROWS],
-    out: &mut [&mut [f32]],
-) {
-    let per_column = x[0].len() / BLOCK;
-    let tiles = blocks.chunks_exact(COLUMNS * per_column);
-    let rest = tiles.remainder();
-    let mut column = 0;
-    for blocks in tiles {
-        let sums = tile::<B, FMA, ROWS, COLUMNS>(blocks, x);
-        for (out, sums) in out.iter_mut().zip(sums) {
-            out[column..column + COLUMNS].copy_from_slice(&sums);
-        }
-        column += COLUMNS;
-    }
-    for blocks in rest.chunks_exact(per_column) {
-        let sums = tile::<B, FMA, ROWS, 1>(blocks, x);
-        for (out, [sum]) in out.iter_mut().zip(sums) {
-            out[column] = sum;
-        }
-        column += 1;
-    }
-}
-
-#[inline(always)]
-fn tile<B: Block, const FMA: bool, const ROWS: usize, const COLUMNS: usize>(
-    blocks: &[B],
-    x: [&[f32]; ROWS],
-) -> [[f32; COLUMNS]; ROWS] {
-    let per_column = x[0].len() / BLOCK;
-    let mut sums = [[[0.0; LANES]; COLUMNS]; ROWS];
-    for place in 0..per_column {
-        for column in 0..COLUMNS {
-            let weights = blocks[column * per_column + place].decode::<FMA>();
-            for row in 0..ROWS {
-                let x = &x[row][place * BLOCK..][..BLOCK];
-                let sums = &mut sums[row][column];
-                for part in 0..BLOCK / LANES {
-                    for lane in 0..LANES {
-                        let i = part * LANES + lane;
-                        sums[lane] = add_product::<FMA>(sums[lane], weights[i], x[i]);
-                    }
-                }
+fn multiply_portable<B: Block>(groups: &[[B; GROUP]], x: &[&[f32]], out: &mut [&mut [f32]]) {
+    for (x, out) in x.iter().zip(out) {
+        let (x, _) = x.as_chunks::<BLOCK>();
+        for (out, group) in out.chunks_mut(GROUP).zip(groups.chunks_exact(x.len())) {
+            for (column, out) in out.iter_mut().enumerate() {
+                let products = group.iter().zip(x).map(|(blocks, x)| dot_portable(&blocks[column].decode(), x));
+                *out = products.sum();
             }
         }
     }
-    sums.map(|columns| columns.map(total))
+}
+
+/// The sum of products; the length is a multiple of [`LANES`].
+fn dot<E: Element>(a: &[f32], b: &[E]) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if avx2::is_there() {
+        // SAFETY: the CPU has what the function is compiled for.
+        return unsafe { avx2::dot(a, b) };
+    }
+    dot_portable(a, b)
+}
+
+fn dot_portable<E: Element>(a: &[f32], b: &[E]) -> f32 {
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b.to_f32();
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    ((a + e) + (b + f)) + ((c + g) + (d + h))
 }
 
 /// `x / sqrt(mean(x^2) + eps) * weight` (Zhang & Sennrich, arXiv 1910.07467).
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f64, out: &mut [f32]) {
-    let squares = if fma!() { dot::<f32, true>(x, x) } else { dot::<f32, false>(x, x) };
-    let scale = (f64::from(squares) / x.len() as f64 + eps).sqrt().recip() as f32;
+    let scale = (f64::from(dot(x, x)) / x.len() as f64 + eps).sqrt().recip() as f32;
     for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
         *out = x * scale * weight;
     }
@@ -128,24 +85,7 @@ pub(super) fn turn<E: Element>(head: &mut [f32], cos: &[E], sin: &[E], scale: f3
 
 /// Attention of the query heads of one group, over the keys and values that they share: `queries [group, head_dim]`, already
 /// divided by `sqrt(head_dim)`, `keys` and `values [tokens, head_dim]`, `scores [group, tokens]` to work in, `out [group, head_dim]`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn attend<E: Element>(
-    queries: &[f32],
-    keys: &[E],
-    values: &[E],
-    head_dim: usize,
-    scores: &mut [f32],
-    out: &mut [f32],
-) {
-    if fma!() {
-        attend_all::<E, true>(queries, keys, values, head_dim, scores, out);
-    } else {
-        attend_all::<E, false>(queries, keys, values, head_dim, scores, out);
-    }
-}
-
-#[inline(always)]
-fn attend_all<E: Element, const FMA: bool>(
     queries: &[f32],
     keys: &[E],
     values: &[E],
@@ -156,24 +96,29 @@ fn attend_all<E: Element, const FMA: bool>(
     let tokens = keys.len() / head_dim;
     for (token, key) in keys.chunks_exact(head_dim).enumerate() {
         for (query, scores) in queries.chunks_exact(head_dim).zip(scores.chunks_exact_mut(tokens)) {
-            scores[token] = dot::<E, FMA>(query, key);
+            scores[token] = dot(query, key);
         }
     }
     for scores in scores.chunks_exact_mut(tokens) {
         softmax(scores);
     }
     out.fill(0.0);
-    for (token, value) in values.chunks_exact(head_dim).enumerate() {
-        for (out, scores) in out.chunks_exact_mut(head_dim).zip(scores.chunks_exact(tokens)) {
-            let weight = scores[token];
-            for (out, value) in out.iter_mut().zip(value) {
-                *out = add_product::<FMA>(*out, weight, value.to_f32());
-            }
+    for (out, scores) in out.chunks_exact_mut(head_dim).zip(scores.chunks_exact(tokens)) {
+        add_weighted(values, scores, out);
+    }
+}
+
+/// `out += sum of scores[token] * values[token]`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn add_weighted<E: Element>(values: &[E], scores: &[f32], out: &mut [f32]) {
+    for (value, score) in values.chunks_exact(out.len()).zip(scores) {
+        for (out, value) in out.iter_mut().zip(value) {
+            *out += score * value.to_f32();
         }
     }
 }
 
-#[inline(always)]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn softmax(scores: &mut [f32]) {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     for score in scores.iter_mut() {
@@ -183,24 +128,6 @@ fn softmax(scores: &mut [f32]) {
     for score in scores {
         *score *= scale;
     }
-}
-
-/// The sum of products; the length is a multiple of [`LANES`].
-#[inline(always)]
-fn dot<E: Element, const FMA: bool>(a: &[f32], b: &[E]) -> f32 {
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
-        for lane in 0..LANES {
-            sums[lane] = add_product::<FMA>(sums[lane], a[lane], b[lane].to_f32());
-        }
-    }
-    total(sums)
-}
-
-#[inline(always)]
-fn total(lanes: [f32; LANES]) -> f32 {
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + e) + (b + f)) + ((c + g) + (d + h))
 }
 
 /// `e^x` to a relative error of 2e-7, without a branch, so that loops over it become vector instructions: a power of two from the
@@ -225,8 +152,8 @@ fn exp(x: f32) -> f32 {
 mod tests {
     use half::bf16;
 
-    use super::super::blocks::{BLOCK, Block, Block4, Block8};
-    use super::{attend, exp, gate, multiply, rms_norm};
+    use super::super::blocks::{BLOCK, Block, Block4, Block8, pack};
+    use super::{attend, dot, dot_portable, exp, gate, multiply, multiply_portable, rms_norm};
 
     fn numbers(count: usize, seed: f32) -> Vec<f32> {
         (0..count).map(|i| ((i as f32 + seed) * 1.618).sin()).collect()
@@ -243,22 +170,25 @@ mod tests {
         assert!(exp(f32::NAN).is_nan());
     }
 
-    /// Any number of rows and columns is what products of the decoded weights are.
+    /// Any number of rows and columns is what products of the decoded weights are, on any CPU.
     fn products<B: Block>() {
         let width = 3 * BLOCK;
-        for (rows, columns) in [(1, 1), (1, 4), (1, 7), (3, 5), (4, 2), (5, 3), (9, 6)] {
+        for (rows, columns) in [(1, 1), (1, 4), (1, 7), (3, 5), (4, 2), (5, 9), (9, 6)] {
             let weights = numbers(columns * width, 0.3);
             let (blocks, _) = weights.as_chunks::<BLOCK>();
-            let blocks: Vec<B> = blocks.iter().map(B::encode).collect();
-            let decoded: Vec<f32> = blocks.iter().flat_map(|block| block.decode::<false>()).collect();
+            let decoded: Vec<f32> = blocks.iter().flat_map(|block| B::encode(block).decode()).collect();
+            let groups = pack::<B>(&weights, width);
             let x = numbers(rows * width, 7.1);
-            let mut out = vec![f32::NAN; rows * columns];
-            multiply(&blocks, &x, &mut out.chunks_mut(columns).collect::<Vec<_>>());
-            for (row, x) in x.chunks(width).enumerate() {
-                for (column, weights) in decoded.chunks(width).enumerate() {
-                    let expected: f64 = x.iter().zip(weights).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
-                    let found = f64::from(out[row * columns + column]);
-                    assert!((found - expected).abs() < 1e-4, "{rows} x {columns}: {found}, not {expected}");
+            let inputs: Vec<&[f32]> = x.chunks(width).collect();
+            for multiply in [multiply::<B>, multiply_portable::<B>] {
+                let mut out = vec![f32::NAN; rows * columns];
+                multiply(&groups, &inputs, &mut out.chunks_mut(columns).collect::<Vec<_>>());
+                for (row, x) in inputs.iter().enumerate() {
+                    for (column, weights) in decoded.chunks(width).enumerate() {
+                        let expected: f64 = x.iter().zip(weights).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
+                        let found = f64::from(out[row * columns + column]);
+                        assert!((found - expected).abs() < 1e-4, "{rows} x {columns}: {found}, not {expected}");
+                    }
                 }
             }
         }
@@ -268,6 +198,14 @@ mod tests {
     fn products_with_weights_of_four_and_eight_bits() {
         products::<Block4>();
         products::<Block8>();
+    }
+
+    #[test]
+    fn sums_of_products_are_the_same_on_every_cpu() {
+        let (a, b) = (numbers(48, 0.5), numbers(48, 9.0));
+        assert!((dot(&a, &b) - dot_portable(&a, &b)).abs() < 1e-5);
+        let b: Vec<bf16> = b.into_iter().map(bf16::from_f32).collect();
+        assert!((dot(&a, &b) - dot_portable(&a, &b)).abs() < 1e-5);
     }
 
     #[test]

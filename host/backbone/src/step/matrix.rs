@@ -1,19 +1,19 @@
 //! A matrix of weights, and the products of a few inputs with it.
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 use tch::{Kind, Tensor};
 
-use super::blocks::{BLOCK, Block, Block4, Block8};
+use super::blocks::{BLOCK, Block, Block4, Block8, GROUP, pack};
 use super::{kernels, memory};
 use crate::{BackboneError, WeightFormat};
 
-/// Up to how many inputs are multiplied with packed weights: they cost what it costs to read the weights, and those are small. With
-/// more inputs the products themselves are the cost, and libtorch's are faster.
-const PACKED_ROWS: usize = 16;
+/// Up to how many inputs are multiplied with packed weights where the CPU multiplies `bf16`: few cost what it costs to read the
+/// weights, and packed ones are small; with more the products are the cost, and such a CPU's are the fastest.
+const PACKED_ROWS_BF16: usize = 6;
 
-/// Columns that a thread multiplies before it asks for more: some ten microseconds of work.
-const PART: usize = 64;
+/// Columns that a thread multiplies before it asks for more, whole groups: some ten microseconds of work.
+const PART: usize = 16 * GROUP;
 
 /// How far, of the largest weight of a block, four bits may be from the weights they stand for, to be taken for them: what the
 /// rounding of a file's own blocks to `f32` leaves.
@@ -29,8 +29,8 @@ pub(super) struct Matrix {
 
 #[derive(Debug)]
 enum Packed {
-    Four(Vec<Block4>),
-    Eight(Vec<Block8>),
+    Four(Vec<[Block4; GROUP]>),
+    Eight(Vec<[Block8; GROUP]>),
 }
 
 impl Matrix {
@@ -41,11 +41,11 @@ impl Matrix {
             return Ok(Self { full, packed: None });
         }
         let numbers = weights.f_to_kind(Kind::Float)?;
-        let (blocks, _) = memory::numbers::<f32>(&numbers)?.as_chunks::<BLOCK>();
+        let (numbers, width) = (memory::numbers::<f32>(&numbers)?, weights.size()[1] as usize);
         let packed = match format {
-            WeightFormat::Int4 => Packed::Four(encode(blocks)),
-            WeightFormat::Auto if blocks.iter().all(four_bits_suffice) => Packed::Four(encode(blocks)),
-            _ => Packed::Eight(encode(blocks)),
+            WeightFormat::Int4 => Packed::Four(pack(numbers, width)),
+            WeightFormat::Auto if four_bits_suffice(numbers) => Packed::Four(pack(numbers, width)),
+            _ => Packed::Eight(pack(numbers, width)),
         };
         Ok(Self {
             full,
@@ -61,17 +61,21 @@ impl Matrix {
     pub(super) fn bytes(&self) -> usize {
         match &self.packed {
             None => self.full.numel() * self.full.kind().elt_size_in_bytes(),
-            Some(Packed::Four(blocks)) => size_of_val(&blocks[..]),
-            Some(Packed::Eight(blocks)) => size_of_val(&blocks[..]),
+            Some(Packed::Four(groups)) => size_of_val(&groups[..]),
+            Some(Packed::Eight(groups)) => size_of_val(&groups[..]),
         }
+    }
+
+    fn packed_is_faster(&self, rows: usize) -> bool {
+        self.full.kind() != Kind::BFloat16 || rows <= PACKED_ROWS_BF16
     }
 
     /// The products with the inputs `x [rows, width]`: `[rows, columns]`.
     pub(super) fn multiply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>, BackboneError> {
         let mut out = vec![0.0; rows * self.columns()];
         match &self.packed {
-            Some(Packed::Four(blocks)) if rows <= PACKED_ROWS => multiply_packed(blocks, x, rows, &mut out),
-            Some(Packed::Eight(blocks)) if rows <= PACKED_ROWS => multiply_packed(blocks, x, rows, &mut out),
+            Some(Packed::Four(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, &mut out),
+            Some(Packed::Eight(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, &mut out),
             _ => {
                 let x = Tensor::f_from_slice(x)?.f_view([rows as i64, -1])?;
                 let products = x.f_to_kind(self.full.kind())?.f_linear(&self.full, None::<&Tensor>)?;
@@ -82,43 +86,42 @@ impl Matrix {
     }
 }
 
-fn encode<B: Block>(blocks: &[[f32; BLOCK]]) -> Vec<B> {
-    blocks.into_par_iter().map(B::encode).collect()
-}
-
-fn four_bits_suffice(weights: &[f32; BLOCK]) -> bool {
-    let decoded = Block4::encode(weights).decode::<false>();
-    let most = weights.iter().fold(0.0, |most: f32, weight| most.max(weight.abs()));
-    weights.iter().zip(decoded).all(|(weight, decoded)| (weight - decoded).abs() <= most * SAME)
+/// Whether four bits say all that is in the weights.
+fn four_bits_suffice(weights: &[f32]) -> bool {
+    weights.as_chunks::<BLOCK>().0.iter().all(|weights| {
+        let decoded = Block4::encode(weights).decode();
+        let most = weights.iter().fold(0.0, |most: f32, weight| most.max(weight.abs()));
+        weights.iter().zip(decoded).all(|(weight, decoded)| (weight - decoded).abs() <= most * SAME)
+    })
 }
 
 /// The columns in parts, each of them by one thread.
-fn multiply_packed<B: Block>(blocks: &[B], x: &[f32], rows: usize, out: &mut [f32]) {
-    let per_column = x.len() / rows / BLOCK;
-    let columns = blocks.len() / per_column;
+fn multiply_packed<B: Block>(groups: &[[B; GROUP]], x: &[f32], rows: usize, out: &mut [f32]) {
+    let (width, columns) = (x.len() / rows, out.len() / rows);
+    let inputs: Vec<&[f32]> = x.chunks_exact(width).collect();
     let mut parts: Vec<Vec<&mut [f32]>> = (0..columns.div_ceil(PART)).map(|_| Vec::with_capacity(rows)).collect();
     for row in out.chunks_exact_mut(columns) {
         for (part, out) in parts.iter_mut().zip(row.chunks_mut(PART)) {
             part.push(out);
         }
     }
-    blocks
-        .par_chunks(PART * per_column)
+    groups
+        .par_chunks(PART / GROUP * (width / BLOCK))
         .zip(parts)
-        .for_each(|(blocks, mut out)| kernels::multiply(blocks, x, &mut out));
+        .for_each(|(groups, mut out)| kernels::multiply(groups, &inputs, &mut out));
 }
 
 #[cfg(test)]
 mod tests {
     use tch::{Device, Kind, Tensor};
 
-    use super::{Matrix, PACKED_ROWS, Packed};
+    use super::{Matrix, Packed};
     use crate::WeightFormat;
 
-    /// Few inputs, more than are multiplied with packed weights, and a width of no whole blocks.
+    /// One input, several, and a width of no whole blocks.
     #[test]
     fn products_are_those_of_libtorch() {
-        for (width, rows) in [(64, 1), (64, 5), (64, PACKED_ROWS + 1), (40, 3)] {
+        for (width, rows) in [(64, 1), (64, 5), (40, 3)] {
             let weights = Tensor::randn([130, width], (Kind::Float, Device::Cpu));
             let x = Tensor::randn([rows as i64, width], (Kind::Float, Device::Cpu));
             let expected = x.linear(&weights, None::<&Tensor>);

@@ -1,5 +1,8 @@
 //! The memory of tensors on the CPU, as slices.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
 use half::bf16;
 use tch::{Device, Kind, Tensor};
 
@@ -13,6 +16,13 @@ pub(super) trait Element: Copy + Send + Sync + 'static {
     fn to_f32(self) -> f32;
 
     fn from_f32(number: f32) -> Self;
+
+    /// Eight numbers, in a register.
+    ///
+    /// # Safety
+    /// For CPUs with AVX2.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn load_avx2(numbers: &[Self; 8]) -> __m256;
 }
 
 impl Element for f32 {
@@ -27,6 +37,14 @@ impl Element for f32 {
     fn from_f32(number: f32) -> Self {
         number
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn load_avx2(numbers: &[Self; 8]) -> __m256 {
+        // SAFETY: eight floats are read.
+        unsafe { _mm256_loadu_ps(numbers.as_ptr()) }
+    }
 }
 
 impl Element for bf16 {
@@ -40,6 +58,15 @@ impl Element for bf16 {
     #[inline(always)]
     fn from_f32(number: f32) -> Self {
         Self::from_f32(number)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn load_avx2(numbers: &[Self; 8]) -> __m256 {
+        // SAFETY: eight numbers of two bytes are read.
+        let numbers = unsafe { _mm_loadu_si128(numbers.as_ptr().cast()) };
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(numbers)))
     }
 }
 
