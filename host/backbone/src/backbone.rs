@@ -80,11 +80,23 @@ impl Backbone {
             let gguf = Gguf::open(path)?;
             let config = ModelConfig::from_gguf(&gguf)?;
             let text = (Tokenizer::from_gguf(&gguf)?, ChatTemplate::from_gguf(&gguf)?);
-            Self::assemble(&GgufWeights(&gguf), config, text, (kind, device, options.weights), progress)
+            Self::assemble(
+                &GgufWeights(&gguf),
+                config,
+                text,
+                (kind, device, options.weights),
+                progress,
+            )
         } else if path.join("config.json").is_file() {
             let config = ModelConfig::from_config_json(&path.join("config.json"))?;
             let text = (Tokenizer::from_folder(path)?, ChatTemplate::from_folder(path)?);
-            Self::assemble(&Folder::open(path)?, config, text, (kind, device, options.weights), progress)
+            Self::assemble(
+                &Folder::open(path)?,
+                config,
+                text,
+                (kind, device, options.weights),
+                progress,
+            )
         } else {
             Err(BackboneError::NoModel { path: path.to_owned() })
         }
@@ -207,14 +219,24 @@ impl Backbone {
         cache: Option<&mut KvCache>,
         positions: Positions,
     ) -> Result<Tensor, BackboneError> {
-        let hidden = self.hidden(embeddings, cache)?;
-        let tokens = hidden.size()[1];
+        let (batch, tokens) = self.check_embeddings(embeddings)?;
         let (first, count) = match positions {
             Positions::Last => (tokens - 1, 1),
             Positions::All => (0, tokens),
             Positions::None => (0, 0),
         };
-        self.logits(&hidden.f_narrow(1, first, count)?)
+        match (&self.stepper, cache) {
+            (Some(stepper), Some(cache))
+                if batch == 1 && stepper.reads_prompts() && !cache.is_padded() && !embeddings.requires_grad() =>
+            {
+                cache.check(batch, tokens)?;
+                stepper.logits_of(&self.config, embeddings, cache, (first, count))
+            }
+            (_, cache) => {
+                let hidden = self.hidden(embeddings, cache)?;
+                self.logits(&hidden.f_narrow(1, first as i64, count as i64)?)
+            }
+        }
     }
 
     /// The first half of [`Self::forward`]: hidden states after the final norm, `[batch, tokens, hidden]`.

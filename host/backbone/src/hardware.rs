@@ -30,8 +30,8 @@ pub enum DtypeChoice {
     Bf16,
 }
 
-/// In how many bits the weights are read for one token at a time, on a CPU. What is computed with many tokens at once, prompts and
-/// training, reads them in full.
+/// In how many bits the weights are read for answers, on a CPU. Training, and prompts where the CPU multiplies `bf16`, read them in
+/// full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightFormat {
     /// Matrix by matrix, 4 bits where these say all that is in the weights, as for those of a GGUF file in Q4_1, else 8.
@@ -52,7 +52,7 @@ pub struct LoadOptions {
     pub device: DeviceChoice,
     /// In what kind of numbers.
     pub dtype: DtypeChoice,
-    /// In how many bits weights are read for one token at a time.
+    /// In how many bits weights are read for answers.
     pub weights: WeightFormat,
     /// Threads that libtorch uses for one operation; by default its own choice, the physical cores. Process wide.
     pub threads: Option<NonZeroUsize>,

@@ -31,7 +31,12 @@ fn main() -> Result<()> {
         }
         let value = words.next().ok_or_else(|| format!("{flag} wants a value"))?;
         match flag.as_str() {
-            "--concurrent" => concurrent = value.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?,
+            "--concurrent" => {
+                concurrent = value
+                    .split(',')
+                    .map(str::parse)
+                    .collect::<std::result::Result<_, _>>()?
+            }
             "--prompt" => prompt = value.parse()?,
             "--new" => new = value.parse()?,
             "--prefill" => prefill = value.parse()?,
@@ -77,7 +82,11 @@ fn main() -> Result<()> {
     let (prefill_speed, bandwidth) = (median(&mut prefills), median(&mut bandwidths));
     let step_bytes = backbone.step_bytes();
     if json {
-        let speeds: Vec<String> = concurrent.iter().zip(&medians).map(|(n, speed)| format!("\"{n}\": {speed:.2}")).collect();
+        let speeds: Vec<String> = concurrent
+            .iter()
+            .zip(&medians)
+            .map(|(n, speed)| format!("\"{n}\": {speed:.2}"))
+            .collect();
         println!(
             "{{\"new_tokens_per_second\": {{{}}}, \"prefill_tokens_per_second\": {prefill_speed:.1}, \"step_bytes\": {}, \
              \"bytes_per_second\": {bandwidth:.0}}}",
@@ -109,7 +118,9 @@ fn main() -> Result<()> {
 /// Bytes that the threads read from memory in a second, together: sums over 256 MB each.
 fn bandwidth(threads: Option<NonZeroUsize>) -> f64 {
     const NUMBERS: usize = 32 << 20;
-    let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let threads = threads
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
     let memory: Vec<Vec<u64>> = (0..threads).map(|thread| vec![thread as u64 + 1; NUMBERS]).collect();
     let begun = Instant::now();
     std::thread::scope(|scope| {

@@ -36,7 +36,7 @@ pub struct HostOptions {
     pub front_ends: PathBuf,
     /// Number format of the LLM's weights.
     pub precision: Precision,
-    /// In how many bits the weights are read for one token at a time.
+    /// In how many bits the weights are read for answers.
     pub weights: WeightFormat,
     /// Threads of the LLM; by default as many as there are cores.
     pub threads: Option<NonZeroUsize>,
@@ -79,7 +79,12 @@ impl Host {
     pub fn load(options: &HostOptions, stage: &dyn Fn(&str)) -> Result<Self, LoadError> {
         stage("CPG front ends");
         let front_ends = Arc::new(FrontEnds::load_dir(&options.front_ends)?);
-        let backbone = Arc::new(load_model(&options.model, (options.precision, options.weights), options.threads, stage)?);
+        let backbone = Arc::new(load_model(
+            &options.model,
+            (options.precision, options.weights),
+            options.threads,
+            stage,
+        )?);
         let generator = Generator::start(backbone.clone(), &options.engine).map_err(LoadError::Engine)?;
         stage("adapters");
         let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;

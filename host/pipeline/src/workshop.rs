@@ -83,7 +83,12 @@ impl Workshop {
     pub fn load(options: &WorkshopOptions, stage: &dyn Fn(&str)) -> Result<Self, LoadError> {
         stage("CPG front ends");
         let front_ends = Arc::new(FrontEnds::load_dir(&options.front_ends)?);
-        let backbone = load_model(&options.model, (options.precision, WeightFormat::Full), options.threads, stage)?;
+        let backbone = load_model(
+            &options.model,
+            (options.precision, WeightFormat::Full),
+            options.threads,
+            stage,
+        )?;
         let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;
         let model = model_info(&options.model, &backbone);
         Ok(Self {

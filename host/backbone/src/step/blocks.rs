@@ -90,14 +90,25 @@ impl Block for Block4 {
         // SAFETY: the codes are 16 bytes.
         let codes = unsafe { _mm_loadu_si128(self.codes.as_ptr().cast()) };
         let halves = _mm_set1_epi8(15);
-        let (low, high) = (_mm_and_si128(codes, halves), _mm_and_si128(_mm_srli_epi16::<4>(codes), halves));
+        let (low, high) = (
+            _mm_and_si128(codes, halves),
+            _mm_and_si128(_mm_srli_epi16::<4>(codes), halves),
+        );
         let (scale, min) = (_mm256_set1_ps(self.scale), _mm256_set1_ps(self.min));
         // Written out: closures are not compiled for the CPU that their function is compiled for.
         [
             _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(low)), scale, min),
-            _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128::<8>(low))), scale, min),
+            _mm256_fmadd_ps(
+                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128::<8>(low))),
+                scale,
+                min,
+            ),
             _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(high)), scale, min),
-            _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128::<8>(high))), scale, min),
+            _mm256_fmadd_ps(
+                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128::<8>(high))),
+                scale,
+                min,
+            ),
         ]
     }
 }

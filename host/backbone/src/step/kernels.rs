@@ -12,22 +12,25 @@ mod avx2;
 /// Numbers that are added up side by side: sums of floats may not be reordered by a compiler, so the order is chosen here.
 const LANES: usize = 8;
 
-/// `out[row][column] = x[row] . weights[column]`, for the columns of some groups; the last may have fewer.
-pub(super) fn multiply<B: Block>(groups: &[[B; GROUP]], x: &[&[f32]], out: &mut [&mut [f32]]) {
+/// `out[row][column] = x[row] . weights[column]`, for the columns of some groups; the last may have fewer. `x [rows, width]`.
+pub(super) fn multiply<B: Block>(groups: &[[B; GROUP]], x: &[f32], width: usize, out: &mut [&mut [f32]]) {
     #[cfg(target_arch = "x86_64")]
     if avx2::is_there() {
         // SAFETY: the CPU has what the function is compiled for.
-        return unsafe { avx2::multiply(groups, x, out) };
+        return unsafe { avx2::multiply(groups, x, width, out) };
     }
-    multiply_portable(groups, x, out);
+    multiply_portable(groups, x, width, out);
 }
 
-fn multiply_portable<B: Block>(groups: &[[B; GROUP]], x: &[&[f32]], out: &mut [&mut [f32]]) {
-    for (x, out) in x.iter().zip(out) {
+fn multiply_portable<B: Block>(groups: &[[B; GROUP]], x: &[f32], width: usize, out: &mut [&mut [f32]]) {
+    for (x, out) in x.chunks_exact(width).zip(out) {
         let (x, _) = x.as_chunks::<BLOCK>();
         for (out, group) in out.chunks_mut(GROUP).zip(groups.chunks_exact(x.len())) {
             for (column, out) in out.iter_mut().enumerate() {
-                let products = group.iter().zip(x).map(|(blocks, x)| dot_portable(&blocks[column].decode(), x));
+                let products = group
+                    .iter()
+                    .zip(x)
+                    .map(|(blocks, x)| dot_portable(&blocks[column].decode(), x));
                 *out = products.sum();
             }
         }
@@ -72,14 +75,13 @@ pub(super) fn gate(gate: &[f32], up: &[f32], out: &mut [f32]) {
 }
 
 /// Turns one head, whose pairs are the places `i` and `i + head_dim / 2`; `sin` has the signs of [`crate::rope::RotaryTable`].
-#[inline]
-pub(super) fn turn<E: Element>(head: &mut [f32], cos: &[E], sin: &[E], scale: f32) {
+pub(super) fn turn(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let half = head.len() / 2;
     let (first, second) = head.split_at_mut(half);
     for (i, (a, b)) in first.iter_mut().zip(second).enumerate() {
-        let (x, y) = (*a * scale, *b * scale);
-        *a = x * cos[i].to_f32() + y * sin[i].to_f32();
-        *b = y * cos[half + i].to_f32() + x * sin[half + i].to_f32();
+        let (x, y) = (*a, *b);
+        *a = x * cos[i] + y * sin[i];
+        *b = y * cos[half + i] + x * sin[half + i];
     }
 }
 
@@ -164,7 +166,10 @@ mod tests {
         for step in -8700..8800 {
             let x = step as f32 / 100.0;
             let (found, expected) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!((found / expected - 1.0).abs() < 3e-7, "exp({x}) = {found}, not {expected}");
+            assert!(
+                (found / expected - 1.0).abs() < 3e-7,
+                "exp({x}) = {found}, not {expected}"
+            );
         }
         assert!(exp(f32::NEG_INFINITY) < 1e-37);
         assert!(exp(f32::NAN).is_nan());
@@ -179,15 +184,17 @@ mod tests {
             let decoded: Vec<f32> = blocks.iter().flat_map(|block| B::encode(block).decode()).collect();
             let groups = pack::<B>(&weights, width);
             let x = numbers(rows * width, 7.1);
-            let inputs: Vec<&[f32]> = x.chunks(width).collect();
             for multiply in [multiply::<B>, multiply_portable::<B>] {
                 let mut out = vec![f32::NAN; rows * columns];
-                multiply(&groups, &inputs, &mut out.chunks_mut(columns).collect::<Vec<_>>());
-                for (row, x) in inputs.iter().enumerate() {
+                multiply(&groups, &x, width, &mut out.chunks_mut(columns).collect::<Vec<_>>());
+                for (row, x) in x.chunks(width).enumerate() {
                     for (column, weights) in decoded.chunks(width).enumerate() {
                         let expected: f64 = x.iter().zip(weights).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
                         let found = f64::from(out[row * columns + column]);
-                        assert!((found - expected).abs() < 1e-4, "{rows} x {columns}: {found}, not {expected}");
+                        assert!(
+                            (found - expected).abs() < 1e-4,
+                            "{rows} x {columns}: {found}, not {expected}"
+                        );
                     }
                 }
             }
@@ -228,17 +235,33 @@ mod tests {
     fn attention_is_a_mean_of_the_values() {
         let (group, tokens, head_dim) = (3, 5, 8);
         let queries = numbers(group * head_dim, 1.0);
-        let of = |seed| numbers(tokens * head_dim, seed).into_iter().map(bf16::from_f32).collect::<Vec<_>>();
+        let of = |seed| {
+            numbers(tokens * head_dim, seed)
+                .into_iter()
+                .map(bf16::from_f32)
+                .collect::<Vec<_>>()
+        };
         let (keys, values) = (of(2.0), of(3.0));
         let (mut scores, mut out) = (vec![0.0; group * tokens], vec![f32::NAN; group * head_dim]);
         attend(&queries, &keys, &values, head_dim, &mut scores, &mut out);
         for (query, out) in queries.chunks(head_dim).zip(out.chunks(head_dim)) {
             let exps: Vec<f64> = keys
                 .chunks(head_dim)
-                .map(|key| query.iter().zip(key).map(|(q, k)| f64::from(*q) * k.to_f64()).sum::<f64>().exp())
+                .map(|key| {
+                    query
+                        .iter()
+                        .zip(key)
+                        .map(|(q, k)| f64::from(*q) * k.to_f64())
+                        .sum::<f64>()
+                        .exp()
+                })
                 .collect();
             for (dimension, found) in out.iter().enumerate() {
-                let sum: f64 = exps.iter().zip(values.chunks(head_dim)).map(|(e, v)| e * v[dimension].to_f64()).sum();
+                let sum: f64 = exps
+                    .iter()
+                    .zip(values.chunks(head_dim))
+                    .map(|(e, v)| e * v[dimension].to_f64())
+                    .sum();
                 let expected = sum / exps.iter().sum::<f64>();
                 assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, not {expected}");
             }

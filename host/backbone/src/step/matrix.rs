@@ -66,6 +66,10 @@ impl Matrix {
         }
     }
 
+    pub(super) fn is_packed(&self) -> bool {
+        self.packed.is_some()
+    }
+
     fn packed_is_faster(&self, rows: usize) -> bool {
         self.full.kind() != Kind::BFloat16 || rows <= PACKED_ROWS_BF16
     }
@@ -73,13 +77,18 @@ impl Matrix {
     /// The products with the inputs `x [rows, width]`: `[rows, columns]`.
     pub(super) fn multiply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>, BackboneError> {
         let mut out = vec![0.0; rows * self.columns()];
+        if rows == 0 {
+            return Ok(out);
+        }
         match &self.packed {
             Some(Packed::Four(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, &mut out),
             Some(Packed::Eight(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, &mut out),
             _ => {
                 let x = Tensor::f_from_slice(x)?.f_view([rows as i64, -1])?;
                 let products = x.f_to_kind(self.full.kind())?.f_linear(&self.full, None::<&Tensor>)?;
-                products.f_to_kind(Kind::Float)?.f_copy_data(&mut out, rows * self.columns())?;
+                products
+                    .f_to_kind(Kind::Float)?
+                    .f_copy_data(&mut out, rows * self.columns())?;
             }
         }
         Ok(out)
@@ -91,14 +100,16 @@ fn four_bits_suffice(weights: &[f32]) -> bool {
     weights.as_chunks::<BLOCK>().0.iter().all(|weights| {
         let decoded = Block4::encode(weights).decode();
         let most = weights.iter().fold(0.0, |most: f32, weight| most.max(weight.abs()));
-        weights.iter().zip(decoded).all(|(weight, decoded)| (weight - decoded).abs() <= most * SAME)
+        weights
+            .iter()
+            .zip(decoded)
+            .all(|(weight, decoded)| (weight - decoded).abs() <= most * SAME)
     })
 }
 
 /// The columns in parts, each of them by one thread.
 fn multiply_packed<B: Block>(groups: &[[B; GROUP]], x: &[f32], rows: usize, out: &mut [f32]) {
     let (width, columns) = (x.len() / rows, out.len() / rows);
-    let inputs: Vec<&[f32]> = x.chunks_exact(width).collect();
     let mut parts: Vec<Vec<&mut [f32]>> = (0..columns.div_ceil(PART)).map(|_| Vec::with_capacity(rows)).collect();
     for row in out.chunks_exact_mut(columns) {
         for (part, out) in parts.iter_mut().zip(row.chunks_mut(PART)) {
@@ -108,7 +119,7 @@ fn multiply_packed<B: Block>(groups: &[[B; GROUP]], x: &[f32], rows: usize, out:
     groups
         .par_chunks(PART / GROUP * (width / BLOCK))
         .zip(parts)
-        .for_each(|(groups, mut out)| kernels::multiply(groups, &inputs, &mut out));
+        .for_each(|(groups, mut out)| kernels::multiply(groups, x, width, &mut out));
 }
 
 #[cfg(test)]
@@ -125,11 +136,18 @@ mod tests {
             let weights = Tensor::randn([130, width], (Kind::Float, Device::Cpu));
             let x = Tensor::randn([rows as i64, width], (Kind::Float, Device::Cpu));
             let expected = x.linear(&weights, None::<&Tensor>);
-            for (format, tolerance) in [(WeightFormat::Full, 1e-4), (WeightFormat::Int8, 0.3), (WeightFormat::Int4, 5.0)] {
+            for (format, tolerance) in [
+                (WeightFormat::Full, 1e-4),
+                (WeightFormat::Int8, 0.3),
+                (WeightFormat::Int4, 5.0),
+            ] {
                 let matrix = Matrix::new(&weights, format).expect("a valid matrix");
                 let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                 let products = matrix.multiply(&numbers, rows).expect("valid inputs");
-                let far = (Tensor::from_slice(&products).view_as(&expected) - &expected).abs().max().double_value(&[]);
+                let far = (Tensor::from_slice(&products).view_as(&expected) - &expected)
+                    .abs()
+                    .max()
+                    .double_value(&[]);
                 assert!(far < tolerance, "{format:?}, {rows} x {width}: {far}");
             }
         }

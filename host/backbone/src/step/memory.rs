@@ -90,6 +90,15 @@ fn check<E: Element>(tensor: &Tensor) -> Result<(), BackboneError> {
     if tensor.kind() == E::KIND && tensor.device() == Device::Cpu && tensor.is_contiguous() {
         return Ok(());
     }
-    let found = format!("{:?} numbers on {:?}, dense: {}", tensor.kind(), tensor.device(), tensor.is_contiguous());
-    Err(tch::TchError::Kind(format!("{found}, where dense {:?} numbers on the CPU are read", E::KIND)).into())
+    let found = format!(
+        "{:?} numbers on {:?}, dense: {}",
+        tensor.kind(),
+        tensor.device(),
+        tensor.is_contiguous()
+    );
+    Err(tch::TchError::Kind(format!(
+        "{found}, where dense {:?} numbers on the CPU are read",
+        E::KIND
+    ))
+    .into())
 }

@@ -1,8 +1,8 @@
-//! One more token of each of several sequences, on a CPU.
+//! One more token of each of several sequences, or a piece of a prompt, on a CPU.
 //!
-//! The same numbers as [`crate::model::Model::hidden_each`], but for their rounding. A step has little to compute, a few hundred
-//! numbers at a time: as tensor operations, each of which takes some microseconds to begin with, it would cost several times as
-//! much. And it reads every weight once, so that weights of fewer bits are faster weights.
+//! The same numbers as [`crate::model::Model`]'s, but for their rounding. A step has little to compute, a few hundred numbers at a
+//! time: as tensor operations, each of which takes some microseconds to begin with, it would cost several times as much. And it
+//! reads every weight once, so that weights of fewer bits are faster weights.
 
 mod blocks;
 mod kernels;
@@ -71,8 +71,16 @@ impl Stepper {
 
     /// Bytes of weights that a step of one sequence reads.
     pub(crate) fn bytes(&self) -> usize {
-        let layers = self.layers.iter().flat_map(|layer| [&layer.qkv, &layer.output, &layer.gate_up, &layer.down]);
+        let layers = self
+            .layers
+            .iter()
+            .flat_map(|layer| [&layer.qkv, &layer.output, &layer.gate_up, &layer.down]);
         layers.chain([&self.head]).map(Matrix::bytes).sum()
+    }
+
+    /// Whether prompts are read here, too: where libtorch would read them in `f32` and with weights in full.
+    pub(crate) fn reads_prompts(&self) -> bool {
+        self.kind == Kind::Float && self.head.is_packed()
     }
 
     /// Logits `[sequences, 1, vocab]` in `f32` after one more token of each sequence, `embeddings [sequences, 1, hidden]`. The input
@@ -83,25 +91,57 @@ impl Stepper {
         embeddings: &Tensor,
         caches: &mut [&mut KvCache],
     ) -> Result<Tensor, BackboneError> {
-        enter_pool();
-        let x = to_vec(embeddings)?;
-        let logits = match self.kind {
-            Kind::Float => self.step::<f32>(config, x, caches)?,
-            _ => self.step::<bf16>(config, x, caches)?,
-        };
-        for cache in caches.iter_mut() {
-            cache.advance(1);
-        }
-        Ok(Tensor::f_from_slice(&logits)?.f_view([caches.len() as i64, 1, -1])?)
+        let sequences = caches.len();
+        self.logits(config, embeddings, caches, (0, sequences))?
+            .f_view([sequences as i64, 1, -1])
+            .map_err(Into::into)
     }
 
+    /// Logits of some of the tokens of one sequence that is read on, `embeddings [1, tokens, hidden]`: of `count` from `first` on,
+    /// `[1, count, vocab]`. The input has been checked. Where it fails, the cache is as it was.
+    pub(crate) fn logits_of(
+        &self,
+        config: &ModelConfig,
+        embeddings: &Tensor,
+        cache: &mut KvCache,
+        (first, count): (usize, usize),
+    ) -> Result<Tensor, BackboneError> {
+        let logits = self.logits(config, embeddings, &mut [cache], (first, count))?;
+        Ok(logits.f_view([1, count as i64, self.head.columns() as i64])?)
+    }
+
+    /// The logits of `count` rows from `first` on, after the same number of tokens of each sequence.
+    fn logits(
+        &self,
+        config: &ModelConfig,
+        embeddings: &Tensor,
+        caches: &mut [&mut KvCache],
+        (first, count): (usize, usize),
+    ) -> Result<Tensor, BackboneError> {
+        enter_pool();
+        let x = to_vec(embeddings)?;
+        let tokens = x.len() / config.hidden_size / caches.len();
+        let hidden = match self.kind {
+            Kind::Float => self.step::<f32>(config, x, tokens, caches)?,
+            _ => self.step::<bf16>(config, x, tokens, caches)?,
+        };
+        let wanted = &hidden[first * config.hidden_size..][..count * config.hidden_size];
+        let logits = self.head.multiply(wanted, count)?;
+        for cache in caches.iter_mut() {
+            cache.advance(tokens);
+        }
+        Ok(Tensor::f_from_slice(&logits)?)
+    }
+
+    /// Hidden states after the final norm, `[rows, hidden]`: the rows of the first sequence, then those of the second.
     fn step<E: Element>(
         &self,
         config: &ModelConfig,
         mut x: Vec<f32>,
+        tokens: usize,
         caches: &mut [&mut KvCache],
     ) -> Result<Vec<f32>, BackboneError> {
-        let rows = caches.len();
+        let rows = tokens * caches.len();
         let mut normed = vec![0.0; x.len()];
         for (index, layer) in self.layers.iter().enumerate() {
             norm_rows(&x, &layer.attention_norm, config, &mut normed);
@@ -109,7 +149,7 @@ impl Stepper {
             if let Some(bias) = &layer.qkv_bias {
                 qkv.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
             }
-            let attended = attention::<E>(config, index, &mut qkv, caches)?;
+            let attended = attention::<E>(config, index, &mut qkv, tokens, caches)?;
             add(&mut x, &layer.output.multiply(&attended, rows)?);
 
             norm_rows(&x, &layer.ffn_norm, config, &mut normed);
@@ -123,7 +163,7 @@ impl Stepper {
             add(&mut x, &layer.down.multiply(&gated, rows)?);
         }
         norm_rows(&x, &self.final_norm, config, &mut normed);
-        self.head.multiply(&normed, rows)
+        Ok(normed)
     }
 }
 
@@ -141,31 +181,24 @@ impl StepLayer {
     }
 }
 
-/// What one group of query heads of one sequence attends with.
+/// What the query heads of one group of one token attend with.
 struct Group<'a, E> {
     /// `[group, head_dim]`.
-    queries: &'a mut [f32],
-    /// Of this token, `[head_dim]`.
-    key: &'a mut [f32],
-    value: &'a [f32],
-    /// The cache's, `[capacity, head_dim]`.
-    keys: &'a mut [E],
-    values: &'a mut [E],
-    /// The rotary table's rows of this token's position, `[head_dim]`.
-    cos: &'a [E],
-    sin: &'a [E],
-    /// Tokens that the cache has so far.
-    len: usize,
+    queries: &'a [f32],
+    /// Of this token and those before it, `[seen, head_dim]`.
+    keys: &'a [E],
+    values: &'a [E],
     /// `[group, head_dim]`.
     out: &'a mut [f32],
 }
 
-/// Attention of one more token of each sequence, whose keys and values go into the cache: `qkv [rows, (heads + 2 kv_heads) head_dim]`
-/// to `[rows, heads head_dim]`.
+/// Attention of some more tokens of each sequence, whose keys and values go into the caches:
+/// `qkv [rows, (heads + 2 kv_heads) head_dim]` to `[rows, heads head_dim]`.
 fn attention<E: Element>(
     config: &ModelConfig,
     layer: usize,
     qkv: &mut [f32],
+    tokens: usize,
     caches: &mut [&mut KvCache],
 ) -> Result<Vec<f32>, BackboneError> {
     let ModelConfig {
@@ -174,36 +207,65 @@ fn attention<E: Element>(
         head_dim,
         ..
     } = *config;
-    let group = heads / kv_heads * head_dim;
-    let mut attended = vec![0.0; caches.len() * heads * head_dim];
-    let mut groups = Vec::with_capacity(caches.len() * kv_heads);
-    let mut products = 0;
-    let rows = qkv.chunks_exact_mut((heads + 2 * kv_heads) * head_dim);
-    for ((row, out), cache) in rows.zip(attended.chunks_exact_mut(heads * head_dim)).zip(caches) {
-        let (queries, rest) = row.split_at_mut(heads * head_dim);
-        let (keys, values) = rest.split_at_mut(kv_heads * head_dim);
+    let (group, per_row) = (heads / kv_heads * head_dim, (heads + 2 * kv_heads) * head_dim);
+    for (rows, cache) in qkv.chunks_exact_mut(tokens * per_row).zip(caches.iter_mut()) {
         let (len, capacity) = (cache.len(), cache.capacity());
         let place = cache.at(layer);
         let (cos, sin) = (numbers::<E>(place.cos)?, numbers::<E>(place.sin)?);
-        let of_groups = queries
-            .chunks_exact_mut(group)
-            .zip(keys.chunks_exact_mut(head_dim))
-            .zip(values.chunks_exact(head_dim))
-            .zip(numbers_mut::<E>(place.keys)?.chunks_exact_mut(capacity * head_dim))
-            .zip(numbers_mut::<E>(place.values)?.chunks_exact_mut(capacity * head_dim))
-            .zip(out.chunks_exact_mut(group));
-        groups.extend(of_groups.map(|(((((queries, key), value), keys), values), out)| Group {
-            queries,
-            key,
-            value,
-            keys,
-            values,
-            cos: &cos[len * head_dim..][..head_dim],
-            sin: &sin[len * head_dim..][..head_dim],
-            len,
-            out,
-        }));
-        products += 2 * heads * head_dim * (len + 1);
+        let (keys, values) = (numbers_mut::<E>(place.keys)?, numbers_mut::<E>(place.values)?);
+        for (position, row) in (len..).zip(rows.chunks_exact_mut(per_row)) {
+            let at = |table: &'_ [E]| -> Vec<f32> {
+                table[position * head_dim..][..head_dim]
+                    .iter()
+                    .map(|number| number.to_f32())
+                    .collect()
+            };
+            let (cos, sin) = (at(cos), at(sin));
+            let (to_turn, new_values) = row.split_at_mut((heads + kv_heads) * head_dim);
+            to_turn
+                .chunks_exact_mut(head_dim)
+                .for_each(|head| kernels::turn(head, &cos, &sin));
+            let (queries, new_keys) = to_turn.split_at_mut(heads * head_dim);
+            let scale = (head_dim as f32).sqrt().recip();
+            queries.iter_mut().for_each(|number| *number *= scale);
+            let write = |to: &mut [E], from: &[f32]| {
+                for (to, from) in to
+                    .chunks_exact_mut(capacity * head_dim)
+                    .zip(from.chunks_exact(head_dim))
+                {
+                    let to = &mut to[position * head_dim..][..head_dim];
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = E::from_f32(*from));
+                }
+            };
+            write(keys, new_keys);
+            write(values, new_values);
+        }
+    }
+
+    let mut attended = vec![0.0; qkv.len() / per_row * heads * head_dim];
+    let mut groups = Vec::with_capacity(qkv.len() / per_row * kv_heads);
+    let of_sequences = qkv
+        .chunks_exact(tokens * per_row)
+        .zip(attended.chunks_exact_mut(tokens * heads * head_dim));
+    let mut products = 0;
+    for ((rows, out), cache) in of_sequences.zip(caches.iter_mut()) {
+        let (len, capacity) = (cache.len(), cache.capacity());
+        let place = cache.at(layer);
+        let (keys, values) = (numbers::<E>(place.keys)?, numbers::<E>(place.values)?);
+        let rows = rows.chunks_exact(per_row).zip(out.chunks_exact_mut(heads * head_dim));
+        for (seen, (row, out)) in (len + 1..).zip(rows) {
+            products += 2 * heads * head_dim * seen;
+            let of_heads = keys
+                .chunks_exact(capacity * head_dim)
+                .zip(values.chunks_exact(capacity * head_dim));
+            let of_groups = row.chunks_exact(group).zip(out.chunks_exact_mut(group)).zip(of_heads);
+            groups.extend(of_groups.map(|((queries, out), (keys, values))| Group {
+                queries,
+                keys: &keys[..seen * head_dim],
+                values: &values[..seen * head_dim],
+                out,
+            }));
+        }
     }
     if products < SHARED_ATTENTION {
         groups.into_iter().for_each(|group| group.attend(head_dim));
@@ -215,21 +277,8 @@ fn attention<E: Element>(
 
 impl<E: Element> Group<'_, E> {
     fn attend(self, head_dim: usize) {
-        let scale = (head_dim as f32).sqrt().recip();
-        for query in self.queries.chunks_exact_mut(head_dim) {
-            kernels::turn(query, self.cos, self.sin, scale);
-        }
-        kernels::turn(self.key, self.cos, self.sin, 1.0);
-        let write = |to: &mut [E], from: &[f32]| {
-            let to = &mut to[self.len * head_dim..][..head_dim];
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = E::from_f32(*from));
-        };
-        write(self.keys, self.key);
-        write(self.values, self.value);
-        let seen = (self.len + 1) * head_dim;
-        let mut scores = vec![0.0; self.queries.len() / head_dim * (self.len + 1)];
-        let (keys, values) = (&self.keys[..seen], &self.values[..seen]);
-        kernels::attend(self.queries, keys, values, head_dim, &mut scores, self.out);
+        let mut scores = vec![0.0; self.queries.len() / head_dim * (self.keys.len() / head_dim)];
+        kernels::attend(self.queries, self.keys, self.values, head_dim, &mut scores, self.out);
     }
 }
 
@@ -245,7 +294,9 @@ fn add(to: &mut [f32], what: &[f32]) {
 }
 
 fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, BackboneError> {
-    Ok(Vec::try_from(tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_view(-1)?)?)
+    Ok(Vec::try_from(
+        tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_view(-1)?,
+    )?)
 }
 
 /// Makes this thread one of a pool of as many as libtorch uses for an operation. A thread that waits for a pool's would be woken by

@@ -24,7 +24,7 @@ pub(crate) struct HostArgs {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// In how many bits the LLM's weights are read for one token at a time; prompts are read with them in full
+    /// In how many bits the LLM's weights are read
     #[arg(long, value_enum, default_value_t)]
     weights: WeightsArg,
 

@@ -18,12 +18,11 @@ pub(super) fn is_there() -> bool {
 
 /// [`super::multiply`].
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn multiply<B: Block>(groups: &[[B; GROUP]], x: &[&[f32]], out: &mut [&mut [f32]]) {
-    let width = x.first().map_or(0, |x| x.len());
+pub(super) fn multiply<B: Block>(groups: &[[B; GROUP]], x: &[f32], width: usize, out: &mut [&mut [f32]]) {
     let groups = groups.chunks_exact(width / BLOCK).enumerate();
-    if x.len() < UNPACKED {
+    if out.len() < UNPACKED {
         for (index, group) in groups {
-            for (x, out) in x.iter().zip(out.iter_mut()) {
+            for (x, out) in x.chunks_exact(width).zip(out.iter_mut()) {
                 store(out, index, packed(group, x.as_chunks::<BLOCK>().0));
             }
         }
@@ -32,19 +31,17 @@ pub(super) fn multiply<B: Block>(groups: &[[B; GROUP]], x: &[&[f32]], out: &mut 
     let mut weights = vec![0.0; GROUP * width];
     for (index, group) in groups {
         unpack(group, &mut weights);
-        let columns: [&[f32]; GROUP] = std::array::from_fn(|column| &weights[column * width..][..width]);
-        let (fours, rest) = x.as_chunks::<4>();
-        let (out_fours, out_rest) = out.as_chunks_mut::<4>();
-        for (x, out) in fours.iter().zip(out_fours) {
-            // As many sums as there are registers for.
-            let (left, right) = (dense(x, &[columns[0], columns[1]]), dense(x, &[columns[2], columns[3]]));
-            for ((out, [a, b]), [c, d]) in out.iter_mut().zip(left).zip(right) {
-                store(out, index, [a, b, c, d]);
-            }
-        }
-        for (x, out) in rest.iter().zip(out_rest) {
-            let [sums] = dense(&[x], &columns);
+        // Three inputs and four columns: as many sums as there are registers for.
+        let threes = x.chunks_exact(3 * width);
+        let (out_threes, out_rest) = out.as_chunks_mut::<3>();
+        for (x, out) in threes.remainder().chunks_exact(width).zip(out_rest) {
+            let [sums] = dense::<1>(x, &weights);
             store(out, index, sums);
+        }
+        for (x, out) in threes.zip(out_threes) {
+            for (out, sums) in out.iter_mut().zip(dense::<3>(x, &weights)) {
+                store(out, index, sums);
+            }
         }
     }
 }
@@ -103,37 +100,35 @@ fn ask_for<B>(blocks: &[B; GROUP]) {
     const LINE: usize = 64;
     let ahead = blocks.as_ptr().cast::<i8>().wrapping_add(AHEAD);
     for line in 0..size_of::<[B; GROUP]>().div_ceil(LINE) {
-        // SAFETY: an address that is asked for may be any; it is not read.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line * LINE)) };
+        _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line * LINE));
     }
 }
 
-/// The products of some inputs with some columns.
+/// The products of some inputs, `[ROWS, width]`, with the columns of a group, `[GROUP, width]`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn dense<const ROWS: usize, const COLUMNS: usize>(x: &[&[f32]; ROWS], weights: &[&[f32]; COLUMNS]) -> [[f32; COLUMNS]; ROWS] {
-    let parts = x[0].len() / 8;
-    let x: [&[[f32; 8]]; ROWS] = x.map(|x| &x.as_chunks::<8>().0[..parts]);
-    let weights: [&[[f32; 8]]; COLUMNS] = weights.map(|weights| &weights.as_chunks::<8>().0[..parts]);
-    let mut sums = [[_mm256_setzero_ps(); COLUMNS]; ROWS];
-    for part in 0..parts {
-        let mut eights = [_mm256_setzero_ps(); COLUMNS];
-        for column in 0..COLUMNS {
-            // SAFETY: this function is for CPUs with AVX2 and FMA, too.
-            eights[column] = unsafe { f32::load_avx2(&weights[column][part]) };
-        }
-        for row in 0..ROWS {
-            // SAFETY: as above.
-            let x = unsafe { f32::load_avx2(&x[row][part]) };
-            for column in 0..COLUMNS {
-                sums[row][column] = _mm256_fmadd_ps(x, eights[column], sums[row][column]);
+fn dense<const ROWS: usize>(x: &[f32], weights: &[f32]) -> [[f32; GROUP]; ROWS] {
+    let width = weights.len() / GROUP;
+    assert!(
+        x.len() == ROWS * width && width.is_multiple_of(8),
+        "inputs of another width"
+    );
+    let mut sums = [[_mm256_setzero_ps(); GROUP]; ROWS];
+    for at in (0..width).step_by(8) {
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: `at + 8 <= width`, and there are `ROWS` times as many numbers.
+            let x = unsafe { _mm256_loadu_ps(x.as_ptr().add(row * width + at)) };
+            for (column, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: likewise, `GROUP` times as many.
+                let weights = unsafe { _mm256_loadu_ps(weights.as_ptr().add(column * width + at)) };
+                *sum = _mm256_fmadd_ps(x, weights, *sum);
             }
         }
     }
-    let mut totals = [[0.0; COLUMNS]; ROWS];
-    for row in 0..ROWS {
-        for column in 0..COLUMNS {
-            totals[row][column] = total(sums[row][column]);
+    let mut totals = [[0.0; GROUP]; ROWS];
+    for (totals, sums) in totals.iter_mut().zip(sums) {
+        for (all, sum) in totals.iter_mut().zip(sums) {
+            *all = total(sum);
         }
     }
     totals
