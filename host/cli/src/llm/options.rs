@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use transducer_host::FrontEndOptions;
 use transducer_host::bundles::PolicyArgs;
-use transducer_pipeline::{Host, HostOptions, Precision, Workshop, WorkshopOptions};
+use transducer_pipeline::{Host, HostOptions, Policy, Precision, Workshop, WorkshopOptions};
 
 /// The frozen LLM and the adapters.
 #[derive(Args, Debug)]
@@ -57,6 +57,22 @@ enum PrecisionArg {
 }
 
 impl ModelArgs {
+    /// Whether an LLM is named at all.
+    pub(crate) fn is_named(&self) -> bool {
+        self.model.is_some()
+    }
+
+    /// The front ends alone.
+    pub(crate) fn front_ends(&self) -> &FrontEndOptions {
+        &self.frontends
+    }
+
+    /// Loads a host of one adapters directory, under a spinner.
+    pub(crate) fn host(&self, adapters: PathBuf) -> Result<Host> {
+        let options = host_options(self.options()?, adapters, None);
+        under_spinner(|stage| Ok(Host::load(&options, stage)?))
+    }
+
     pub(crate) fn options(&self) -> Result<WorkshopOptions> {
         let model = self.model.clone().context(
             "no model is named: give --model PATH or set TRANSDUCER_MODEL to a GGUF file or a Hugging Face folder \
@@ -84,26 +100,31 @@ impl ModelArgs {
 
 impl HostArgs {
     pub(crate) fn options(&self) -> Result<HostOptions> {
-        let WorkshopOptions {
-            model,
-            front_ends,
-            precision,
-            threads,
-        } = self.model.options()?;
-        Ok(HostOptions {
-            model,
-            policy: self.policy.open(&self.adapters)?.map(Arc::new),
-            adapters: self.adapters.clone(),
-            front_ends,
-            precision,
-            threads,
-        })
+        let policy = self.policy.open(&self.adapters)?.map(Arc::new);
+        Ok(host_options(self.model.options()?, self.adapters.clone(), policy))
     }
 
     /// Loads the host under a spinner, which shows itself on a terminal only.
     pub(crate) fn load(&self) -> Result<Host> {
         let options = self.options()?;
         under_spinner(|stage| Ok(Host::load(&options, stage)?))
+    }
+}
+
+fn host_options(model: WorkshopOptions, adapters: PathBuf, policy: Option<Arc<Policy>>) -> HostOptions {
+    let WorkshopOptions {
+        model,
+        front_ends,
+        precision,
+        threads,
+    } = model;
+    HostOptions {
+        model,
+        adapters,
+        front_ends,
+        precision,
+        threads,
+        policy,
     }
 }
 
