@@ -59,7 +59,7 @@ impl Linkers {
                 (instance, HandlerIndices::V1_1(handler))
             }
         };
-        let scorer = component.get_export_index(None, &World::V1_1.interface("scorer"));
+        let scorer = component.get_export_index(None, World::V1_1.interface("scorer"));
         let scorer = match (world, scorer) {
             (World::V1_1, Some(_)) => Some(v1_1::scorer::GuestIndices::new(&instance)?),
             _ => None,
