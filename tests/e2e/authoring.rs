@@ -26,8 +26,10 @@ fn a_new_task_is_a_bundle_once_it_is_built() {
         "{manifest}"
     );
 
-    // Its manifest is for the default model: with any component of the world the host takes it.
-    fs::copy(root().join("adapters/summarize-java/task.wasm"), made.join("task.wasm")).unwrap();
+    // What `build` makes of it: the template's component. Its manifest is for the default model.
+    fs::copy(root().join("sdk/templates/task/task.wasm"), made.join("task.wasm")).unwrap();
+    let tested = stdout(&["test", made.to_str().unwrap(), "--no-model"]);
+    assert!(tested.contains("2 cases: 2 passed, 0 failed"), "{tested}");
     let listed = json(&stdout(&["adapters", "--adapters", into, "--json"]));
     let listed = listed.to_string();
     assert!(

@@ -182,7 +182,11 @@ fn broken_bundles_are_named_and_the_others_serve() {
     check_bundle(|dir| edit(dir, "[\"java\"]", "[\"cobol\"]"), &["front end for `cobol`"]);
     check_bundle(
         |dir| edit(dir, "task@1.0.0", "task@9.0.0"),
-        &["task@9.0.0", "task@1.0.0"],
+        &["task@9.0.0", "task@1.0.0", "task@1.1.0"],
+    );
+    check_bundle(
+        |dir| edit(dir, "task@1.0.0", "task@1.1.0"),
+        &["`task.world` is", "task@1.1.0", "was built for", "task@1.0.0"],
     );
     check_bundle(|dir| edit(dir, "\"CFG\"", "\"PDG\""), &["PDG"]);
     let weights =

@@ -3,6 +3,7 @@
 mod authoring;
 mod bad_input;
 mod bundles;
+mod cases;
 mod commands;
 mod mining;
 mod program;

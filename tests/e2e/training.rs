@@ -125,3 +125,50 @@ fn a_bundle_is_trained_evaluated_and_compared() {
         assert_eq!(same["prompt"], row["prompt"]);
     }
 }
+
+/// A task's own metrics stand beside the others wherever these stand, and the frozen LLM is judged by them too.
+#[test]
+fn a_task_is_judged_by_its_own_metrics() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let data = fixture("summaries.jsonl");
+    // A host takes a bundle from a folder of its name only.
+    let bundle = dir.path().join("summarize-measured");
+    std::fs::create_dir(&bundle).unwrap();
+    for name in ["adapter.toml", "task.wasm"] {
+        std::fs::copy(root().join("sdk/examples/3_metric").join(name), bundle.join(name)).unwrap();
+    }
+    let bundle = bundle.display().to_string();
+    let eval = |more: &[&str]| {
+        let common = ["eval", "--adapter", &bundle, "--data", &data, "--limit", "3"];
+        stdout(&[&common[..], &["--untuned", "--cache", &file("cache")], more].concat())
+    };
+    let (out, page) = (file("answers.jsonl"), file("report.html"));
+    let scores: Value = serde_json::from_str(&eval(&["--json", "--out", &out, "--report", &page])).unwrap();
+    let rows = lines(Path::new(&out));
+    assert_eq!(rows.len(), 3);
+    for name in ["same_verb", "no_invention"] {
+        let score = &scores["metrics"][format!("task.{name}")];
+        let [value, low, high] = ["value", "low", "high"].map(|key| score[key].as_f64().unwrap());
+        let each = rows.iter().map(|row| row["scores"][name].as_f64().unwrap());
+        let mean = 100.0 * each.sum::<f64>() / 3.0;
+        assert!(
+            (value - mean).abs() < 1e-9 && low <= value && value <= high,
+            "{name}: {score}, rows {rows:?}"
+        );
+    }
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("task.same_verb") && html.contains("rouge_l"), "{html}");
+
+    // The same predictions, judged again, have the same scores; and tables show them as they show the others.
+    let table = eval(&["--predictions", &out]);
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("task.no_invention "))
+        .expect("a row of the table");
+    let value = scores["metrics"]["task.no_invention"]["value"].as_f64().unwrap();
+    assert!(row.contains(&format!("{value:.2}")) && row.contains(" to "), "{table}");
+    let compared: Value = serde_json::from_str(&stdout(&["compare", &out, &out, "--json"])).unwrap();
+    assert_eq!(compared["metrics"]["task.no_invention"]["difference"], 0.0);
+    assert_eq!(compared["metrics"]["task.no_invention"]["first"], value);
+}

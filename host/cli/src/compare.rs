@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
-use transducer_metrics::{Paired, Prediction, join, paired, read};
+use transducer_metrics::{Paired, Prediction, Scored, join, paired, read};
 
-use crate::scores::{CodeArgs, SEED, scored};
+use crate::scores::{CodeArgs, SEED, of_task, scored};
 
 /// What `--help` adds.
 const MORE: &str = "\
@@ -53,18 +53,28 @@ pub fn run(args: &Args) -> Result<()> {
             "metric", "first", "second", "difference", "95% interval", "p"
         )?;
     }
-    for metric in args.code.metrics() {
-        let (a, b) = (scored(metric, &first), scored(metric, &second));
+    let of_text = args.code.metrics().into_iter().map(|metric| {
+        let name = metric.name().to_owned();
+        (name, scored(metric, &first), scored(metric, &second))
+    });
+    // Metrics of the task's own are compared where both files have them.
+    let mut others = of_task(&second);
+    let of_task = of_task(&first).into_iter().filter_map(|(name, a)| {
+        let b = others.remove(&name)?;
+        Some((name, a, b))
+    });
+    let rows: Vec<(String, Scored, Scored)> = of_text.chain(of_task).collect();
+    for (name, a, b) in rows {
         let Paired {
             difference,
             low,
             high,
             p,
         } = paired(&a, &b, SEED);
-        let (name, a, b) = (metric.name(), a.score(), b.score());
+        let (a, b) = (a.score(), b.score());
         if args.json {
             let value = json!({"first": a, "second": b, "difference": difference, "low": low, "high": high, "p": p});
-            metrics.insert(name.to_owned(), value);
+            metrics.insert(name, value);
         } else {
             let interval = format!("{low:.2} to {high:.2}");
             writeln!(

@@ -36,6 +36,8 @@ pub mod about {
     pub const TRAIN: &str = "Make a bundle's weights from examples";
     /// Of `eval`.
     pub const EVAL: &str = "Judge a bundle by the answers that it gives to a test file";
+    /// Of `test`.
+    pub const TEST: &str = "Run a bundle's own cases, cases/*.json, in the sandbox";
     /// Of `pack`.
     pub const PACK: &str = "Make one file, NAME-VERSION.tadapter, of a bundle's folder";
     /// Of `verify`.

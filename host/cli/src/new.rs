@@ -34,11 +34,19 @@ struct Task {
 }
 
 /// The files of the template, and where they go.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 9] = [
     (".gitignore", include_str!("../../../sdk/templates/task/gitignore")),
     ("Cargo.toml", include_str!("../../../sdk/templates/task/Cargo.toml")),
     ("README.md", include_str!("../../../sdk/templates/task/README.md")),
     ("adapter.toml", include_str!("../../../sdk/templates/task/adapter.toml")),
+    (
+        "cases/blank.json",
+        include_str!("../../../sdk/templates/task/cases/blank.json"),
+    ),
+    (
+        "cases/twice.json",
+        include_str!("../../../sdk/templates/task/cases/twice.json"),
+    ),
     (
         "src/answer.schema.json",
         include_str!("../../../sdk/templates/task/src/answer.schema.json"),
@@ -88,6 +96,7 @@ pub fn run(args: &Args) -> Result<()> {
     println!(
         "{shown} is made: the task is {shown}/src/lib.rs, its bundle's manifest {shown}/adapter.toml. Next:\n\n  \
          transducer-host build {shown}                            # compiles the task\n  \
+         transducer-host test {shown}                             # runs its cases\n  \
          transducer-host run --adapters {} --adapter {name} Foo.java\n  \
          transducer-host train {shown} --data examples.jsonl      # makes its weights",
         into.display()
@@ -116,7 +125,7 @@ fn dependency(given: Option<&Path>) -> Result<String> {
     let folder = match given {
         Some(folder) => folder,
         None if Path::new(SDK_OF_THIS_TREE).join("Cargo.toml").exists() => Path::new(SDK_OF_THIS_TREE),
-        None => return Ok("\"1.0.0\"".to_owned()),
+        None => return Ok("\"1.1.0\"".to_owned()),
     };
     let whole = fs::canonicalize(folder).with_context(|| format!("there is no folder {}", folder.display()))?;
     ensure!(

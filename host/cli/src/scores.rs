@@ -1,6 +1,6 @@
 //! Scores of predictions: what `eval` and `compare` print.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -44,25 +44,46 @@ impl CodeArgs {
     }
 }
 
-/// Every metric by name.
+/// The metrics of the task's own that every prediction has a score by, and the score of all.
+///
+/// Their names begin with `task.`, so that no metric of any text is ever mistaken for one.
 #[must_use]
-pub fn of(predictions: &[Prediction], metrics: &[Metric]) -> BTreeMap<&'static str, Score> {
-    let score = |metric: Metric| {
-        let scored = scored(metric, predictions);
+pub fn of_task(predictions: &[Prediction]) -> BTreeMap<String, Scored> {
+    let mut each = predictions.iter().map(|prediction| &prediction.scores);
+    let mut names: BTreeSet<&String> = each.next().into_iter().flat_map(BTreeMap::keys).collect();
+    for scores in each {
+        names.retain(|name| scores.contains_key(*name));
+    }
+    let scored = |name: &String| Scored::of_scores(predictions.iter().map(|prediction| prediction.scores[name]));
+    names
+        .into_iter()
+        .map(|name| (format!("task.{name}"), scored(name)))
+        .collect()
+}
+
+/// Every metric by name, the task's own among them.
+#[must_use]
+pub fn of(predictions: &[Prediction], metrics: &[Metric]) -> BTreeMap<String, Score> {
+    let of_text = metrics
+        .iter()
+        .map(|&metric| (metric.name().to_owned(), scored(metric, predictions)));
+    let score = |(name, scored): (String, Scored)| {
         let Interval { low, high } = interval(&scored, SEED);
         let value = scored.score();
-        (metric.name(), Score { value, low, high })
+        (name, Score { value, low, high })
     };
-    metrics.iter().copied().map(score).collect()
+    of_text.chain(of_task(predictions)).map(score).collect()
 }
 
 /// The scores for a person.
 #[must_use]
-pub fn table(scores: &BTreeMap<&'static str, Score>) -> String {
-    let mut table = format!("{:<24}{:>8}  95% interval\n", "metric", "score");
+pub fn table(scores: &BTreeMap<String, Score>) -> String {
+    // As wide as the names of any text's metrics, or wider where the task's own are longer.
+    let width = scores.keys().map(|name| name.len() + 1).max().unwrap_or(0).max(24);
+    let mut table = format!("{:<width$}{:>8}  95% interval\n", "metric", "score");
     for (name, Score { value, low, high }) in scores {
         // Writing to a string cannot fail.
-        let _ = writeln!(table, "{name:<24}{value:>8.2}  {low:.2} to {high:.2}");
+        let _ = writeln!(table, "{name:<width$}{value:>8.2}  {low:.2} to {high:.2}");
     }
     table
 }

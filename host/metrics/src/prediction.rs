@@ -1,6 +1,6 @@
 //! What was generated, as JSON lines.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Pair;
 
 /// One item and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// Names the item, once in a file.
     pub id: String,
@@ -21,6 +21,9 @@ pub struct Prediction {
     pub generated: String,
     /// What the task made of it.
     pub answer: String,
+    /// What that is worth by the task's own metrics, from 0 to 1. Left out where it has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scores: BTreeMap<String, f64>,
 }
 
 impl Prediction {

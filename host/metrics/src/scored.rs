@@ -20,6 +20,11 @@ impl Scored {
         metric.score(pairs)
     }
 
+    /// Items that something else scored, from 0 to 1: the score of the corpus is their mean.
+    pub fn of_scores(scores: impl Iterator<Item = f64>) -> Self {
+        Self::mean(scores)
+    }
+
     /// A row for every item, all of one length, and the score of their sum, from 0 to 100.
     pub(crate) fn of<const WIDTH: usize>(rows: impl Iterator<Item = [f64; WIDTH]>, score: fn(&[f64]) -> f64) -> Self {
         let rows: Vec<f64> = rows.flatten().collect();

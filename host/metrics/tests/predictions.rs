@@ -1,8 +1,9 @@
 //! Files of predictions.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use transducer_metrics::{Prediction, PredictionError, join, read, write};
+use transducer_metrics::{Prediction, PredictionError, Scored, interval, join, read, write};
 
 fn prediction(id: &str, reference: &str) -> Prediction {
     Prediction {
@@ -11,7 +12,38 @@ fn prediction(id: &str, reference: &str) -> Prediction {
         reference: reference.to_owned(),
         generated: " Größe\u{2028} \"x\"".to_owned(),
         answer: "Größe".to_owned(),
+        scores: BTreeMap::new(),
     }
+}
+
+/// Files from before tasks had metrics of their own can be read, and a task without any writes the same file as then.
+#[test]
+fn scores_are_there_only_where_a_task_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("predictions.jsonl");
+    let mut judged = prediction("2", "b");
+    judged.scores.insert("concise".to_owned(), 0.25);
+    let predictions = [prediction("1", "a"), judged];
+    write(&path, &predictions).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(!lines[0].contains("scores"), "{text}");
+    assert!(lines[1].ends_with(r#","scores":{"concise":0.25}}"#), "{text}");
+    assert_eq!(read(&path).unwrap(), predictions);
+}
+
+#[test]
+fn the_score_of_many_is_their_mean() {
+    let scored = Scored::of_scores([0.25, 0.5, 1.0, 0.25].into_iter());
+    assert_eq!(
+        (scored.len(), scored.score(), scored.score_of(&[0, 2, 2])),
+        (4, 50.0, 75.0)
+    );
+    let spread = interval(&scored, 1);
+    assert!(
+        spread.low >= 25.0 && spread.low < 50.0 && spread.high > 50.0,
+        "{spread:?}"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use transducer_bundle::{BaseModelPin, Bundle, Edges, Generation, TransducerShape
 use transducer_core::{CodeSegment, Parts, Transducer, TransducerConfig, TransducerError};
 use transducer_cpg::SCHEMA_VERSION;
 use transducer_frontends::FrontEnds;
-use transducer_tasks::{Task, TaskEngine, TaskLimits, WORLD};
+use transducer_tasks::{Task, TaskEngine, TaskLimits, World};
 
 use crate::{AdapterError, AdapterInfo, Example};
 
@@ -103,6 +103,12 @@ pub(crate) fn check(
     front_ends: &FrontEnds,
 ) -> Result<(), AdapterError> {
     check_model(&manifest.base_model, backbone)?;
+    check_languages(manifest, front_ends)?;
+    check_world(manifest)
+}
+
+/// Whether there is a front end for each of its languages.
+pub(crate) fn check_languages(manifest: &ValidatedManifest, front_ends: &FrontEnds) -> Result<(), AdapterError> {
     for language in &manifest.languages {
         if front_ends.language(language).is_none() {
             let known = front_ends
@@ -116,17 +122,17 @@ pub(crate) fn check(
             });
         }
     }
-    check_world(manifest)
+    Ok(())
 }
 
 fn check_world(manifest: &ValidatedManifest) -> Result<(), AdapterError> {
-    if manifest.world != WORLD {
-        return Err(AdapterError::World {
+    match World::from_name(&manifest.world) {
+        Some(_) => Ok(()),
+        None => Err(AdapterError::World {
             manifest: manifest.world.clone(),
-            supported: WORLD,
-        });
+            supported: World::known(),
+        }),
     }
-    Ok(())
 }
 
 /// Checks all of a bundle that can be checked without a model and front ends, as a host that serves it would: the weights with
@@ -154,7 +160,14 @@ pub(crate) fn compile(
     tasks: &TaskEngine,
 ) -> Result<Task, AdapterError> {
     let limits = limits(manifest.memory, manifest.deadline, tasks.limits())?;
-    Ok(tasks.compile_with(component, limits)?)
+    let task = tasks.compile_with(component, limits)?;
+    if task.world().name() != manifest.world {
+        return Err(AdapterError::OtherWorld {
+            manifest: manifest.world.clone(),
+            component: task.world().name(),
+        });
+    }
+    Ok(task)
 }
 
 /// Most memory that a bundle may ask for, for one call of its task. A task in a scripting language carries an interpreter;

@@ -77,12 +77,20 @@ pub enum AdapterError {
         known: Vec<String>,
     },
     /// It was made for a world that this host does not have.
-    #[error("`task.world` is {manifest:?}, this host has {supported:?}")]
+    #[error("`task.world` is {manifest:?}, this host has {supported}")]
     World {
         /// In the manifest.
         manifest: String,
         /// What the host has.
-        supported: &'static str,
+        supported: String,
+    },
+    /// Its component was built for another world than it says.
+    #[error("`task.world` is {manifest:?}, the component was built for {component:?}: write that, or build it again")]
+    OtherWorld {
+        /// In the manifest.
+        manifest: String,
+        /// Of the component.
+        component: &'static str,
     },
     /// The weights are of another shape than the manifest says.
     #[error("`[transducer]` says {manifest}, the weights say {weights}")]

@@ -9,6 +9,8 @@
 //! [`Workshop`] has the same stages one by one, for those who make weights and judge them: training and serving go through
 //! the same code, and cannot differ.
 //!
+//! [`Rehearsal`] has those of the task alone, for those who write one.
+//!
 //! [`Host`] owns the rooms and calls them in this order; nothing calls back up. An adapter is loaded once into an
 //! immutable value, named by its bundle's generation, and a request holds on to it from `prepare` to `finish`. When the
 //! bundle in the directory changes, the name moves to another such value: see [`Host::reload`].
@@ -21,6 +23,7 @@ mod graph;
 mod host;
 mod parser;
 mod prompt;
+mod rehearsal;
 mod service;
 mod watch;
 mod workshop;
@@ -30,6 +33,7 @@ pub use error::{AdapterError, LoadError, RequestError};
 pub use graph::{GraphForm, GraphRequest};
 pub use host::{Host, HostOptions, Precision};
 pub use prompt::{Code, Prompt, PromptError};
+pub use rehearsal::Rehearsal;
 pub use service::{
     AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, FinishReason, Load,
     ModelInfo, Reloads, Request, Service, Timings, Usage,
@@ -37,4 +41,6 @@ pub use service::{
 pub use transducer_backbone::WeightFormat;
 pub use transducer_bundle::{Policy, Signer};
 pub use transducer_engine::EngineOptions;
+/// What a [`Rehearsal`] gives.
+pub use transducer_tasks::{Answer as TaskAnswer, Decoding as TaskDecoding, Prepared, Segment, TaskError};
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

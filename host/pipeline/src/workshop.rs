@@ -10,7 +10,7 @@ use transducer_bundle::{Bundle, Generation, ValidatedManifest};
 use transducer_core::{Transducer, TransducerConfig};
 use transducer_engine::Decoding;
 use transducer_frontends::FrontEnds;
-use transducer_tasks::{Blame, Task, TaskEngine, TaskError, TaskLimits};
+use transducer_tasks::{Answer, Blame, Task, TaskEngine, TaskError, TaskLimits};
 
 use crate::adapter;
 use crate::generate::engine_decoding;
@@ -73,6 +73,7 @@ pub struct Finished {
     pub text: String,
     /// The codes of its diagnostics.
     pub diagnostics: Vec<String>,
+    answer: Answer,
 }
 
 impl Workshop {
@@ -160,9 +161,31 @@ impl Workshop {
             state: prepared.state,
         })
     }
+
+    /// What an answer is worth beside a reference, by each of [`Workpiece::metrics`], from 0 to 1. `state` is that of the
+    /// answer's prompt.
+    ///
+    /// # Errors
+    /// [`RequestError::Task`] when the task fails.
+    pub fn score(
+        &self,
+        piece: &Workpiece,
+        state: &[u8],
+        finished: &Finished,
+        reference: &str,
+    ) -> Result<Vec<f64>, RequestError> {
+        let parser = Arc::new(Parser::new(self.front_ends.clone()));
+        let scores = piece.task.score(state, &finished.answer, reference, parser);
+        scores.map_err(|error| piece.blame(error))
+    }
 }
 
 impl Workpiece {
+    /// The names of the task's own metrics.
+    pub fn metrics(&self) -> impl Iterator<Item = &str> {
+        self.task.info().metrics.iter().map(|metric| metric.name.as_str())
+    }
+
     /// The answer that the task makes of a generated text.
     ///
     /// # Errors
@@ -170,12 +193,13 @@ impl Workpiece {
     pub fn finish(&self, state: &[u8], generated: &str) -> Result<Finished, RequestError> {
         let answer = self.task.finish(state, generated).map_err(|error| self.blame(error))?;
         Ok(Finished {
-            text: answer.text,
+            text: answer.text.clone(),
             diagnostics: answer
                 .diagnostics
-                .into_iter()
-                .map(|diagnostic| diagnostic.code)
+                .iter()
+                .map(|diagnostic| diagnostic.code.clone())
                 .collect(),
+            answer,
         })
     }
 

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 use std::thread;
 
-use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine};
 
-use crate::bindings::{self, TaskPre};
-use crate::host::CallState;
 use crate::limits::TICK;
+use crate::linked::Linkers;
 use crate::{Task, TaskError, TaskLimits, component};
 
 /// Compiles task components. One is enough for a process; cloning shares it.
 #[derive(Clone)]
 pub struct TaskEngine {
     engine: Engine,
-    linker: Arc<Linker<CallState>>,
+    linkers: Arc<Linkers>,
     limits: TaskLimits,
 }
 
@@ -27,11 +25,10 @@ impl TaskEngine {
     pub fn new(limits: TaskLimits) -> Result<Self, TaskError> {
         let engine = Engine::new(&config(&limits)).map_err(engine_error)?;
         start_clock(&engine)?;
-        let mut linker = Linker::new(&engine);
-        bindings::Task::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state).map_err(engine_error)?;
+        let linkers = Arc::new(Linkers::new(&engine).map_err(engine_error)?);
         Ok(Self {
             engine,
-            linker: Arc::new(linker),
+            linkers,
             limits,
         })
     }
@@ -56,13 +53,15 @@ impl TaskEngine {
             stack_bytes: self.limits.stack_bytes,
             ..limits
         };
-        let component = component::compile(&self.engine, wasm, &limits)?;
-        let wrong_type = |error: wasmtime::Error| TaskError::WrongType {
-            message: format!("{error:#}"),
-        };
-        let instance = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
-        let pre = TaskPre::new(instance).map_err(wrong_type)?;
-        Task::load(pre, limits)
+        let (component, world) = component::compile(&self.engine, wasm, &limits)?;
+        let linked = self
+            .linkers
+            .link(&component, world)
+            .map_err(|error| TaskError::WrongType {
+                world,
+                message: format!("{error:#}"),
+            })?;
+        Task::load(linked, limits)
     }
 
     /// What tasks of this engine get.

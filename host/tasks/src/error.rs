@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::World;
+
 /// The export of a task that was running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -12,6 +14,10 @@ pub enum Call {
     Prepare,
     /// `finish`, from generated text to answer.
     Finish,
+    /// `metrics`, when the component is loaded.
+    Metrics,
+    /// `score`, from an answer and a reference to numbers.
+    Score,
 }
 
 impl fmt::Display for Call {
@@ -20,6 +26,8 @@ impl fmt::Display for Call {
             Call::Describe => "describe",
             Call::Prepare => "prepare",
             Call::Finish => "finish",
+            Call::Metrics => "metrics",
+            Call::Score => "score",
         })
     }
 }
@@ -67,13 +75,34 @@ pub enum TaskError {
         /// What the validator says, with the offset.
         message: String,
     },
-    /// The component is built for another version of the world.
-    #[error("the component is built for `{found}`; this host supports `{supported}`. Rebuild it with a matching SDK")]
+    /// The component is built for a world that is newer than this host.
+    #[error(
+        "the component is built for `{found}`, which is newer than this host: it has {}. Update the host, or rebuild the \
+         task with an SDK of its time",
+        World::known()
+    )]
+    NewerWorld {
+        /// What the component names.
+        found: String,
+    },
+    /// The component is built for a world that there never was, or is no more.
+    #[error(
+        "the component is built for `{found}`; this host has {}. Rebuild it with a matching SDK",
+        World::known()
+    )]
     UnsupportedWorld {
         /// What the component names.
         found: String,
-        /// What this host has.
-        supported: &'static str,
+    },
+    /// The component is made of parts for different worlds.
+    #[error(
+        "the component names both `{}` and `{}`: a task is built for one world. Rebuild all of it with one SDK",
+        found[0],
+        found[1]
+    )]
+    MixedWorlds {
+        /// The first two worlds that it names.
+        found: [String; 2],
     },
     /// The component wants something that a task does not get.
     #[error(
@@ -90,8 +119,10 @@ pub enum TaskError {
         name: &'static str,
     },
     /// Imports and exports have the right names and the wrong types.
-    #[error("the component does not fit `{world}`: {message}. Rebuild it with a matching SDK", world = crate::WORLD)]
+    #[error("the component does not fit `{world}`: {message}. Rebuild it with a matching SDK")]
     WrongType {
+        /// The world that it names.
+        world: World,
         /// What does not fit.
         message: String,
     },

@@ -140,7 +140,7 @@ impl cpg::Host for CallState {
         self.parsed_calls += 1;
         self.parsed_bytes += source.len();
         let Some(parser) = &self.parser else {
-            let message = format!("`{}` has no access to graphs; only `prepare` has", self.call);
+            let message = format!("`{}` has no access to graphs; `prepare` and `score` have", self.call);
             return Ok(Err(cpg::ParseError::Failed(message)));
         };
         match parser.parse(&language, &source) {

@@ -1,6 +1,6 @@
 //! Task plugins: WebAssembly components that turn a request into a prompt and generated text into an answer.
 //!
-//! A component is not trusted. It is built for the world `transducer:task@1.0.0` (`sdk/wit/1.0.0`), imports nothing but
+//! A component is not trusted. It is built for one [`World`] (`sdk/wit`, a folder a version), imports nothing but
 //! a log and a read-only view of code property graphs, and runs with a budget for everything that it could use up:
 //! see [`TaskLimits`]. Whatever it does, the caller gets a [`TaskError`] with a name, and the next call works.
 //!
@@ -10,6 +10,7 @@
 //!                                └────finish(state, generated)──▶ Answer {text, data, diagnostics}
 //! ```
 //!
+//! - [`world`](World): which version of the world a component was built for, read before it is compiled;
 //! - [`engine`](TaskEngine): the compiler, the clock behind the deadlines, and what a component must look like;
 //! - [`task`](Task): one loaded component; every call runs in a fresh instance, so nothing leaks between requests;
 //! - [`CodeParser`]: how code becomes a graph. The caller brings it, so this crate knows no language;
@@ -22,13 +23,16 @@ mod error;
 mod graphs;
 mod host;
 mod limits;
+mod linked;
 mod parser;
 mod task;
 mod values;
+mod world;
 
 pub use engine::TaskEngine;
 pub use error::{Blame, Call, TaskError};
-pub use limits::{TaskLimits, WORLD};
+pub use limits::TaskLimits;
 pub use parser::{CodeParser, ParseFailure, ParsedCode};
 pub use task::Task;
-pub use values::{Answer, Decoding, Diagnostic, Example, Prepared, Segment, Severity, TaskInfo};
+pub use values::{Answer, Decoding, Diagnostic, Example, Metric, Prepared, Segment, Severity, TaskInfo};
+pub use world::World;

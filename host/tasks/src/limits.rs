@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// The world that components are built for, and its version.
-pub const WORLD: &str = "transducer:task@1.0.0";
-
 /// Largest component that is compiled, in bytes. Rust tasks are 0.1 MB; a JavaScript engine compiled to WebAssembly is
 /// about 10 MB. Compilation costs about a second a MB on one core, and cannot be interrupted.
 const MAX_COMPONENT_BYTES: usize = 16 << 20;
@@ -44,6 +41,12 @@ const MAX_STATE_BYTES: usize = 1 << 20;
 
 /// Most diagnostics in an answer. A person reads a few.
 const MAX_DIAGNOSTICS: usize = 256;
+
+/// Most metrics of a task. A person compares a few.
+pub(crate) const MAX_METRICS: usize = 32;
+
+/// Longest name of a metric, in bytes: it is a column's head.
+pub(crate) const MAX_METRIC_NAME: usize = 32;
 
 /// Longest reply that a task may ask for, in tokens. Half the context window of the default LLM.
 const MAX_NEW_TOKENS: u32 = 4096;

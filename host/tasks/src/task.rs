@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use wasmtime::{Store, Trap, WasmBacktrace};
 
-use crate::bindings::{self, TaskPre, handler, types};
+use crate::bindings::types;
 use crate::host::{CallState, OverBudget};
 use crate::limits::TICK;
-use crate::{Answer, Call, CodeParser, Prepared, TaskError, TaskInfo, TaskLimits};
+use crate::linked::{Exports, Linked};
+use crate::values::{checked_scores, metrics};
+use crate::{Answer, Call, CodeParser, Prepared, TaskError, TaskInfo, TaskLimits, World};
 
 /// A loaded task. Cloning shares it, and any number of calls may run at once, each on its caller's thread.
 ///
@@ -20,7 +22,7 @@ pub struct Task {
 }
 
 struct Inner {
-    pre: TaskPre<CallState>,
+    linked: Linked,
     info: TaskInfo,
     name: Arc<str>,
     limits: Arc<TaskLimits>,
@@ -36,16 +38,21 @@ impl fmt::Debug for Task {
 
 impl Task {
     /// Asks a linked component what it is.
-    pub(crate) fn load(pre: TaskPre<CallState>, limits: TaskLimits) -> Result<Self, TaskError> {
+    pub(crate) fn load(linked: Linked, limits: TaskLimits) -> Result<Self, TaskError> {
         let limits = Arc::new(limits);
         // Until it has said its name.
         let state = CallState::new("new".into(), Call::Describe, limits.clone(), None);
-        let info = run(&pre, state, |handler, store| handler.call_describe(store))?.0;
-        let info = TaskInfo::validated(info)?;
+        let info = run(&linked, state, Exports::describe)?.0;
+        let mut info = TaskInfo::validated(info)?;
+        let name: Arc<str> = info.name.as_str().into();
+        if linked.is_measured() {
+            let state = CallState::new(name.clone(), Call::Metrics, limits.clone(), None);
+            info.metrics = metrics(run(&linked, state, Exports::metrics)?.0)?;
+        }
         Ok(Self {
             inner: Arc::new(Inner {
-                name: info.name.as_str().into(),
-                pre,
+                name,
+                linked,
                 info,
                 limits,
             }),
@@ -55,6 +62,11 @@ impl Task {
     /// What the task says about itself.
     pub fn info(&self) -> &TaskInfo {
         &self.inner.info
+    }
+
+    /// The world that it was built for.
+    pub fn world(&self) -> World {
+        self.inner.linked.world()
     }
 
     /// Turns a request, a JSON text, into a prompt. `parser` makes the graphs that the task asks for.
@@ -73,9 +85,7 @@ impl Task {
             });
         }
         let state = self.state(Call::Prepare, Some(parser));
-        let (prepared, mut state) = run(&self.inner.pre, state, |handler, store| {
-            handler.call_prepare(store, request)
-        })?;
+        let (prepared, mut state) = run(&self.inner.linked, state, |task, store| task.prepare(store, request))?;
         let prepared = prepared.map_err(|error| refusal(Call::Prepare, error))?;
         Prepared::validated(prepared, &mut state.graphs, limits)
     }
@@ -88,11 +98,35 @@ impl Task {
     /// with a diagnostic.
     pub fn finish(&self, state: &[u8], generated: &str) -> Result<Answer, TaskError> {
         let call_state = self.state(Call::Finish, None);
-        let (answer, _) = run(&self.inner.pre, call_state, |handler, store| {
-            handler.call_finish(store, state, generated)
+        let (answer, _) = run(&self.inner.linked, call_state, |task, store| {
+            task.finish(store, state, generated)
         })?;
         let answer = answer.map_err(|error| refusal(Call::Finish, error))?;
         Answer::validated(answer, &self.inner.limits)
+    }
+
+    /// What an answer is worth beside a reference, by each of [`TaskInfo::metrics`]: from 0, the worst, to 1, the best.
+    /// `state` is [`Prepared::state`] of the answer's request; `parser` makes the graphs that the task asks for.
+    ///
+    /// # Errors
+    /// What went wrong with the task. A task without metrics gives none, whatever it is asked.
+    pub fn score(
+        &self,
+        state: &[u8],
+        answer: &Answer,
+        reference: &str,
+        parser: Arc<dyn CodeParser>,
+    ) -> Result<Vec<f64>, TaskError> {
+        if self.inner.info.metrics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call_state = self.state(Call::Score, Some(parser));
+        let answer = types::Answer::from(answer);
+        let (scores, _) = run(&self.inner.linked, call_state, |task, store| {
+            task.score(store, state, &answer, reference)
+        })?;
+        let scores = scores.map_err(|error| refusal(Call::Score, error))?;
+        checked_scores(scores, &self.inner.info.metrics)
     }
 
     fn state(&self, call: Call, parser: Option<Arc<dyn CodeParser>>) -> CallState {
@@ -102,29 +136,29 @@ impl Task {
 
 /// Runs one export in a fresh instance, within the budget.
 fn run<R>(
-    pre: &TaskPre<CallState>,
+    linked: &Linked,
     state: CallState,
-    export: impl FnOnce(&handler::Guest, &mut Store<CallState>) -> wasmtime::Result<R>,
+    export: impl FnOnce(&Exports, &mut Store<CallState>) -> wasmtime::Result<R>,
 ) -> Result<(R, CallState), TaskError> {
     let (call, limits) = (state.call, state.limits.clone());
-    let mut store = Store::new(pre.engine(), state);
+    let mut store = Store::new(linked.engine(), state);
     store.limiter(|state| state);
     store.set_hostcall_fuel(limits.output_bytes);
     // The clock may be about to tick: one more, so that a call never gets less than its time.
     let ticks = limits.call_time.as_millis().div_ceil(TICK.as_millis()) + 1;
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
-    let task: bindings::Task = match pre.instantiate(&mut store) {
+    let task = match linked.instantiate(&mut store) {
         Ok(task) => task,
         // The types of exports are looked at here, and nothing has been returned yet that could be invalid.
         Err(error) => match fault(&error, call, &limits) {
             TaskError::InvalidOutput { .. } => {
-                let message = format!("{error:#}");
-                return Err(TaskError::WrongType { message });
+                let (world, message) = (linked.world(), format!("{error:#}"));
+                return Err(TaskError::WrongType { world, message });
             }
             fault => return Err(fault),
         },
     };
-    match export(task.transducer_task_handler(), &mut store) {
+    match export(&task, &mut store) {
         Ok(value) => Ok((value, store.into_data())),
         Err(error) => Err(fault(&error, call, &limits)),
     }

@@ -8,7 +8,8 @@ use serde_json::Value;
 use wasmtime::component::ResourceTable;
 
 use crate::bindings::types;
-use crate::limits::{MAX_BEAMS, MAX_STOP_BYTES, MAX_STOP_STRINGS, TaskLimits};
+use crate::bindings::v1_1::scorer;
+use crate::limits::{MAX_BEAMS, MAX_METRIC_NAME, MAX_METRICS, MAX_STOP_BYTES, MAX_STOP_STRINGS, TaskLimits};
 use crate::{Call, ParsedCode, TaskError};
 
 /// What a task is.
@@ -26,6 +27,18 @@ pub struct TaskInfo {
     pub answer_schema: Value,
     /// Requests to try.
     pub examples: Vec<Example>,
+    /// Its own metrics, in the order of [`Task::score`](crate::Task::score). None where it has none, or was built for a
+    /// world without.
+    pub metrics: Vec<Metric>,
+}
+
+/// A metric of a task's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Metric {
+    /// Lower-case letters, digits and underscores, a letter first. Once in a task.
+    pub name: String,
+    /// One line: what it counts.
+    pub summary: String,
 }
 
 /// A request to try.
@@ -187,7 +200,53 @@ impl TaskInfo {
             request_schema: schema("the request schema", &info.request_schema)?,
             answer_schema: schema("the answer schema", &info.answer_schema)?,
             examples: examples.collect::<Result<_, _>>()?,
+            metrics: Vec::new(),
         })
+    }
+}
+
+/// The metrics of a task.
+pub(crate) fn metrics(metrics: Vec<scorer::Metric>) -> Result<Vec<Metric>, TaskError> {
+    const CALL: Call = Call::Metrics;
+    check_size(CALL, "the number of metrics", metrics.len(), MAX_METRICS)?;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let mut checked: Vec<Metric> = Vec::with_capacity(metrics.len());
+    for scorer::Metric { name, summary } in metrics {
+        let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
+        if !begins || name.len() > MAX_METRIC_NAME || !name.bytes().all(allowed) {
+            return Err(invalid(
+                CALL,
+                format!(
+                    "a metric is named {name:?}; expected 1 to {MAX_METRIC_NAME} lower-case letters, digits and underscores, a \
+                     letter first"
+                ),
+            ));
+        }
+        if checked.iter().any(|other| other.name == name) {
+            return Err(invalid(CALL, format!("two metrics are named {name:?}")));
+        }
+        if summary.is_empty() || summary.contains('\n') {
+            let message = format!("the summary of the metric {name:?} is {summary:?}; expected one line");
+            return Err(invalid(CALL, message));
+        }
+        checked.push(Metric { name, summary });
+    }
+    Ok(checked)
+}
+
+/// A score for each metric.
+pub(crate) fn checked_scores(scores: Vec<f64>, metrics: &[Metric]) -> Result<Vec<f64>, TaskError> {
+    if scores.len() != metrics.len() {
+        let message = format!("there are {} scores for {} metrics", scores.len(), metrics.len());
+        return Err(invalid(Call::Score, message));
+    }
+    let wrong = |(score, _): &(&f64, &Metric)| !(0.0..=1.0).contains(*score);
+    match scores.iter().zip(metrics).find(wrong) {
+        None => Ok(scores),
+        Some((score, metric)) => Err(invalid(
+            Call::Score,
+            format!("{:?} is {score}; expected a number from 0 to 1", metric.name),
+        )),
     }
 }
 
@@ -328,5 +387,24 @@ impl Answer {
             text: answer.text,
             diagnostics: diagnostics.collect(),
         })
+    }
+}
+
+impl From<&Answer> for types::Answer {
+    fn from(answer: &Answer) -> Self {
+        let diagnostics = answer.diagnostics.iter().map(|diagnostic| types::Diagnostic {
+            severity: match diagnostic.severity {
+                Severity::Note => types::Severity::Note,
+                Severity::Warning => types::Severity::Warning,
+                Severity::Error => types::Severity::Error,
+            },
+            code: diagnostic.code.clone(),
+            message: diagnostic.message.clone(),
+        });
+        Self {
+            text: answer.text.clone(),
+            data: answer.data.to_string(),
+            diagnostics: diagnostics.collect(),
+        }
     }
 }

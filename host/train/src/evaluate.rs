@@ -124,10 +124,15 @@ impl Evaluation<'_> {
         }
     }
 
-    /// What the task makes of a generated text.
+    /// What the task makes of a generated text, and what that is worth by the task's own metrics.
     fn finish(&self, example: &Example, generated: String) -> Result<Prediction, TrainError> {
         let finished = self.piece.finish(&example.state, &generated)?;
+        let scores = self
+            .workshop
+            .score(self.piece, &example.state, &finished, &example.reference)?;
+        let names = self.piece.metrics().map(str::to_owned);
         Ok(Prediction {
+            scores: names.zip(scores).collect(),
             id: example.id.clone(),
             source: example.source.clone(),
             reference: example.reference.clone(),

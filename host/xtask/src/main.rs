@@ -13,7 +13,11 @@ mod guests;
 mod provision;
 
 /// Plugins outside of the workspace, as authors elsewhere write them.
-const OUTSIDE_PLUGINS: [&str; 3] = [
+const OUTSIDE_PLUGINS: [&str; 7] = [
+    "sdk/examples/0_hello/Cargo.toml",
+    "sdk/examples/1_answer/Cargo.toml",
+    "sdk/examples/2_graph/Cargo.toml",
+    "sdk/examples/3_metric/Cargo.toml",
     "sdk/examples/frontend-javascript/Cargo.toml",
     "sdk/templates/frontend/Cargo.toml",
     "sdk/templates/task/Cargo.toml",
@@ -36,11 +40,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Compile the tasks in plugins/ to WebAssembly and put them into adapters/
+    /// Compile tasks to WebAssembly and put them into their bundles: a new release of each
     Tasks {
         /// Compile nothing; fail if a committed task.wasm was made from other sources than those that lie here
-        #[arg(long)]
+        #[arg(long, conflicts_with = "bundles")]
         check: bool,
+        /// The bundles' folders, such as adapters/assert-java [default: all that have a task of this tree]
+        bundles: Vec<String>,
     },
     /// Build everything and run every test
     Test {
@@ -65,8 +71,8 @@ fn run_task(task: Task) -> Result<()> {
     match task {
         Task::Setup => provision::ensure(&root).map(drop),
         Task::Serve { args } => serve(&root, &args),
-        Task::Tasks { check: true } => guests::check_tasks(&root),
-        Task::Tasks { check: false } => guests::build_tasks(&root),
+        Task::Tasks { check: true, .. } => guests::check_tasks(&root),
+        Task::Tasks { check: false, bundles } => guests::build_tasks(&root, &bundles),
         Task::Test { args } => test(&root, &args),
     }
 }

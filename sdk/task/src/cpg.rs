@@ -13,7 +13,8 @@ use crate::testing as imp;
 #[derive(Debug)]
 pub struct Graph(pub(crate) imp::Graph);
 
-/// Parses a file, a class, a method, or a piece of any of these. Only [`Task::prepare`](crate::Task::prepare) may.
+/// Parses a file, a class, a method, or a piece of any of these. Only [`Task::prepare`](crate::Task::prepare) and
+/// [`Task::score`](crate::Task::score) may.
 ///
 /// # Errors
 /// [`ParseError`]; `?` turns it into an [`Error`](crate::Error). Broken code is no error: see [`Graph::diagnostics`].

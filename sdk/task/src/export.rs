@@ -2,11 +2,11 @@
 
 use std::marker::PhantomData;
 
-use crate::bindings::exports::transducer::task::handler;
+use crate::bindings::exports::transducer::task::{handler, scorer};
 use crate::bindings::transducer::task::types;
 use crate::cpg::Graph;
 use crate::prompt::Piece;
-use crate::{Answer, Error, Prepared, Task, TaskInfo};
+use crate::{Answer, Error, Judged, Metric, Prepared, Task, TaskInfo};
 
 /// Exports a [`Task`] from a `cdylib`. Outside of WebAssembly it does nothing, so that tests run natively.
 #[macro_export]
@@ -59,13 +59,11 @@ impl<T: Task> handler::Guest for Exported<T> {
     }
 
     fn finish(state: Vec<u8>, generated: String) -> Result<types::Answer, types::Error> {
-        let state = serde_json::from_slice(&state)
-            .map_err(|error| types::Error::Internal(format!("cannot read the state: {error}")))?;
         let Answer {
             text,
             data,
             diagnostics,
-        } = T::finish(state, &generated).map_err(raw_error)?;
+        } = T::finish(read_state::<T>(&state)?, &generated).map_err(raw_error)?;
         let data = serde_json::to_string(&data);
         Ok(types::Answer {
             text,
@@ -73,6 +71,28 @@ impl<T: Task> handler::Guest for Exported<T> {
             diagnostics,
         })
     }
+}
+
+impl<T: Task> scorer::Guest for Exported<T> {
+    fn metrics() -> Vec<scorer::Metric> {
+        let raw = |Metric { name, summary }: Metric| scorer::Metric { name, summary };
+        T::metrics().into_iter().map(raw).collect()
+    }
+
+    fn score(state: Vec<u8>, answer: types::Answer, reference: String) -> Result<Vec<f64>, types::Error> {
+        let codes = answer.diagnostics.into_iter().map(|diagnostic| diagnostic.code);
+        let judged = Judged {
+            answer: answer.text,
+            reference,
+            data: answer.data,
+            codes: codes.collect(),
+        };
+        T::score(read_state::<T>(&state)?, &judged).map_err(raw_error)
+    }
+}
+
+fn read_state<T: Task>(state: &[u8]) -> Result<T::State, types::Error> {
+    serde_json::from_slice(state).map_err(|error| types::Error::Internal(format!("cannot read the state: {error}")))
 }
 
 /// A request as its task takes it, or an error that tells the user where the JSON is wrong.

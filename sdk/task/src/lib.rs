@@ -47,6 +47,8 @@
 //! transducer_task::export!(Name);
 //! ```
 //!
+//! A task may also judge its answers, for evaluations: see [`Task::metrics`].
+//!
 //! Build it for `wasm32-unknown-unknown` as a `cdylib` and make a component of the module with
 //! `wasm-tools component new`. The module [`testing`] runs a task under plain `cargo test`.
 
@@ -73,7 +75,7 @@ pub mod bindings {
 
     wit_bindgen::generate!({
         path: "wit",
-        world: "task",
+        world: "measured-task",
         pub_export_macro: true,
         default_bindings_module: "transducer_task::bindings",
     });
@@ -82,4 +84,4 @@ pub mod bindings {
 #[doc(hidden)]
 pub use export::Exported;
 pub use prompt::{Decoding, Prepared, Prompt};
-pub use task::{Answer, Error, Task, TaskInfo};
+pub use task::{Answer, Error, Judged, Metric, Task, TaskInfo};

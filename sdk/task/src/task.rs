@@ -10,8 +10,8 @@ use crate::bindings::transducer::task::types;
 
 /// A task. Export it with [`export!`](crate::export).
 ///
-/// The three functions are pure: each call runs in a fresh instance, and only [`State`](Task::State) goes from
-/// `prepare` to `finish`.
+/// The functions are pure: each call runs in a fresh instance, and only [`State`](Task::State) goes from `prepare` to
+/// `finish` and `score`.
 pub trait Task {
     /// The request, read from JSON. Refuse unknown fields (`#[serde(deny_unknown_fields)]`): a user's typo is then an
     /// error instead of a default.
@@ -35,6 +35,64 @@ pub trait Task {
     /// # Errors
     /// Where there can be no answer. A reply of no use is better an answer with a diagnostic.
     fn finish(state: Self::State, generated: &str) -> Result<Answer<Self::Data>, Error>;
+
+    /// The task's own metrics, which an evaluation shows beside those that it has for any text. The host calls it once.
+    fn metrics() -> Vec<Metric> {
+        Vec::new()
+    }
+
+    /// What an answer is worth: a number from 0, the worst, to 1, the best, for each of [`metrics`](Task::metrics), in their
+    /// order. An evaluation calls it, a request never.
+    ///
+    /// # Errors
+    /// Where nothing can be said. It ends the evaluation: a bad answer has a low score instead.
+    fn score(_state: Self::State, _judged: &Judged) -> Result<Vec<f64>, Error> {
+        Err(Error::internal("the task has metrics and does not implement `score`"))
+    }
+}
+
+/// A metric of the task's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    pub(crate) name: String,
+    pub(crate) summary: String,
+}
+
+impl Metric {
+    /// `name`: lower-case letters, digits and underscores, a letter first, at most 32. `summary`: one line on what it counts.
+    pub fn new(name: &str, summary: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            summary: summary.to_owned(),
+        }
+    }
+}
+
+/// An answer, and what a person wrote in the LLM's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// [`Answer::text`].
+    pub answer: String,
+    /// What the person wrote.
+    pub reference: String,
+    pub(crate) data: String,
+    pub(crate) codes: Vec<String>,
+}
+
+impl Judged {
+    /// [`Answer::data`], read back.
+    ///
+    /// # Errors
+    /// Where it is of another type.
+    pub fn data<Data: DeserializeOwned>(&self) -> Result<Data, Error> {
+        serde_json::from_str(&self.data)
+            .map_err(|error| Error::Internal(format!("cannot read the answer's data: {error}")))
+    }
+
+    /// The codes of the answer's remarks, in order.
+    pub fn codes(&self) -> &[String] {
+        &self.codes
+    }
 }
 
 /// What a task says about itself.

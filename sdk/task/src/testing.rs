@@ -12,7 +12,7 @@ use crate::bindings::transducer::task::types;
 use crate::cpg::{EdgeKind, Node, NodeKind, Parameter, ParseDiagnostic, ParseError, Signature};
 use crate::export::parse_request;
 use crate::prompt::Piece;
-use crate::{Answer, Error, Prepared, Task};
+use crate::{Answer, Error, Judged, Metric, Prepared, Task};
 
 type Parse = dyn Fn(&str, &str) -> Result<FakeGraph, ParseError>;
 
@@ -217,10 +217,46 @@ pub fn prepare<T: Task>(request: &str) -> Result<TestPrompt, Error> {
 /// # Errors
 /// As the task's.
 pub fn answer<T: Task>(request: &str, generated: &str) -> Result<Answer<T::Data>, Error> {
+    T::finish(read_state::<T>(&state::<T>(request)?)?, generated)
+}
+
+/// Calls `prepare` with a request, `finish` with a reply that the test makes up, and `score` with the answer and a reference:
+/// the score by each metric's name.
+///
+/// # Errors
+/// As the task's; and where the scores are not what a host takes.
+pub fn score<T: Task>(request: &str, generated: &str, reference: &str) -> Result<Vec<(String, f64)>, Error> {
+    let state = state::<T>(request)?;
+    let answer = T::finish(read_state::<T>(&state)?, generated)?;
+    let codes = answer.codes().into_iter().map(str::to_owned).collect();
+    let data = serde_json::to_string(&answer.data);
+    let judged = Judged {
+        data: data.map_err(|error| Error::Internal(format!("cannot write the data: {error}")))?,
+        codes,
+        answer: answer.text,
+        reference: reference.to_owned(),
+    };
+    let scores = T::score(read_state::<T>(&state)?, &judged)?;
+    let metrics = T::metrics();
+    if scores.len() != metrics.len() || !scores.iter().all(|score| (0.0..=1.0).contains(score)) {
+        let message = format!("the scores are {scores:?}: expected {} from 0 to 1", metrics.len());
+        return Err(Error::Internal(message));
+    }
+    Ok(metrics
+        .into_iter()
+        .map(|Metric { name, .. }| name)
+        .zip(scores)
+        .collect())
+}
+
+/// What `prepare` hands on, as it crosses to the host and back.
+fn state<T: Task>(request: &str) -> Result<Vec<u8>, Error> {
     let prepared = T::prepare(parse_request::<T>(request)?)?;
-    let wrong_state = |error: serde_json::Error| Error::Internal(format!("the state: {error}"));
-    let state = serde_json::to_vec(&prepared.state).map_err(wrong_state)?;
-    T::finish(serde_json::from_slice(&state).map_err(wrong_state)?, generated)
+    serde_json::to_vec(&prepared.state).map_err(|error| Error::Internal(format!("the state: {error}")))
+}
+
+fn read_state<T: Task>(state: &[u8]) -> Result<T::State, Error> {
+    serde_json::from_slice(state).map_err(|error| Error::Internal(format!("the state: {error}")))
 }
 
 /// Checks what the task says about itself: that the schemas are JSON objects, and that it accepts its own examples.

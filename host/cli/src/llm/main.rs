@@ -1,12 +1,14 @@
 //! `transducer-host-llm`: the commands that need the frozen LLM. `transducer-host` starts it; its arguments are the same.
 
 mod adapters;
+mod cases;
 mod eval;
 mod options;
 mod pack;
 mod report;
 mod run;
 mod serve;
+mod test;
 mod train;
 mod verify;
 mod workshop;
@@ -38,6 +40,8 @@ enum Task {
     Run(run::Args),
     #[command(about = about::SERVE)]
     Serve(serve::Args),
+    #[command(about = about::TEST)]
+    Test(test::Args),
     #[command(about = about::ADAPTERS)]
     Adapters(adapters::Args),
     #[command(about = about::PACK)]
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
     let result = log_to_stderr(cli.log.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.task {
         Task::Run(args) => run::run(&args),
         Task::Serve(args) => serve::run(args),
+        Task::Test(args) => test::run(&args),
         Task::Adapters(args) => adapters::run(&args),
         Task::Pack(args) => pack::run(&args),
         Task::Verify(args) => verify::run(&args),

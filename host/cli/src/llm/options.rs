@@ -9,7 +9,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 use transducer_host::FrontEndOptions;
 use transducer_host::bundles::PolicyArgs;
-use transducer_pipeline::{EngineOptions, Host, HostOptions, Precision, WeightFormat, Workshop, WorkshopOptions};
+use transducer_pipeline::{
+    EngineOptions, Host, HostOptions, Policy, Precision, WeightFormat, Workshop, WorkshopOptions,
+};
 
 /// The frozen LLM and the adapters.
 #[derive(Args, Debug)]
@@ -91,6 +93,22 @@ enum WeightsArg {
 }
 
 impl ModelArgs {
+    /// Whether an LLM is named at all.
+    pub(crate) fn is_named(&self) -> bool {
+        self.model.is_some()
+    }
+
+    /// The front ends alone.
+    pub(crate) fn front_ends(&self) -> &FrontEndOptions {
+        &self.frontends
+    }
+
+    /// Loads a host of one adapters directory, under a spinner.
+    pub(crate) fn host(&self, adapters: PathBuf) -> Result<Host> {
+        let options = host_options(self.options()?, adapters, None);
+        under_spinner(|stage| Ok(Host::load(&options, stage)?))
+    }
+
     pub(crate) fn options(&self) -> Result<WorkshopOptions> {
         let model = self.model.clone().context(
             "no model is named: give --model PATH or set TRANSDUCER_MODEL to a GGUF file or a Hugging Face folder \
@@ -118,31 +136,21 @@ impl ModelArgs {
 
 impl HostArgs {
     pub(crate) fn options(&self) -> Result<HostOptions> {
-        let WorkshopOptions {
-            model,
-            front_ends,
-            precision,
-            threads,
-        } = self.model.options()?;
+        let policy = self.policy.open(&self.adapters)?.map(Arc::new);
         Ok(HostOptions {
-            model,
-            policy: self.policy.open(&self.adapters)?.map(Arc::new),
-            adapters: self.adapters.clone(),
-            front_ends,
-            precision,
             weights: match self.weights {
                 WeightsArg::Auto => WeightFormat::Auto,
                 WeightsArg::Full => WeightFormat::Full,
                 WeightsArg::Int8 => WeightFormat::Int8,
                 WeightsArg::Int4 => WeightFormat::Int4,
             },
-            threads,
             engine: EngineOptions {
                 queue_bound: self.queue,
                 prefill_chunk: self.prefill_chunk,
                 most_running: self.most_running,
                 cache_tokens: self.cache_tokens,
             },
+            ..host_options(self.model.options()?, self.adapters.clone(), policy)
         })
     }
 
@@ -150,6 +158,24 @@ impl HostArgs {
     pub(crate) fn load(&self) -> Result<Host> {
         let options = self.options()?;
         under_spinner(|stage| Ok(Host::load(&options, stage)?))
+    }
+}
+
+fn host_options(model: WorkshopOptions, adapters: PathBuf, policy: Option<Arc<Policy>>) -> HostOptions {
+    let WorkshopOptions {
+        model,
+        front_ends,
+        precision,
+        threads,
+    } = model;
+    HostOptions {
+        model,
+        adapters,
+        front_ends,
+        precision,
+        threads,
+        policy,
+        ..HostOptions::default()
     }
 }
 

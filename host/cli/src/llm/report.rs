@@ -19,13 +19,13 @@ pub(crate) fn write(
     (workshop, piece): (&Workshop, &Workpiece),
     facts: &[(String, String)],
     predictions: &[Prediction],
-    scores: &BTreeMap<&'static str, Score>,
+    scores: &BTreeMap<String, Score>,
     count: usize,
 ) -> Result<()> {
     let metrics: Vec<MetricRow> = scores
         .iter()
         .map(|(name, score)| MetricRow {
-            name: (*name).to_owned(),
+            name: name.clone(),
             value: score.value,
             low: score.low,
             high: score.high,

@@ -32,6 +32,10 @@ pub(crate) const ANSWER_DIAGNOSTICS: usize = ANSWER + 20;
 pub(crate) const SEGMENT: usize = 0x400;
 /// For results of imports.
 pub(crate) const SCRATCH: usize = 0x500;
+/// Where `metrics` finds what it returns: pointer and length of names and summaries, each pointer and length.
+pub(crate) const METRICS: usize = 0x600;
+/// Where `score` finds what it returns: 0 for ok, then pointer and length of the numbers.
+pub(crate) const SCORES: usize = 0x700;
 /// Texts start here.
 const TEXTS: usize = 0x1000;
 
@@ -40,6 +44,8 @@ pub(crate) struct Guest {
     pub(crate) describe: String,
     pub(crate) prepare: String,
     pub(crate) finish: String,
+    /// The bodies of `metrics` and `score`, in a task that has them.
+    pub(crate) scorer: Option<[String; 2]>,
     pub(crate) realloc: String,
     /// More items of the module: functions, a start function, tables.
     pub(crate) items: String,
@@ -57,6 +63,7 @@ impl Guest {
             describe: String::new(),
             prepare: String::new(),
             finish: String::new(),
+            scorer: None,
             realloc: "(local $at i32)
                 (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 15)) (i32.const -16)))
                 (global.set $heap (i32.add (local.get $at) (local.get 3)))
@@ -81,6 +88,25 @@ impl Guest {
         guest.text(ANSWER_TEXT, b"good");
         guest.text(ANSWER_DATA, b"{}");
         guest
+    }
+
+    /// A valid task with the metrics `first` and `second`, by which every answer is worth 0.25 and 1.
+    pub(crate) fn measured() -> Self {
+        let mut guest = Self::good();
+        guest.scorer = Some([String::new(), String::new()]);
+        let names = guest.strings(&["first", "The first", "second", "The second"]);
+        guest.words(METRICS, &[names[0], names[1] / 2]);
+        guest.scores(&[0.25, 1.0]);
+        guest
+    }
+
+    /// Puts what `score` returns into the memory.
+    pub(crate) fn scores(&mut self, scores: &[f64]) -> &mut Self {
+        self.memory_image.resize(self.memory_image.len().next_multiple_of(8), 0);
+        let pointer = self.memory_image.len() as u32;
+        self.memory_image
+            .extend(scores.iter().flat_map(|score| score.to_le_bytes()));
+        self.words(SCORES, &[0, pointer, scores.len() as u32])
     }
 
     /// Writes words to the memory that the guest starts with.
@@ -115,29 +141,40 @@ impl Guest {
             describe,
             prepare,
             finish,
+            scorer,
             realloc,
             items,
             imports,
             memory,
             memory_image,
         } = self;
+        let version = self.version();
+        let scorer = match scorer {
+            None => String::new(),
+            Some([metrics, score]) => format!(
+                r#"(func (export "transducer:task/scorer@{version}#metrics") (result i32) {metrics} (i32.const {METRICS}))
+                (func (export "transducer:task/scorer@{version}#score")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {score} (i32.const {SCORES}))"#
+            ),
+        };
         let data: String = memory_image.iter().map(|byte| format!("\\{byte:02x}")).collect();
         let text = format!(
             r#"(module
-                (import "transducer:task/log@1.0.0" "write" (func $log (param i32 i32 i32)))
-                (import "transducer:task/cpg@1.0.0" "parse" (func $parse (param i32 i32 i32 i32 i32)))
-                (import "transducer:task/cpg@1.0.0" "[method]graph.node-count" (func $nodes (param i32) (result i32)))
-                (import "transducer:task/cpg@1.0.0" "[resource-drop]graph" (func $drop (param i32)))
+                (import "transducer:task/log@{version}" "write" (func $log (param i32 i32 i32)))
+                (import "transducer:task/cpg@{version}" "parse" (func $parse (param i32 i32 i32 i32 i32)))
+                (import "transducer:task/cpg@{version}" "[method]graph.node-count" (func $nodes (param i32) (result i32)))
+                (import "transducer:task/cpg@{version}" "[resource-drop]graph" (func $drop (param i32)))
                 {imports}
                 (memory (export "memory") {memory})
                 (global $heap (mut i32) (i32.const 0x8000))
                 (data (i32.const 0) "{data}")
                 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
-                (func (export "transducer:task/handler@1.0.0#describe") (result i32) {describe} (i32.const {INFO}))
-                (func (export "transducer:task/handler@1.0.0#prepare") (param i32 i32) (result i32)
+                (func (export "transducer:task/handler@{version}#describe") (result i32) {describe} (i32.const {INFO}))
+                (func (export "transducer:task/handler@{version}#prepare") (param i32 i32) (result i32)
                     {prepare} (i32.const {PREPARED}))
-                (func (export "transducer:task/handler@1.0.0#finish") (param i32 i32 i32 i32) (result i32)
+                (func (export "transducer:task/handler@{version}#finish") (param i32 i32 i32 i32) (result i32)
                     {finish} (i32.const {ANSWER}))
+                {scorer}
                 {items})"#
         );
         wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
@@ -145,18 +182,26 @@ impl Guest {
 
     /// The component.
     pub(crate) fn component(&self) -> Vec<u8> {
-        component(self.module(), &world(), "task")
+        let world = if self.scorer.is_some() { "measured-task" } else { "task" };
+        component(self.module(), &wit(self.version()), world)
+    }
+
+    /// The version of the world that it is built for.
+    fn version(&self) -> &'static str {
+        match self.scorer {
+            None => "1.0.0",
+            Some(_) => "1.1.0",
+        }
     }
 }
 
-/// The world's WIT as one text, for tests that change it.
-pub(crate) fn world() -> String {
-    ["world", "types", "log", "cpg"].map(read_wit).concat()
-}
-
-fn read_wit(name: &str) -> String {
-    let path = format!("{}/../../sdk/wit/1.0.0/{name}.wit", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(path).expect("the WIT is in the repository")
+/// A version of the WIT as one text, for tests that change it.
+pub(crate) fn wit(version: &str) -> String {
+    let read = |name| {
+        let path = format!("{}/../../sdk/wit/{version}/{name}.wit", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).expect("the WIT is in the repository")
+    };
+    ["world", "types", "log", "cpg"].map(read).concat()
 }
 
 /// Makes a component of a core module, for a world of a WIT text.

@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::guest::{
     ANSWER_DATA, ANSWER_DIAGNOSTICS, ANSWER_TEXT, BEAMS, ENGINE, GOOD, Guest, INFO, MAX_NEW_TOKENS, OneNode, PREPARED,
-    SCRATCH, SEGMENT, SEGMENTS, STATE, STOP, TEMPERATURE, TOP_P, component, limits, run, the_next_request_works, world,
+    SCRATCH, SEGMENT, SEGMENTS, STATE, STOP, TEMPERATURE, TOP_P, component, limits, run, the_next_request_works, wit,
 };
 use transducer_tasks::{Call, CodeParser, ParseFailure, ParsedCode, Segment, TaskError, TaskLimits};
 
@@ -668,7 +668,7 @@ fn what_is_no_task_is_refused() {
         "an empty component",
         &good[..8],
         "MissingExport",
-        "does not export `transducer:task/handler@1.0.0`",
+        "does not export `transducer:task/handler`",
     );
     fails(
         "half a component",
@@ -686,14 +686,32 @@ fn what_is_no_task_is_refused() {
         "{error:?}"
     );
 
-    let other = world().replace("transducer:task@1.0.0;", "transducer:task@2.3.0;");
-    let text = dummy_component(&other, "task");
-    fails(
-        "another version",
-        &text,
-        "UnsupportedWorld",
-        "built for `transducer:task@2.3.0`; this host supports `transducer:task@1.0.0`",
-    );
+    for (version, variant, expected) in [
+        (
+            "2.3.0",
+            "NewerWorld",
+            "built for `transducer:task@2.3.0`, which is newer than this host: it has `transducer:task@1.0.0` and \
+             `transducer:task@1.1.0`. Update the host",
+        ),
+        (
+            "1.2.0",
+            "NewerWorld",
+            "`transducer:task@1.2.0`, which is newer than this host",
+        ),
+        (
+            "0.9.0",
+            "UnsupportedWorld",
+            "built for `transducer:task@0.9.0`; this host has `transducer:task@1.0.0` and",
+        ),
+        (
+            "1.0.1",
+            "UnsupportedWorld",
+            "built for `transducer:task@1.0.1`; this host has",
+        ),
+    ] {
+        let other = wit("1.0.0").replace("transducer:task@1.0.0;", &format!("transducer:task@{version};"));
+        fails(version, &dummy_component(&other, "task"), variant, expected);
+    }
 
     let wasi = "package wasi:cli@0.2.0; interface environment { cwd: func() -> u32; }
         world task { import environment; }";
@@ -706,13 +724,42 @@ fn what_is_no_task_is_refused() {
         "imports `wasi:cli/environment@0.2.0`",
     );
 
-    let other = world().replace("generated: string", "generated: u64");
+    let other = wit("1.0.0").replace("generated: string", "generated: u64");
     fails(
         "other types",
         &dummy_component(&other, "task"),
         "WrongType",
         "does not fit `transducer:task@1.0.0`",
     );
+    let other = wit("1.1.0").replace("result<list<f64>, error>", "result<list<f32>, error>");
+    fails(
+        "other types of the metrics",
+        &dummy_component(&other, "measured-task"),
+        "WrongType",
+        "does not fit `transducer:task@1.1.0`",
+    );
+}
+
+/// A host that is too old for a component says so, whatever else is in the component that it does not understand.
+#[test]
+fn the_world_is_read_before_anything_is_compiled() {
+    let text = r#"(component
+        (core module (func (result i32) (f32.const 1)))
+        (import "transducer:task/log@VERSION" (instance))
+        (component (import "transducer:task/cpg@7.0.0" (instance)))
+        (instance $empty)
+        (export "transducer:task/handler@1.2.0" (instance $empty)))"#;
+    let component = |version: &str| wat::parse_str(text.replace("VERSION", version)).expect("valid text");
+    fails("a newer world", &component("1.2.0"), "NewerWorld", "1.2.0");
+    fails(
+        "two worlds",
+        &component("1.1.0"),
+        "MixedWorlds",
+        "names both `transducer:task@1.2.0` and `transducer:task@1.1.0`",
+    );
+    // With a world that this host has, the module in it is what is wrong.
+    let old = wat::parse_str(text.replace("VERSION", "1.0.0").replace("1.2.0", "1.0.0")).expect("valid text");
+    fails("a module that is not valid", &old, "InvalidComponent", "type mismatch");
 }
 
 /// A component that has the exports of a world and does nothing.

@@ -4,4 +4,5 @@
 mod guest;
 mod hostile;
 mod log;
+mod scores;
 mod tasks;
