@@ -32,7 +32,7 @@ pub use host::{Host, HostOptions, Precision};
 pub use prompt::{Code, Prompt, PromptError};
 pub use service::{
     AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, FinishReason, Load,
-    ModelInfo, Reloads, Request, Service, Timings, Usage,
+    ModelInfo, PolicyStatus, Reloads, Request, Service, Timings, Usage,
 };
 pub use transducer_bundle::{Policy, Signer};
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};
