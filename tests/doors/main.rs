@@ -4,8 +4,10 @@
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+#[allow(unreachable_pub, reason = "the fuzzers' crate, whose module it is, makes it public")]
 #[path = "../fuzz/src/doors/mod.rs"]
 mod doors;
+#[allow(unreachable_pub, reason = "likewise")]
 #[path = "../fuzz/src/requests.rs"]
 mod requests;
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use p256::SecretKey;
-use p256::ecdsa::signature::{Signer, Verifier};
-use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
-use p256::pkcs8::{DecodePrivateKey, EncodePublicKey, LineEnding};
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -35,35 +35,28 @@ pub fn sign_model(archive: &Path, key: &Path) -> Result<PathBuf, KeyError> {
         });
     }
     let package = Package::open(archive)?;
-    let pem = read_text(key)?;
     let no_key = || KeyError::Pem { path: key.to_owned() };
-    let secret = SecretKey::from_pkcs8_pem(&pem)
-        .ok()
-        .or_else(|| SecretKey::from_sec1_pem(&pem).ok());
-    let secret = secret.ok_or_else(no_key)?;
-    let public = secret
-        .public_key()
-        .to_public_key_pem(LineEnding::LF)
-        .map_err(|_| no_key())?;
+    let der = der_of(&read_text(key)?).ok_or_else(no_key)?;
+    let random = SystemRandom::new();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &der, &random).map_err(|_| no_key())?;
+    let public = pair.public_key().as_ref();
 
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
     let payload = statement(&name, package.packed.as_deref().unwrap_or_default());
     let signed = pre_authentication_encoding(payload.as_bytes());
-    let key = SigningKey::from(&secret);
-    let signature: Signature = key.sign(&signed);
-    VerifyingKey::from(&key)
-        .verify(&signed, &signature)
-        .map_err(|_| no_key())?;
+    let signature = pair.sign(&random, &signed).map_err(|_| no_key())?;
+    let verified = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public).verify(&signed, signature.as_ref());
+    verified.map_err(|_| no_key())?;
     let bundle = json!({
         "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
         "verificationMaterial": {
-            "publicKey": {"hint": hex::encode(Sha256::digest(public.as_bytes()))},
+            "publicKey": {"hint": hex::encode(Sha256::digest(public_pem(public)))},
             "tlogEntries": [],
         },
         "dsseEnvelope": {
             "payload": STANDARD.encode(&payload),
             "payloadType": PAYLOAD_TYPE,
-            "signatures": [{"sig": STANDARD.encode(signature.to_der().as_bytes()), "keyid": ""}],
+            "signatures": [{"sig": STANDARD.encode(signature.as_ref()), "keyid": ""}],
         },
     });
 
@@ -98,4 +91,28 @@ fn statement(name: &str, archive: &[u8]) -> String {
 fn pre_authentication_encoding(payload: &[u8]) -> Vec<u8> {
     let head = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len());
     [head.as_bytes(), payload].concat()
+}
+
+/// What the PEM of a PKCS #8 key holds.
+fn der_of(pem: &str) -> Option<Vec<u8>> {
+    let (_, rest) = pem.split_once("-----BEGIN PRIVATE KEY-----")?;
+    let (base64, _) = rest.split_once("-----END PRIVATE KEY-----")?;
+    let base64: String = base64.split_whitespace().collect();
+    STANDARD.decode(base64).ok()
+}
+
+/// A public key as OpenSSL writes it: by the digest of this text verifiers tell keys apart.
+fn public_pem(point: &[u8]) -> String {
+    /// What stands before the 65 bytes of a point of P-256 (RFC 5480): that it is one.
+    const HEAD: &[u8] = &[
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+        0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    ];
+    let base64 = STANDARD.encode([HEAD, point].concat());
+    let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
+    for line in base64.as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem + "-----END PUBLIC KEY-----\n"
 }

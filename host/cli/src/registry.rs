@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,7 +9,7 @@ use serde_json::json;
 use transducer_bundle::{
     Asked, MAX_ARCHIVE_BYTES, MAX_SIGNATURE_BYTES, Package, PublicKey, Store, signature_path, signature_text,
 };
-use transducer_registry::{About, Artifact, Limits, Progress, Remote, Target};
+use transducer_registry::{About, Artifact, Limits, Remote, Target};
 
 use crate::bundles::{AdaptersDir, PolicyArgs, print_json, write_whole};
 use crate::install;
@@ -145,7 +144,7 @@ pub fn push(args: &PushArgs) -> Result<()> {
         family: manifest.base_model.family.clone(),
         parameters: weights.map_or(0, |weights| weights.parameters),
     };
-    let remote = args.registry.remote(args.target.clone())?;
+    let mut remote = args.registry.remote(args.target.clone())?;
     let bar = bar()?;
     bar.set_length(archive.len() as u64);
     let artifact = Artifact {
@@ -153,7 +152,7 @@ pub fn push(args: &PushArgs) -> Result<()> {
         signature: signature.map(String::into_bytes),
         about,
     };
-    let pushed = remote.push(artifact, &counting(&bar));
+    let pushed = remote.push(artifact, &|bytes| bar.inc(bytes));
     bar.finish_and_clear();
     let digest = pushed?;
     let reference = args.target.to_string();
@@ -175,13 +174,13 @@ pub fn push(args: &PushArgs) -> Result<()> {
 /// # Errors
 /// Where the registry has none, or what comes is none that a host takes.
 pub fn pull(args: &PullArgs) -> Result<()> {
-    let remote = args.registry.remote(args.target.clone())?;
+    let mut remote = args.registry.remote(args.target.clone())?;
     let limits = Limits {
         archive: MAX_ARCHIVE_BYTES,
         signature: MAX_SIGNATURE_BYTES,
     };
     let bar = bar()?;
-    let pulled = remote.pull(limits, &|bytes| bar.set_length(bytes), &counting(&bar));
+    let pulled = remote.pull(limits, &|bytes| bar.set_length(bytes), &|bytes| bar.inc(bytes));
     bar.finish_and_clear();
     let pulled = pulled?;
     // The name of a file is the bundle's, whatever the registry calls it.
@@ -261,9 +260,4 @@ fn write(file: &Path, archive: &[u8], signature: Option<&[u8]>) -> Result<()> {
 fn bar() -> Result<ProgressBar> {
     let style = ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}")?;
     Ok(ProgressBar::new(0).with_style(style))
-}
-
-fn counting(bar: &ProgressBar) -> Progress {
-    let bar = bar.clone();
-    Arc::new(move |bytes| bar.inc(bytes))
 }

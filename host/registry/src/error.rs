@@ -1,7 +1,5 @@
 //! What can go wrong with a registry, by name.
 
-use oci_client::errors::{OciDistributionError, OciErrorCode};
-
 use crate::Target;
 
 /// Why nothing was pushed or pulled.
@@ -109,7 +107,7 @@ pub enum RegistryError {
     },
     /// The bytes ended too early.
     #[error(
-        "{target}: {what} ended after {found} of {expected} bytes: try again; if it stays so, the registry is damaged"
+        "{target}: {what} ended after {found} of {expected} bytes ({why}): try again; if it stays so, the registry is damaged"
     )]
     Truncated {
         /// The reference.
@@ -120,59 +118,15 @@ pub enum RegistryError {
         found: u64,
         /// Bytes that were promised.
         expected: u64,
+        /// What was said about it.
+        why: String,
     },
     /// Anything else.
     #[error("{target}: {why}")]
     Other {
         /// The reference.
         target: Target,
-        /// What the registry or the client says.
+        /// What the registry says.
         why: String,
     },
-}
-
-/// Gives an error of the client its name. `user` is as whom the registry was asked.
-pub(crate) fn named(error: OciDistributionError, target: &Target, user: Option<&str>) -> RegistryError {
-    use OciDistributionError as Oci;
-    let unauthorized = || RegistryError::Unauthorized {
-        registry: target.registry().to_owned(),
-        user: user.map(str::to_owned),
-    };
-    let not_found = || RegistryError::NotFound { target: target.clone() };
-    match &error {
-        Oci::UnauthorizedError { .. } | Oci::AuthenticationFailure(_) => unauthorized(),
-        Oci::ServerError { code: 401 | 403, .. } => unauthorized(),
-        Oci::ImageManifestNotFoundError(_) | Oci::ServerError { code: 404, .. } => not_found(),
-        Oci::RegistryError { envelope, .. } => match envelope.errors.first().map(|error| &error.code) {
-            Some(OciErrorCode::Unauthorized | OciErrorCode::Denied) => unauthorized(),
-            Some(
-                OciErrorCode::ManifestUnknown
-                | OciErrorCode::NameUnknown
-                | OciErrorCode::BlobUnknown
-                | OciErrorCode::NotFound,
-            ) => not_found(),
-            _ => other(&error, target),
-        },
-        Oci::RequestError(request) if request.is_connect() || request.is_timeout() => RegistryError::Unreachable {
-            registry: target.registry().to_owned(),
-            why: innermost(request),
-        },
-        _ => other(&error, target),
-    }
-}
-
-fn other(error: &OciDistributionError, target: &Target) -> RegistryError {
-    RegistryError::Other {
-        target: target.clone(),
-        why: error.to_string(),
-    }
-}
-
-/// The cause of all causes: "connection refused" rather than "error sending request".
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

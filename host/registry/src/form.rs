@@ -216,6 +216,13 @@ impl Manifest {
             let found = &manifest.config.media_type;
             return Err(wrong("the type of its configuration", found, CONFIG_TYPE));
         }
+        let is_digest = |digest: &str| {
+            let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+            hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if let Some(layer) = manifest.layers.iter().find(|layer| !is_digest(&layer.digest)) {
+            return Err(unusable(format!("{:?} is no SHA-256 digest", layer.digest)));
+        }
         let archives = manifest.layers.iter().filter(|layer| layer.media_type == ARCHIVE_TYPE);
         match archives.count() {
             1 => Ok(manifest),
@@ -227,9 +234,10 @@ impl Manifest {
         }
     }
 
-    /// The archive; one was seen to be there.
-    pub(crate) fn archive(&self) -> Option<&Descriptor> {
-        self.layers.iter().find(|layer| layer.media_type == ARCHIVE_TYPE)
+    /// The archive.
+    pub(crate) fn archive(&self) -> &Descriptor {
+        let archive = self.layers.iter().find(|layer| layer.media_type == ARCHIVE_TYPE);
+        archive.expect("a manifest is parsed only with an archive")
     }
 
     pub(crate) fn signature(&self) -> Option<&Descriptor> {
@@ -258,7 +266,7 @@ mod tests {
         assert_eq!(first.manifest, second.manifest);
         let target: Target = "localhost:1/a:1".parse().expect("a target");
         let manifest = Manifest::parse(&first.manifest, &target).expect("a bundle's");
-        assert_eq!(manifest.archive().expect("an archive").title(), "a-1.0.0.tadapter");
+        assert_eq!(manifest.archive().title(), "a-1.0.0.tadapter");
         assert_eq!(manifest.signature().expect("a signature").size, 6);
         let config: Value = serde_json::from_slice(&first.blobs[0].1).expect("JSON");
         assert_eq!(config["modelfs"]["diffIds"][0], digest(b"a tar"));

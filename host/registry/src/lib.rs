@@ -8,6 +8,7 @@
 
 mod error;
 mod form;
+mod http;
 mod remote;
 mod target;
 

@@ -1,29 +1,23 @@
-//! A registry, and what goes there and comes from there.
+//! One artifact's place in a registry, and what goes there and comes from there.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::{self, Read};
 
-use docker_credential::{CredentialRetrievalError, DockerCredential};
-use futures_util::{StreamExt, stream};
-use oci_client::client::{Client, ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
-use oci_client::secrets::RegistryAuth;
+use ureq::SendBody;
+use ureq::http::StatusCode;
 
-use crate::error::named;
 use crate::form::{Descriptor, MANIFEST_TYPE, Manifest, digest};
+use crate::http::{Http, Said};
 use crate::{Artifact, RegistryError, Target};
 
-/// A registry that says nothing for so long is not there.
-const CONNECT_TIME: Duration = Duration::from_secs(15);
-/// A transfer that stands still for so long is over.
-const SILENCE: Duration = Duration::from_secs(60);
-/// Bytes that are sent at a time: a bar moves, and the system is not called for every few bytes.
-const CHUNK: usize = 64 << 10;
 /// A bundle's manifest is a KB or two.
 const MAX_MANIFEST: u64 = 1 << 20;
+/// What blobs are sent as.
+const OCTETS: &str = "application/octet-stream";
+/// Where a registry repeats the digest of a manifest.
+const DIGEST_HEADER: &str = "docker-content-digest";
 
 /// Told how many bytes more have been moved.
-pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+pub type Progress<'a> = dyn Fn(u64) + 'a;
 
 /// How much may come.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +42,7 @@ pub struct Pulled {
 /// One artifact's place in a registry.
 pub struct Remote {
     target: Target,
-    client: Client,
-    auth: RegistryAuth,
-    user: Option<String>,
-    runtime: tokio::runtime::Runtime,
+    http: Http,
 }
 
 impl Remote {
@@ -60,175 +51,133 @@ impl Remote {
     /// # Errors
     /// [`RegistryError::PlainHttp`] and [`RegistryError::Credentials`].
     pub fn new(target: Target, login: Option<(String, String)>, plain_http: bool) -> Result<Self, RegistryError> {
-        if plain_http && !target.is_loopback() {
-            return Err(RegistryError::PlainHttp {
-                registry: target.registry().to_owned(),
-            });
-        }
-        // Of the process; whoever was first has chosen.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::new(ClientConfig {
-            protocol: if plain_http {
-                ClientProtocol::Http
-            } else {
-                ClientProtocol::Https
-            },
-            connect_timeout: Some(CONNECT_TIME),
-            read_timeout: Some(SILENCE),
-            use_monolithic_push: true,
-            user_agent: concat!("transducer-host/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        });
-        let auth = match login {
-            Some((user, password)) => RegistryAuth::Basic(user, password),
-            None => kept_login(target.registry())?,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok(Self {
-            user: match &auth {
-                RegistryAuth::Basic(user, _) => Some(user.clone()),
-                _ => None,
-            },
-            runtime: runtime.map_err(|error| RegistryError::Other {
-                target: target.clone(),
-                why: error.to_string(),
-            })?,
-            target,
-            client,
-            auth,
-        })
+        let http = Http::new(target.clone(), login, plain_http)?;
+        Ok(Self { target, http })
     }
 
     /// Puts an artifact there; what the registry has of it already is not sent again. Returns the manifest's digest.
     ///
     /// # Errors
     /// [`RegistryError`]; the tag is moved last, so that it never names half an artifact.
-    pub fn push(&self, artifact: Artifact, progress: &Progress) -> Result<String, RegistryError> {
+    pub fn push(&mut self, artifact: Artifact, progress: &Progress<'_>) -> Result<String, RegistryError> {
         if self.target.digest().is_some() {
             return Err(RegistryError::PushToDigest {
                 target: self.target.clone(),
             });
         }
         let parts = artifact.parts();
+        for (descriptor, bytes) in &parts.blobs {
+            self.push_blob(descriptor, bytes, progress)?;
+        }
         let expected = digest(&parts.manifest);
-        self.runtime.block_on(async {
-            let reference = self.target.reference();
-            self.client
-                .store_auth_if_needed(self.target.registry(), &self.auth)
-                .await;
-            let sending = async {
-                for (descriptor, bytes) in parts.blobs {
-                    if self.client.blob_exists(reference, &descriptor.digest).await? {
-                        progress(descriptor.size);
-                    } else {
-                        let chunks = sent(bytes, progress.clone());
-                        let size = Some(descriptor.size);
-                        self.client
-                            .push_blob_stream(reference, chunks, &descriptor.digest, size)
-                            .await?;
-                    }
-                }
-                let content_type = MANIFEST_TYPE
-                    .parse()
-                    .map_err(|_| OciDistributionError::PushNoDataError)?;
-                self.client
-                    .push_manifest_raw(reference, parts.manifest, content_type)
-                    .await?;
-                self.client.fetch_manifest_digest(reference, &self.auth).await
-            };
-            let found = sending.await.map_err(|error| self.named(error))?;
-            self.same("the manifest", &expected, &found)?;
-            Ok(expected)
-        })
+        let url = self.http.url(&format!("manifests/{}", self.target.reference()));
+        let mut manifest = parts.manifest.as_slice();
+        let length = manifest.len();
+        let said = self
+            .http
+            .put(&url, MANIFEST_TYPE, length, SendBody::from_reader(&mut manifest))?;
+        let said = self.hoped(said, &[StatusCode::CREATED])?;
+        if let Some(found) = said.header(DIGEST_HEADER) {
+            self.same("the manifest", &expected, found)?;
+        }
+        Ok(expected)
+    }
+
+    fn push_blob(
+        &mut self,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+        progress: &Progress<'_>,
+    ) -> Result<(), RegistryError> {
+        let url = self.http.url(&format!("blobs/{}", descriptor.digest));
+        if self.http.ask("HEAD", &url, "")?.status() == StatusCode::OK {
+            progress(descriptor.size);
+            return Ok(());
+        }
+        let url = self.http.url("blobs/uploads/");
+        let said = self.http.ask("POST", &url, "")?;
+        let said = self.hoped(said, &[StatusCode::ACCEPTED])?;
+        let location = self.http.location(&said);
+        let location =
+            location.ok_or_else(|| self.http.other("the registry says not where to upload to".to_owned()))?;
+        let mark = if location.contains('?') { '&' } else { '?' };
+        let url = format!("{location}{mark}digest={}", descriptor.digest);
+        let mut counted = Counted { bytes, progress };
+        let said = self
+            .http
+            .put(&url, OCTETS, bytes.len(), SendBody::from_reader(&mut counted))?;
+        self.hoped(said, &[StatusCode::CREATED]).map(drop)
     }
 
     /// Fetches what is there. `begin` is told how many bytes will come.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub fn pull(&self, limits: Limits, begin: &dyn Fn(u64), progress: &Progress) -> Result<Pulled, RegistryError> {
-        self.runtime.block_on(async {
-            let reference = self.target.reference();
-            let manifest = self
-                .client
-                .pull_manifest_raw(reference, &self.auth, &[MANIFEST_TYPE])
-                .await;
-            let (bytes, _) = manifest.map_err(|error| self.named(error))?;
-            self.within("the manifest", bytes.len() as u64, MAX_MANIFEST)?;
-            let found = digest(&bytes);
-            if let Some(expected) = self.target.digest() {
-                self.same("the manifest", expected, &found)?;
+    pub fn pull(
+        &mut self,
+        limits: Limits,
+        begin: &Progress<'_>,
+        progress: &Progress<'_>,
+    ) -> Result<Pulled, RegistryError> {
+        let url = self.http.url(&format!("manifests/{}", self.target.reference()));
+        let said = self.http.ask("GET", &url, MANIFEST_TYPE)?;
+        let mut said = self.hoped(said, &[StatusCode::OK])?;
+        let (bytes, _) = read(&mut said, MAX_MANIFEST + 1, &|_| ());
+        self.within("the manifest", bytes.len() as u64, MAX_MANIFEST)?;
+        let found = digest(&bytes);
+        if let Some(expected) = self.target.digest() {
+            self.same("the manifest", expected, &found)?;
+        }
+        let manifest = Manifest::parse(&bytes, &self.target)?;
+        self.within("the archive", manifest.archive().size, limits.archive)?;
+        begin(manifest.archive().size);
+        let archive = self.blob("the archive", manifest.archive(), progress)?;
+        let signature = match manifest.signature() {
+            Some(signature) => {
+                self.within("the signature", signature.size, limits.signature)?;
+                Some(self.blob("the signature", signature, &|_| ())?)
             }
-            let manifest = Manifest::parse(&bytes, &self.target)?;
-            let archive = manifest.archive().ok_or_else(|| RegistryError::Manifest {
-                target: self.target.clone(),
-                why: "it has no archive".to_owned(),
-            })?;
-            self.within("the archive", archive.size, limits.archive)?;
-            begin(archive.size);
-            let archive = self.blob("the archive", archive, progress).await?;
-            let signature = match manifest.signature() {
-                Some(signature) => {
-                    self.within("the signature", signature.size, limits.signature)?;
-                    let silent: Progress = Arc::new(|_| ());
-                    Some(self.blob("the signature", signature, &silent).await?)
-                }
-                None => None,
-            };
-            Ok(Pulled {
-                digest: found,
-                archive,
-                signature,
-            })
+            None => None,
+        };
+        Ok(Pulled {
+            digest: found,
+            archive,
+            signature,
         })
     }
 
     /// A blob, no byte more or less than its descriptor says.
-    async fn blob(
-        &self,
+    fn blob(
+        &mut self,
         what: &'static str,
         wanted: &Descriptor,
-        progress: &Progress,
+        progress: &Progress<'_>,
     ) -> Result<Vec<u8>, RegistryError> {
-        let reference = self.target.reference();
-        let stream = self.client.pull_blob_stream(reference, wanted.digest.as_str()).await;
-        let mut stream = stream.map_err(|error| self.named(error))?.stream;
-        let mut bytes = Vec::new();
-        let mut broken = None;
-        while let Some(chunk) = stream.next().await {
-            match chunk {
-                Ok(chunk) => {
-                    progress(chunk.len() as u64);
-                    bytes.extend_from_slice(&chunk);
-                    self.within(what, bytes.len() as u64, wanted.size)?;
-                }
-                // A connection that was cut, or the client's own check of the digest: both are told below, by what came.
-                Err(error) => {
-                    broken = Some(error);
-                    break;
-                }
-            }
-        }
-        if (bytes.len() as u64) < wanted.size {
+        let url = self.http.url(&format!("blobs/{}", wanted.digest));
+        let said = self.http.ask("GET", &url, "")?;
+        let mut said = self.hoped(said, &[StatusCode::OK])?;
+        // One byte more tells a blob that is longer.
+        let (bytes, why) = read(&mut said, wanted.size + 1, progress);
+        let found = bytes.len() as u64;
+        self.within(what, found, wanted.size)?;
+        if found < wanted.size {
             return Err(RegistryError::Truncated {
                 target: self.target.clone(),
                 what,
-                found: bytes.len() as u64,
+                found,
                 expected: wanted.size,
+                why,
             });
         }
         self.same(what, &wanted.digest, &digest(&bytes))?;
-        match broken {
-            None => Ok(bytes),
-            Some(error) => Err(RegistryError::Other {
-                target: self.target.clone(),
-                why: error.to_string(),
-            }),
-        }
+        Ok(bytes)
     }
 
-    fn named(&self, error: OciDistributionError) -> RegistryError {
-        named(error, &self.target, self.user.as_deref())
+    fn hoped(&self, said: Said, hoped: &[StatusCode]) -> Result<Said, RegistryError> {
+        if hoped.contains(&said.status()) {
+            return Ok(said);
+        }
+        Err(self.http.refusal(said))
     }
 
     fn within(&self, what: &'static str, found: u64, limit: u64) -> Result<(), RegistryError> {
@@ -256,38 +205,33 @@ impl Remote {
     }
 }
 
-/// A blob in pieces, each counted when it is taken.
-fn sent<B: From<Vec<u8>>>(
-    bytes: Vec<u8>,
-    progress: Progress,
-) -> impl futures_util::Stream<Item = Result<B, OciDistributionError>> + Send + 'static {
-    let pieces: Vec<Vec<u8>> = bytes.chunks(CHUNK).map(<[u8]>::to_vec).collect();
-    stream::iter(pieces).map(move |piece| {
-        progress(piece.len() as u64);
-        Ok(B::from(piece))
-    })
+/// A body, up to so many bytes, and why it ended if that was not its end.
+fn read(said: &mut Said, limit: u64, progress: &Progress<'_>) -> (Vec<u8>, String) {
+    let mut body = said.response.body_mut().as_reader().take(limit);
+    let (mut bytes, mut piece) = (Vec::new(), [0; 64 << 10]);
+    loop {
+        match body.read(&mut piece) {
+            Ok(0) => return (bytes, "the registry sent no more".to_owned()),
+            Ok(count) => {
+                bytes.extend_from_slice(&piece[..count]);
+                progress(count as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (bytes, error.to_string()),
+        }
+    }
 }
 
-/// What `docker login` has kept; nobody, where it has kept nothing.
-fn kept_login(registry: &str) -> Result<RegistryAuth, RegistryError> {
-    match docker_credential::get_credential(registry) {
-        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
-        Ok(DockerCredential::IdentityToken(_)) => Err(RegistryError::Credentials {
-            registry: registry.to_owned(),
-            why: "it is an identity token, which this program cannot use; set TRANSDUCER_REGISTRY_USER and \
-                  TRANSDUCER_REGISTRY_PASSWORD"
-                .to_owned(),
-        }),
-        Err(CredentialRetrievalError::ConfigNotFound | CredentialRetrievalError::NoCredentialConfigured) => {
-            Ok(RegistryAuth::Anonymous)
-        }
-        // What docker's helpers say of a registry that nobody has logged in to.
-        Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => {
-            Ok(RegistryAuth::Anonymous)
-        }
-        Err(error) => Err(RegistryError::Credentials {
-            registry: registry.to_owned(),
-            why: error.to_string(),
-        }),
+/// Bytes that are counted as they are sent.
+struct Counted<'a> {
+    bytes: &'a [u8],
+    progress: &'a Progress<'a>,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
+        (self.progress)(count as u64);
+        Ok(count)
     }
 }

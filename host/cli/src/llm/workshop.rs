@@ -1,6 +1,6 @@
 //! What the commands that make and judge weights share: a place for prepared data, a way to stop, a bar.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
