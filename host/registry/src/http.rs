@@ -1,6 +1,7 @@
 //! Requests to a registry, and who asks: [OCI's distribution](https://github.com/opencontainers/distribution-spec/blob/main/spec.md)
 //! as far as one artifact needs it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine;
@@ -170,9 +171,7 @@ impl Http {
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let request = request
-            .body(body)
-            .map_err(|error| self.other(error.to_string()))?;
+        let request = request.body(body).map_err(|error| self.other(error.to_string()))?;
         match self.agent.run(request) {
             Ok(response) => Ok(Said { response }),
             Err(error) => Err(self.unreachable(&error)),
@@ -236,10 +235,20 @@ fn kept_login(registry: &str) -> Result<Option<Login>, RegistryError> {
                 .to_owned(),
         )),
         Err(CredentialRetrievalError::ConfigNotFound | CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
+        Err(CredentialRetrievalError::ConfigReadError) if !docker_config().is_some_and(|path| path.exists()) => {
+            Ok(None)
+        }
         // What docker's helpers say of a registry that nobody has logged in to.
         Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => {
             Ok(None)
         }
         Err(error) => Err(unusable(error.to_string())),
     }
+}
+
+/// Where docker keeps its configuration.
+fn docker_config() -> Option<PathBuf> {
+    let dir = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let dir = dir.or_else(|| Some(std::env::home_dir()?.join(".docker")));
+    Some(dir?.join("config.json"))
 }
