@@ -12,8 +12,8 @@ use crate::{LLM_PROGRAM, parts_dir};
 /// The version that this program is built for.
 const LIBTORCH_VERSION: &str = "2.13.";
 
-/// The library of it whose absence is told first.
-const LIBTORCH: &str = "libtorch_cpu.so";
+/// How the file name of its library begins. A test holds that this program does not name the whole file, as one that links it does.
+const LIBTORCH: &str = "libtorch_cpu";
 
 /// Prepared training data of a large corpus are some hundred MB.
 const FREE_BYTES: u64 = 1 << 30;
