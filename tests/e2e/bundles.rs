@@ -1,10 +1,13 @@
 //! From a folder to an installed adapter and back: `pack`, `verify`, `inspect`, `diff`, `install`, `rollback`, `uninstall`.
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::Instant;
 
-use crate::program::{failure, finish, json, program, root, run, stdout};
+use serde_json::Value;
+
+use crate::program::{failure, finish, json, program, root, stdout};
 
 /// A copy of a bundle of the repository in `parent`, with another version if one is given.
 pub(crate) fn copy(name: &str, parent: &Path, version: Option<&str>) -> String {
@@ -172,26 +175,92 @@ fn an_unsigned_archive_is_refused_where_a_signature_is_asked_for() {
     assert!(failure(&["verify", &archive, "--public-key", &key]).contains("is not signed"));
 }
 
-/// The program is killed at some moment of its installations; a host always finds one of the two versions, whole.
+/// The program is killed at 200 random moments of its installations; a host always finds one of the two versions, whole.
 #[test]
 fn an_installation_that_is_killed_breaks_nothing() {
+    const ROUNDS: u64 = 200;
     let temp = tempfile::tempdir().unwrap();
     let adapters = temp.path().join("adapters").display().to_string();
     let versions = [packed(temp.path(), "1.0.0"), packed(temp.path(), "1.1.0")];
-    stdout(&["install", &versions[0], "--adapters", &adapters]);
-    for round in 0..40_u64 {
-        let archive = &versions[(round % 2) as usize];
-        let mut command = program();
-        command.args(["install", archive, "--adapters", &adapters, "--allow-downgrade"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // Spread over the time that an installation takes.
-        std::thread::sleep(Duration::from_micros(500 * round));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let told = run(&["inspect", "summarize-java", "--adapters", &adapters, "--json"]);
-        assert!(told.success, "round {round}: {}", told.stderr);
-        let version = json(&told.stdout)["version"].clone();
-        assert!(version == "1.0.0" || version == "1.1.0", "round {round}: {version}");
-    }
     stdout(&["install", &versions[1], "--adapters", &adapters]);
+    let begun = Instant::now();
+    stdout(&["install", &versions[0], "--adapters", &adapters, "--allow-downgrade"]);
+    // A little more than an installation takes, so that some come to their end.
+    let span = begun.elapsed().mul_f64(1.2);
+    let random = RandomState::new();
+    let (mut killed, mut switched, mut last) = (0, 0, "1.0.0".to_owned());
+    for round in 0..ROUNDS {
+        let other = if last == "1.0.0" { &versions[1] } else { &versions[0] };
+        let mut command = program();
+        command.args(["install", other, "--adapters", &adapters, "--allow-downgrade"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let part = (random.hash_one(round) >> 11) as f64 / (1_u64 << 53) as f64;
+        std::thread::sleep(span.mul_f64(part));
+        let _ = child.kill();
+        killed += u32::from(child.wait().unwrap().code().is_none());
+        let mut found = transducer_bundle::Bundle::open_all(Path::new(&adapters)).unwrap();
+        assert_eq!(found.len(), 1, "round {round}: {found:?}");
+        let bundle = found
+            .remove(0)
+            .bundle
+            .unwrap_or_else(|error| panic!("round {round}: {error}"));
+        let version = bundle.manifest.version.to_string();
+        assert!(version == "1.0.0" || version == "1.1.0", "round {round}: {version}");
+        switched += u32::from(version != last);
+        last = version;
+    }
+    println!("{killed} of {ROUNDS} installations killed, {switched} of them all took effect");
+    assert!(killed > 0 && switched > 0, "{killed} killed, {switched} took effect");
+    stdout(&["install", &versions[1], "--adapters", &adapters, "--allow-downgrade"]);
+}
+
+#[test]
+fn pack_records_the_commit_and_whether_the_files_are_of_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = copy("summarize-java", temp.path(), None);
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.arg("-C").arg(temp.path()).args(args);
+        for (name, value) in [("NAME", "nobody"), ("EMAIL", "nobody@example.org")] {
+            command
+                .env(format!("GIT_AUTHOR_{name}"), value)
+                .env(format!("GIT_COMMITTER_{name}"), value);
+        }
+        let done = finish(&mut command);
+        assert!(done.success, "{args:?}: {}", done.stderr);
+        done.stdout.trim().to_owned()
+    };
+    let archive = temp.path().join("a.tadapter").display().to_string();
+    let pack = || json(&stdout(&["pack", &folder, "-o", &archive, "--json"]))["packed"].clone();
+    git(&["init", "-q"]);
+    assert_eq!(pack()["commit"], Value::Null, "it is in no commit");
+    git(&["add", "summarize-java"]);
+    git(&["commit", "-q", "-m", "A bundle"]);
+    let id = git(&["rev-parse", "HEAD"]);
+    // The archive lies in the repository, and is no file of the bundle.
+    assert_eq!(pack()["commit"], serde_json::json!({"id": id, "dirty": false}));
+    let clean = std::fs::read(&archive).unwrap();
+    pack();
+    assert!(
+        std::fs::read(&archive).unwrap() == clean,
+        "the same commit, other bytes"
+    );
+
+    std::fs::write(Path::new(&folder).join("README.md"), "# Another\n").unwrap();
+    let packed = pack();
+    assert_eq!(packed["commit"], serde_json::json!({"id": id, "dirty": true}));
+    assert!(packed["tools"]["wit-component"].is_string(), "{packed}");
+    let shown = stdout(&["inspect", &archive]);
+    assert!(
+        shown.contains(&format!("{id}, and changes that are in no commit")),
+        "{shown}"
+    );
+    assert!(shown.contains("transducer:task/handler@1.0.0"), "{shown}");
+    let shown = json(&stdout(&["inspect", &archive, "--json"]));
+    assert_eq!(shown["packed"], packed);
+    let before = temp.path().join("before.tadapter").display().to_string();
+    std::fs::write(&before, clean).unwrap();
+    let diff = stdout(&["diff", &before, &archive]);
+    assert!(diff.contains("packed    commit.dirty: false -> true"), "{diff}");
+    assert!(diff.contains("files     README.md: "), "{diff}");
 }

@@ -102,6 +102,25 @@ fn a_bundle_is_trained_evaluated_and_compared() {
     .unwrap();
     assert_eq!(compared["metrics"]["bleu"]["first"], bleu["value"]);
 
+    // What is recorded says of what the weights are, and how good; and goes with other weights.
+    assert_eq!(eval(&["--record"]), tuned);
+    let shown: Value = serde_json::from_str(&stdout(&["inspect", &bundle, "--json"])).unwrap();
+    let (provenance, evaluation) = (&shown["manifest"]["provenance"], &shown["manifest"]["evaluation"]);
+    assert_eq!(provenance["data-sha256"], provenance["validation-sha256"], "{shown}");
+    assert_eq!(provenance["data-sha256"], evaluation["data-sha256"], "{shown}");
+    assert_eq!(provenance["weights-sha256"], evaluation["weights-sha256"], "{shown}");
+    assert_eq!(evaluation["rows"], 3);
+    let value = bleu["value"].as_f64().unwrap();
+    assert!(
+        (evaluation["scores"]["bleu"]["value"].as_f64().unwrap() - value).abs() <= 0.005,
+        "{shown}"
+    );
+    let shown = stdout(&["inspect", &bundle]);
+    assert!(
+        shown.contains("trained on    data of SHA-256 ") && shown.contains("evaluated on  3 rows"),
+        "{shown}"
+    );
+
     // Others are given the very prompts and answers.
     stdout(&[&train[..8], &["--export", &file("train.jsonl")]].concat());
     let exported = lines(&dir.path().join("train.jsonl"));

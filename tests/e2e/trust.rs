@@ -2,10 +2,19 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bundles::{copy, packed};
-use crate::program::{Server, failure, json, run, stdout};
+use crate::program::{Server, failure, finish, json, run, stdout};
+
+/// A P-256 key that signs nothing but what this suite makes.
+const EC_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----\n\
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgADd6HzkIPVAl4Y4W\n\
+f57QfYJUrfXSYeJhzClO6NIAYdqhRANCAASqHTnuTUJ4XnHM7Yc7Y2N1EfXr7LIw\n\
+okzpG3zl7+Qkq6AZ4fKmYeF+6kKUeUg3R1g9IV2m5Y718WPLS1uCZnPv\n\
+-----END PRIVATE KEY-----\n\
+";
 
 /// A folder with two authors' keys, a signed archive of `summarize-java`, and a policy that trusts the first author with it.
 struct Place {
@@ -230,8 +239,85 @@ fn a_host_with_a_policy_serves_what_is_signed_and_says_what_is_not() {
         (&json!("1.0.0"), &json!("alice"))
     );
     assert_eq!(server.post("/v1/tasks/summarize-java", &code).0, 200);
+
+    // The policy is read again: what it does not let in any more goes on no longer.
+    let until = |what: &str, is: &dyn Fn(&Value, &Value) -> bool| {
+        let begun = std::time::Instant::now();
+        loop {
+            let (_, listed) = server.get("/v1/adapters");
+            let data = listed["data"].as_array().unwrap();
+            let adapter = data.iter().find(|adapter| adapter["name"] == "summarize-java").unwrap();
+            if is(adapter, &listed["policy"]) {
+                return;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{what}: {listed}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    std::fs::copy(&place.archive, place.path("adapters/summarize-java.tadapter")).unwrap();
+    until("the signed one again", &|adapter, _| adapter["last_error"].is_null());
+    stdout(&["key", "revoke", &place.alice, "--policy", &policy]);
+    until("revoked", &|adapter, _| adapter["state"] == "broken");
+    assert_eq!(server.post("/v1/tasks/summarize-java", &code).0, 503);
+    std::fs::write(&policy, "require-signature = maybe").unwrap();
+    until("a policy that is none", &|adapter, policy| {
+        let error = policy["last_error"].as_str().unwrap_or_default();
+        adapter["state"] == "broken" && policy["require_signature"] == true && error.contains("TOML parse error")
+    });
     server.terminate();
     assert!(server.end());
+}
+
+#[test]
+fn a_key_with_a_passphrase_and_no_terminal_names_the_variable() {
+    let place = Place::new("*");
+    let key = place.path("carol.key");
+    // In a session of its own, so that no terminal of the test is found.
+    let alone = |args: &[&str], passphrase: Option<&str>| {
+        let mut command = std::process::Command::new("setsid");
+        command
+            .args(["-w", env!("CARGO_BIN_EXE_transducer-host")])
+            .args(args)
+            .env_remove("TRANSDUCER_KEY_PASSPHRASE");
+        command.envs(passphrase.map(|text| ("TRANSDUCER_KEY_PASSPHRASE", text)));
+        finish(&mut command)
+    };
+    let refused = alone(&["key", "generate", "-o", &key], None);
+    assert!(
+        refused.stderr.contains("set TRANSDUCER_KEY_PASSPHRASE"),
+        "{}",
+        refused.stderr
+    );
+    assert!(alone(&["key", "generate", "-o", &key], Some("secret")).success);
+    let sign = ["sign", &place.archive, "--key", &key];
+    let refused = alone(&sign, None);
+    assert!(
+        !refused.success
+            && refused
+                .stderr
+                .contains("there is no terminal to ask for it: set TRANSDUCER_KEY_PASSPHRASE"),
+        "{}",
+        refused.stderr
+    );
+    assert!(alone(&sign, Some("secret")).success);
+}
+
+#[test]
+fn a_signature_for_model_signing_is_a_sigstore_bundle_about_the_archive() {
+    let place = Place::new("*");
+    let key = place.path("ec.pem");
+    std::fs::write(&key, EC_KEY).unwrap();
+    let told = stdout(&["sign", &place.archive, "--model-signing", &key]);
+    let signature = format!("{}.sig", place.archive);
+    assert_eq!(told, format!("{signature}\n"));
+    let bundle = json(&std::fs::read_to_string(&signature).unwrap());
+    assert_eq!(bundle["mediaType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
+    assert_eq!(bundle["dsseEnvelope"]["payloadType"], "application/vnd.in-toto+json");
+    let error = failure(&["sign", &place.archive, "--model-signing", &place.path("alice.key")]);
+    assert!(
+        error.contains("alice.key is no unencrypted P-256 key in PEM: `openssl genpkey"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -56,6 +56,10 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
             "transducer-core",
         ],
     ),
+    (
+        "transducer-registry",
+        &["tch", "wasmtime", "axum", "tree-sitter", "clap", "transducer-bundle", "transducer-cpg"],
+    ),
     ("transducer-pipeline", &["axum", "clap", "tree-sitter"]),
     ("transducer-metrics", &["tch", "wasmtime", "axum"]),
     ("transducer-train", &["axum", "clap"]),
@@ -97,6 +101,7 @@ const OWN_CRATES_OF: &[(&str, &[&str])] = &[
     ("transducer-treesitter", &["transducer-cpg", "transducer-frontend"]),
     ("transducer-codebleu", &[]),
     ("transducer-guests", &[]),
+    ("transducer-registry", &[]),
     (
         "transducer-frontend-python",
         &["transducer-cpg", "transducer-frontend", "transducer-treesitter"],

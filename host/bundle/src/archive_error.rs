@@ -154,6 +154,12 @@ pub enum ArchiveError {
         /// Where they part.
         offset: usize,
     },
+    /// What `pack` recorded cannot be read.
+    #[error("pack.json is no record of `pack`: {message}")]
+    Record {
+        /// What is wrong.
+        message: String,
+    },
     /// A file that no bundle has.
     #[error("{name} belongs to no bundle: beside what the manifest names there may be {allowed}")]
     Strange {

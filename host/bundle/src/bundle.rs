@@ -4,10 +4,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use crate::policy::Origin;
+use crate::record::check_weights_digest;
+use crate::validated::{check_schema, host_range};
 use crate::{
-    ARCHIVE_EXTENSION, AdapterName, BundleError, Generation, Invalid, MAX_ARCHIVE_BYTES, Manifest, Package, Policy,
-    Signer, ValidatedManifest,
+    ARCHIVE_EXTENSION, AdapterName, BundleError, Generation, HOST_VERSION, Invalid, MAX_ARCHIVE_BYTES, Manifest,
+    Package, Policy, Signer, ValidatedManifest,
 };
 
 /// The manifest's name in a bundle.
@@ -150,13 +154,17 @@ pub(crate) fn assemble(place: &Path, read: &mut ReadFile<'_>) -> Result<Bundle, 
     let weights = manifest
         .weights
         .as_ref()
-        .map(|name| read(name, MAX_WEIGHTS_BYTES))
+        .map(|name| read(name, MAX_WEIGHTS_BYTES).map(|bytes| (name.clone(), bytes)))
         .transpose()?;
+    check_records(&manifest, weights.as_ref()).map_err(|source| BundleError::Invalid {
+        path: place.join(MANIFEST_FILE),
+        source,
+    })?;
     let mut files = vec![
         (MANIFEST_FILE, text.as_slice()),
         (manifest.component.as_str(), component.as_slice()),
     ];
-    if let (Some(name), Some(bytes)) = (&manifest.weights, &weights) {
+    if let Some((name, bytes)) = &weights {
         files.push((name, bytes));
     }
     let generation = Generation::of(&files);
@@ -164,8 +172,19 @@ pub(crate) fn assemble(place: &Path, read: &mut ReadFile<'_>) -> Result<Bundle, 
         manifest,
         generation,
         component,
-        weights,
+        weights: weights.map(|(_, bytes)| bytes),
     })
+}
+
+/// What was recorded of weights has to be of those that there are.
+fn check_records(manifest: &ValidatedManifest, weights: Option<&(String, Vec<u8>)>) -> Result<(), Invalid> {
+    if let Some(provenance) = &manifest.provenance {
+        check_weights_digest("provenance.weights-sha256", &provenance.weights_sha256, weights)?;
+    }
+    if let Some(evaluation) = &manifest.evaluation {
+        check_weights_digest("evaluation.weights-sha256", &evaluation.weights_sha256, weights)?;
+    }
+    Ok(())
 }
 
 /// The adapter's name in the name of an archive's file, `NAME.tadapter` or `NAME-VERSION.tadapter`.
@@ -239,11 +258,50 @@ fn parse(text: &[u8], path: &Path) -> Result<ValidatedManifest, BundleError> {
         message,
     };
     let text = std::str::from_utf8(text).map_err(|error| syntax(format!("not UTF-8: {error}")))?;
-    let manifest: Manifest = toml::from_str(text).map_err(|error| syntax(error.to_string()))?;
-    manifest.try_into().map_err(|source| BundleError::Invalid {
+    let invalid = |source| BundleError::Invalid {
         path: path.to_owned(),
         source,
-    })
+    };
+    // Where it is not even of this form, the other reader says what is wrong.
+    if let Ok(any) = toml::from_str::<AnyManifest>(text) {
+        check_schema(any.schema).map_err(invalid)?;
+        let range = any.requires.and_then(|requires| requires.host);
+        let range = range.map(|range| host_range(&range)).transpose().map_err(invalid)?;
+        if let Some(requires) = range.filter(|range| !range.matches(&host_version())) {
+            return Err(BundleError::OtherHost {
+                path: path.to_owned(),
+                // A name of the right form is short, and can be printed.
+                name: any.adapter.name.parse::<AdapterName>().map_err(invalid)?,
+                requires,
+                host: HOST_VERSION,
+            });
+        }
+    }
+    let manifest: Manifest = toml::from_str(text).map_err(|error| syntax(error.to_string()))?;
+    manifest.try_into().map_err(invalid)
+}
+
+/// What every version of the manifest has. It is looked at first, so that a bundle for another host is refused as that, and
+/// not for the first key that this one does not know.
+#[derive(Deserialize)]
+struct AnyManifest {
+    schema: u32,
+    adapter: AnyAdapter,
+    requires: Option<AnyRequires>,
+}
+
+#[derive(Deserialize)]
+struct AnyAdapter {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct AnyRequires {
+    host: Option<String>,
+}
+
+fn host_version() -> semver::Version {
+    semver::Version::parse(HOST_VERSION).expect("Cargo takes no other version of a crate")
 }
 
 /// A plain file of at most so many bytes.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{ArchiveError, Refusal};
+use crate::{AdapterName, ArchiveError, Refusal};
 
 /// A bundle that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,20 @@ pub enum BundleError {
         path: PathBuf,
         /// Which value and why.
         source: Invalid,
+    },
+    /// The bundle is for other versions of the host.
+    #[error(
+        "{path}: {name} needs transducer-host {requires}, and this is {host}: use such a host, or another version of the bundle"
+    )]
+    OtherHost {
+        /// The manifest.
+        path: PathBuf,
+        /// The adapter.
+        name: AdapterName,
+        /// The versions that it asks for.
+        requires: semver::VersionReq,
+        /// The version of this host.
+        host: &'static str,
     },
     /// An archive that cannot be unpacked.
     #[error("{path}: {source}")]

@@ -40,6 +40,15 @@ pub enum KeyError {
         /// Why.
         source: PError,
     },
+    /// The key is none that Model Signing uses.
+    #[error(
+        "{path} is no unencrypted P-256 key in PEM: \
+         `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {path}` makes one"
+    )]
+    Pem {
+        /// Its file.
+        path: PathBuf,
+    },
     /// No key pair came about.
     #[error("cannot make a key pair: {0}")]
     Generate(PError),
@@ -205,6 +214,14 @@ pub fn sign_archive(archive: &Path, secret: &Path, passphrase: Option<String>) -
         key: public.id(),
         comment,
     })
+}
+
+/// Whether a secret key can be used with a passphrase only.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn has_passphrase(secret: &Path) -> Result<bool, KeyError> {
+    Ok(!has_no_passphrase(&read_text(secret)?))
 }
 
 fn has_no_passphrase(text: &str) -> bool {

@@ -14,9 +14,11 @@ mod error;
 mod generation;
 mod keys;
 mod manifest;
+mod model_signing;
 mod package;
 mod policy;
 mod policy_file;
+mod record;
 mod signature;
 mod store;
 mod validated;
@@ -32,17 +34,21 @@ pub use bundle::{
 };
 pub use error::{BundleError, Invalid};
 pub use generation::Generation;
-pub use keys::{KeyError, KeyId, NoKeyId, Passphrase, Signed, generate_key, sign_archive};
+pub use keys::{KeyError, KeyId, NoKeyId, Passphrase, Signed, generate_key, has_passphrase, sign_archive};
 pub use manifest::{
     Adapter, BaseModel, Edges, Limits, Manifest, Parts, Schedule, TaskSection, Train, TransducerSection, schema,
 };
+pub use model_signing::sign_model;
 pub use package::{DOCUMENTS, Package};
 pub use policy::{Policy, PolicyError, Refusal, Signer, Trusted};
 pub use policy_file::PolicyFile;
-pub use signature::{PublicKey, SignatureError, named_signer};
+pub use record::{Commit, Evaluation, PACK_RECORD_FILE, PackRecord, Provenance, RecordedScore, Requires};
+pub use signature::{MAX_SIGNATURE_BYTES, PublicKey, SignatureError, named_signer, signature_path, signature_text};
 pub use store::{Asked, Store, StoreError, Switched};
 pub use validated::{AdapterName, BaseModelPin, TransducerShape, ValidatedManifest};
 pub use weights::{TensorInfo, WeightsError, WeightsInfo, check_weights};
 
+/// The version of the host, against which a bundle's `requires.host` is held.
+pub const HOST_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The bundle format that this host reads, the manifest's `schema`.
 pub const BUNDLE_SCHEMA: u32 = 1;

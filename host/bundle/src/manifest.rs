@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::record::{Evaluation, Provenance, Requires};
+
 /// An adapter bundle's manifest, `adapter.toml`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -23,9 +25,18 @@ pub struct Manifest {
     /// What the task needs beyond the host's default budgets.
     #[serde(default)]
     pub limits: Limits,
+    /// What the bundle needs of a host.
+    #[serde(default)]
+    pub requires: Requires,
     /// How to make the weights again.
     #[serde(default)]
     pub train: Train,
+    /// What the weights were made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
+    /// How the weights were judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
 }
 
 /// `[adapter]`: who and what the adapter is.

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::bundle::{assemble, read_file};
 use crate::policy::Origin;
+use crate::record::MAX_RECORD_BYTES;
 use crate::{
     ARCHIVE_EXTENSION, Archive, ArchiveError, Bundle, BundleError, FileEntry, MANIFEST_FILE, MAX_ARCHIVE_BYTES,
-    MAX_DOCUMENT_BYTES, Policy, Signer, WeightsError, WeightsInfo, check_weights,
+    MAX_DOCUMENT_BYTES, PACK_RECORD_FILE, PackRecord, Policy, Signer, WeightsError, WeightsInfo, check_weights,
 };
 
 /// What may travel with a bundle beside the files that the host loads: its card, and what its licences ask for.
@@ -21,6 +22,8 @@ pub struct Package {
     pub archive: Archive,
     /// The archive's bytes, where it came from one.
     pub packed: Option<Vec<u8>>,
+    /// What `pack` recorded; none in a folder.
+    pub record: Option<PackRecord>,
     /// What else lies in the folder, and is no part of the bundle.
     pub left_out: Vec<String>,
 }
@@ -54,8 +57,13 @@ impl Package {
             Ok(bytes.clone())
         })?;
         let loaded = loaded(&bundle);
+        let record = archive.files.get(PACK_RECORD_FILE);
+        let record = record.map(|json| {
+            within(PACK_RECORD_FILE, json, MAX_RECORD_BYTES)?;
+            PackRecord::parse(json)
+        });
         for (name, bytes) in &archive.files {
-            if !loaded.contains(&name.as_str()) {
+            if name != PACK_RECORD_FILE && !loaded.contains(&name.as_str()) {
                 if !DOCUMENTS.contains(&name.as_str()) {
                     return Err(in_archive(ArchiveError::Strange {
                         name: name.clone(),
@@ -69,6 +77,7 @@ impl Package {
             bundle,
             archive,
             packed: Some(packed),
+            record: record.transpose().map_err(in_archive)?,
             left_out: Vec::new(),
         })
     }
@@ -122,8 +131,17 @@ impl Package {
             bundle,
             archive,
             packed: None,
+            record: None,
             left_out,
         })
+    }
+
+    /// Writes down with what it is packed.
+    pub fn set_record(&mut self, record: PackRecord) {
+        self.archive
+            .files
+            .insert(PACK_RECORD_FILE.to_owned(), record.to_bytes());
+        self.record = Some(record);
     }
 
     /// The archive of this bundle, read back before it is returned: what is handed out is known to be taken.

@@ -250,6 +250,8 @@ pub(crate) enum Origin<'a> {
 #[derive(Clone, Debug)]
 pub struct Policy {
     path: PathBuf,
+    /// As it is written.
+    text: String,
     /// Whether a bundle has to be signed.
     pub require_signature: bool,
     /// By whom.
@@ -311,6 +313,7 @@ impl Policy {
         }
         Ok(Self {
             path: path.to_owned(),
+            text: text.to_owned(),
             require_signature: form.require_signature,
             trusted: trusted.collect::<Result<_, _>>()?,
             revoked: revoked
@@ -322,6 +325,24 @@ impl Policy {
             licenses: form.licenses,
             max_bytes: form.max_bytes,
         })
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The policy that its file holds now; none where that is what it was.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub fn reread(&self) -> Result<Option<Self>, PolicyError> {
+        let text = Self::text(&self.path)?;
+        if text == self.text {
+            return Ok(None);
+        }
+        Self::parse(&text, &self.path).map(Some)
     }
 
     /// Whoever may write into this adapters directory may not write the policy.

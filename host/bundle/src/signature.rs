@@ -13,7 +13,7 @@ use crate::{BundleError, KeyId};
 /// What is appended to the file name of an archive.
 const SIGNATURE_SUFFIX: &str = ".minisig";
 /// A key has two lines, a signature four; their comments are a few words.
-const MAX_TEXT_BYTES: u64 = 16 << 10;
+pub const MAX_SIGNATURE_BYTES: u64 = 16 << 10;
 
 /// A signature that does not show who made an archive.
 #[derive(Debug, thiserror::Error)]
@@ -187,7 +187,19 @@ pub fn named_signer(archive: &Path, bytes: &[u8]) -> Result<Option<KeyId>, Signa
     Ok(Sealed::find(archive, bytes)?.map(|sealed| sealed.id))
 }
 
+/// The signature of an archive as it is written, without a look at whether it holds; none where it is not signed.
+///
+/// # Errors
+/// Where what lies there is no signature.
+pub fn signature_text(archive: &Path, bytes: &[u8]) -> Result<Option<String>, SignatureError> {
+    Ok(Sealed::find(archive, bytes)?.map(|sealed| sealed.text))
+}
+
 /// Where an author puts the signature of an archive.
+pub fn signature_path(archive: &Path) -> PathBuf {
+    beside(archive)
+}
+
 pub(crate) fn beside(archive: &Path) -> PathBuf {
     let mut path = archive.as_os_str().to_owned();
     path.push(SIGNATURE_SUFFIX);
@@ -202,7 +214,7 @@ pub(crate) fn kept(adapters: &Path, bytes: &[u8]) -> PathBuf {
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String, SignatureError> {
-    let bytes = read_file(path, MAX_TEXT_BYTES).map_err(SignatureError::File)?;
+    let bytes = read_file(path, MAX_SIGNATURE_BYTES).map_err(SignatureError::File)?;
     // What is not UTF-8 is no key and no signature, which the reader then says.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::manifest::{BaseModel, Limits, Manifest, Parts, TaskSection, Train, TransducerSection};
+use crate::record::{Evaluation, Provenance};
 use crate::{BUNDLE_SCHEMA, Invalid};
 
 /// Longest name of an adapter: it is a folder, a URL segment and a column in tables.
@@ -99,6 +100,10 @@ pub struct ValidatedManifest {
     pub summary: String,
     /// SPDX expression.
     pub license: String,
+    /// Who made it.
+    pub authors: Vec<String>,
+    /// Where to read more.
+    pub homepage: Option<String>,
     /// File name of the component, a plain name.
     pub component: String,
     /// The world that the component says it implements.
@@ -115,18 +120,21 @@ pub struct ValidatedManifest {
     pub memory: Option<usize>,
     /// Time that a call asks for.
     pub deadline: Option<Duration>,
+    /// Versions of the host that can use it; none for any.
+    pub host: Option<semver::VersionReq>,
     /// How its weights are made.
     pub train: Train,
+    /// What they were made of, where that was recorded.
+    pub provenance: Option<Provenance>,
+    /// How they were judged, where that was recorded.
+    pub evaluation: Option<Evaluation>,
 }
 
 impl TryFrom<Manifest> for ValidatedManifest {
     type Error = Invalid;
 
     fn try_from(manifest: Manifest) -> Result<Self, Invalid> {
-        if manifest.schema != BUNDLE_SCHEMA {
-            let expected = format!("{BUNDLE_SCHEMA}: this bundle needs another version of the host");
-            return Err(Invalid::new("schema", manifest.schema, expected));
-        }
+        check_schema(manifest.schema)?;
         let adapter = manifest.adapter;
         let name = adapter.name.parse()?;
         let version = semver::Version::parse(&adapter.version).map_err(|error| {
@@ -164,6 +172,8 @@ impl TryFrom<Manifest> for ValidatedManifest {
             version,
             summary: text("adapter.summary", &adapter.summary)?,
             license: adapter.license,
+            authors: adapter.authors,
+            homepage: adapter.homepage,
             component: file("task.component", &component)?,
             world: text("task.world", &world)?,
             languages,
@@ -172,7 +182,10 @@ impl TryFrom<Manifest> for ValidatedManifest {
             transducer,
             memory,
             deadline,
+            host: manifest.requires.host.as_deref().map(host_range).transpose()?,
             train: manifest.train.validated()?,
+            provenance: manifest.provenance.map(Provenance::validated).transpose()?,
+            evaluation: manifest.evaluation.map(Evaluation::validated).transpose()?,
         })
     }
 }
@@ -225,6 +238,61 @@ impl Train {
             }
         }
         Ok(self)
+    }
+}
+
+pub(crate) fn check_schema(found: u32) -> Result<(), Invalid> {
+    if found == BUNDLE_SCHEMA {
+        return Ok(());
+    }
+    let expected = format!("{BUNDLE_SCHEMA}: this bundle needs another version of the host");
+    Err(Invalid::new("schema", found, expected))
+}
+
+/// A range of versions of the host.
+pub(crate) fn host_range(range: &str) -> Result<semver::VersionReq, Invalid> {
+    semver::VersionReq::parse(range).map_err(|error| {
+        let expected = format!("a range of versions such as \">=0.1, <0.3\" ({error})");
+        Invalid::new("requires.host", quoted(range), expected)
+    })
+}
+
+fn version(key: &'static str, value: &str) -> Result<(), Invalid> {
+    let wrong = |error| Invalid::new(key, quoted(value), format!("MAJOR.MINOR.PATCH ({error})"));
+    semver::Version::parse(value).map(drop).map_err(wrong)
+}
+
+impl Provenance {
+    fn validated(self) -> Result<Self, Invalid> {
+        version("provenance.host", &self.host)?;
+        let validation = self.validation_sha256.as_deref();
+        let validation = validation.map(|sha256| digest("provenance.validation-sha256", sha256));
+        Ok(Self {
+            data_sha256: digest("provenance.data-sha256", &self.data_sha256)?,
+            validation_sha256: validation.transpose()?,
+            weights_sha256: digest("provenance.weights-sha256", &self.weights_sha256)?,
+            ..self
+        })
+    }
+}
+
+impl Evaluation {
+    fn validated(self) -> Result<Self, Invalid> {
+        version("evaluation.host", &self.host)?;
+        within("evaluation.rows", self.rows, 1, MAX_COUNT)?;
+        list("evaluation.scores", &self.scores.keys().cloned().collect::<Vec<_>>())?;
+        for score in self.scores.values() {
+            for number in [score.value, score.low, score.high] {
+                if !(0.0..=100.0).contains(&number) {
+                    return Err(Invalid::new("evaluation.scores", number, "0 to 100"));
+                }
+            }
+        }
+        Ok(Self {
+            data_sha256: digest("evaluation.data-sha256", &self.data_sha256)?,
+            weights_sha256: digest("evaluation.weights-sha256", &self.weights_sha256)?,
+            ..self
+        })
     }
 }
 

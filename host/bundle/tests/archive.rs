@@ -5,9 +5,9 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::{MANIFEST, files, folder};
+use common::{MANIFEST, files, folder, package};
 use expect_test::expect;
-use transducer_bundle::{Bundle, Found, Package};
+use transducer_bundle::{Bundle, Commit, Found, PackRecord, Package};
 
 #[test]
 fn a_folder_and_its_archive_are_one_generation() {
@@ -146,4 +146,41 @@ fn what_an_archive_cannot_hold_is_not_packed() {
         error.ends_with("README.md is not a plain file: a bundle holds plain files only, no links"),
         "{error}"
     );
+}
+
+#[test]
+fn what_pack_records_travels_and_is_no_part_of_the_generation() {
+    let mut packed = package("1.2.0", 1.0);
+    let plain = packed.bundle.generation;
+    let commit = Commit {
+        id: "0123456789abcdef0123456789abcdef01234567".to_owned(),
+        dirty: true,
+    };
+    let tools = [("rustc".to_owned(), "1.95.0".to_owned())].into();
+    packed.set_record(PackRecord::new("0.1.0".parse().unwrap(), Some(commit), tools));
+    let read = Package::unpack(packed.pack().unwrap(), Path::new("x.tadapter")).unwrap();
+    assert_eq!(read.record, packed.record);
+    assert_eq!(read.bundle.generation, plain);
+    assert_eq!(packed.pack().unwrap(), read.pack().unwrap());
+
+    for (json, expected) in [
+        ("{", "pack.json is no record of `pack`: EOF while parsing"),
+        (
+            r#"{"format":2,"host":"0.1.0","commit":null,"tools":{}}"#,
+            "pack.json is no record of `pack`: format 2, expected 1",
+        ),
+        (
+            r#"{"format":1,"host":"0.1.0","commit":{"id":"main","dirty":false},"tools":{}}"#,
+            "`commit.id` is no hash of 40 or 64 hexadecimal digits",
+        ),
+        (
+            r#"{"format":1,"host":"0.1.0","commit":null,"tools":{"a\nb":"1"}}"#,
+            "`tools` are at most 32 names and versions",
+        ),
+    ] {
+        let mut archive = files("1.2.0", 1.0);
+        archive.files.insert("pack.json".to_owned(), json.into());
+        let error = Package::unpack(archive.write().unwrap(), Path::new("x.tadapter")).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }

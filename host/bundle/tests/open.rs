@@ -43,6 +43,9 @@ parts = "full"
 memory-mib = 32
 deadline-ms = 500
 
+[requires]
+host = ">=0.1, <100"
+
 [train]
 source-field = "code"
 request = { language = "java" }
@@ -64,6 +67,23 @@ validate-examples = 100
 generate-examples = 20
 patience = 3
 edges = "real"
+"#;
+
+/// What `train` and `eval` would have written into it, of weights with these bytes: `weights`.
+const RECORDS: &str = r#"
+[provenance]
+data-sha256 = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+validation-sha256 = "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
+weights-sha256 = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
+seed = 7
+host = "0.1.0"
+
+[evaluation]
+data-sha256 = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+rows = 300
+weights-sha256 = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
+host = "0.1.0"
+scores = { bleu = { value = 12.34, low = 10.0, high = 14.5 } }
 "#;
 
 /// A bundle named `hello` with this manifest, in a folder of its own.
@@ -236,7 +256,7 @@ fn what_is_no_manifest_is_named() {
                |
             34 | [limit]
                |  ^^^^^
-            unknown field `limit`, expected one of `schema`, `adapter`, `task`, `base-model`, `transducer`, `limits`, `train`
+            unknown field `limit`, expected one of `schema`, `adapter`, `task`, `base-model`, `transducer`, `limits`, `requires`, `train`, `provenance`, `evaluation`
         "#]],
     );
     check(
@@ -324,7 +344,7 @@ fn a_folder_of_bundles_tells_good_from_bad() {
 #[test]
 fn every_key_is_documented_and_the_example_has_them_all() {
     let schema = schema();
-    let example: toml::Table = MANIFEST.parse().unwrap();
+    let example: toml::Table = format!("{MANIFEST}{RECORDS}").parse().unwrap();
     let mut tables = vec![(schema.clone(), example)];
     let mut keys = 0;
     while let Some((table, example)) = tables.pop() {
@@ -337,14 +357,65 @@ fn every_key_is_documented_and_the_example_has_them_all() {
             let value = example
                 .get(key)
                 .unwrap_or_else(|| panic!("the example of this test lacks `{key}`"));
-            if let (Some(name), Some(inner)) = (property["$ref"].as_str(), value.as_table()) {
+            // An optional table is one of two things, the second of which is nothing.
+            let name = property["$ref"].as_str().or(property["anyOf"][0]["$ref"].as_str());
+            if let (Some(name), Some(inner)) = (name, value.as_table()) {
                 let definition = schema.pointer(&name[1..]).expect("a reference leads somewhere");
                 tables.push((definition.clone(), inner.clone()));
             }
         }
     }
     assert_eq!(
-        keys, 52,
+        keys, 66,
         "keys were added or removed: change the number, and the example"
+    );
+}
+
+#[test]
+fn records_are_of_the_weights_that_there_are() {
+    let told = format!("{MANIFEST}{RECORDS}");
+    let root = bundle(told.as_bytes());
+    let opened = Bundle::open(&root.path().join("hello")).unwrap();
+    assert_eq!(opened.manifest.provenance.unwrap().seed, 7);
+    assert_eq!(opened.manifest.evaluation.unwrap().scores["bleu"].value, 12.34);
+
+    std::fs::write(root.path().join("hello/transducer.safetensors"), b"others").unwrap();
+    let found = error(root.path());
+    assert!(
+        found.contains("`provenance.weights-sha256`") && found.contains("`train` and `eval --record`"),
+        "{found}"
+    );
+    let wrong = |from: &str, to: &str| error(bundle(told.replacen(from, to, 1).as_bytes()).path());
+    expect![[r#"/hello/adapter.toml: `evaluation.scores` is 112.34, expected 0 to 100"#]]
+        .assert_eq(&wrong("value = 12.34", "value = 112.34"));
+    expect![[
+        r#"/hello/adapter.toml: `provenance.host` is "today", expected MAJOR.MINOR.PATCH (unexpected character 't' while parsing major version number)"#
+    ]]
+    .assert_eq(&wrong("host = \"0.1.0\"", "host = \"today\""));
+}
+
+#[test]
+fn a_bundle_for_another_host_is_refused_by_name_with_both_versions() {
+    check(
+        ">=0.1, <100",
+        ">=7.1",
+        expect![
+            "/hello/adapter.toml: hello needs transducer-host >=7.1, and this is 0.1.0: use such a host, or another version of the bundle"
+        ],
+    );
+    // Also where it says what only that host understands.
+    check(
+        "host = \">=0.1, <100\"\n",
+        "host = \">=7.1\"\nmoon = \"full\"\n",
+        expect![
+            "/hello/adapter.toml: hello needs transducer-host >=7.1, and this is 0.1.0: use such a host, or another version of the bundle"
+        ],
+    );
+    check(
+        ">=0.1, <100",
+        "new",
+        expect![[
+            r#"/hello/adapter.toml: `requires.host` is "new", expected a range of versions such as ">=0.1, <0.3" (unexpected character 'n' while parsing major version number)"#
+        ]],
     );
 }

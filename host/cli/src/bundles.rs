@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use transducer_bundle::{AdapterName, Bundle, Package, Policy};
+use transducer_bundle::{AdapterName, Bundle, Commit, PackRecord, Package, Policy};
 
 /// Where adapters are installed.
 #[derive(clap::Args, Debug)]
@@ -13,6 +13,35 @@ pub struct AdaptersDir {
     /// Directory of adapter bundles
     #[arg(long, env = "TRANSDUCER_ADAPTERS", value_name = "DIR", default_value = "adapters")]
     pub adapters: PathBuf,
+}
+
+/// Where things are kept that can be made again.
+#[derive(clap::Args, Debug)]
+pub struct CacheDir {
+    /// Folder for prepared data [default: $XDG_CACHE_HOME or ~/.cache, there transducer-host]
+    #[arg(long, env = "TRANSDUCER_CACHE", value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+impl CacheDir {
+    /// The folder, which need not exist yet.
+    ///
+    /// # Errors
+    /// Where none is named and there is no home directory.
+    pub fn dir(&self) -> Result<PathBuf> {
+        if let Some(dir) = &self.cache {
+            return Ok(dir.clone());
+        }
+        let user = |name| {
+            std::env::var_os(name)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        };
+        let caches = user("XDG_CACHE_HOME").or_else(|| Some(user("HOME")?.join(".cache")));
+        Ok(caches
+            .context("no home directory is known: name a folder with --cache")?
+            .join("transducer-host"))
+    }
 }
 
 /// Which bundles are let in.
@@ -93,8 +122,20 @@ pub fn summary(package: &Package) -> Value {
         "license": manifest.license,
         "generation": package.bundle.generation,
         "trained": package.bundle.weights.is_some(),
+        "packed": package.record,
         "files": package.files(),
     })
+}
+
+/// The commit that an archive was packed from, for people.
+#[must_use]
+pub fn commit_line(record: Option<&PackRecord>) -> String {
+    match record.map(|record| &record.commit) {
+        None => "not recorded".to_owned(),
+        Some(None) => "none: not under version control".to_owned(),
+        Some(Some(Commit { id, dirty: false })) => id.clone(),
+        Some(Some(Commit { id, dirty: true })) => format!("{id}, and changes that are in no commit"),
+    }
 }
 
 /// One JSON object on standard output.

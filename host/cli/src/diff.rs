@@ -37,7 +37,8 @@ struct Change {
     second: Value,
 }
 
-/// Prints in what two bundles differ: keys of their manifests, files, and statistics of their weights.
+/// Prints in what two bundles differ: keys of their manifests (provenance and evaluation among them), imports and exports of their
+/// tasks, files, statistics of their weights, and with what they were packed.
 ///
 /// # Errors
 /// Where one of them cannot be used.
@@ -46,6 +47,8 @@ pub fn run(args: &Args) -> Result<()> {
     let manifests = changes(keys(&manifest(&first)?), keys(&manifest(&second)?));
     let files = changes(digests(&first), digests(&second));
     let weights = changes(tensors(&first)?, tensors(&second)?);
+    let tasks = changes(names(&first), names(&second));
+    let packed = changes(keys(&json!(first.record)), keys(&json!(second.record)));
     let same = first.bundle.generation == second.bundle.generation;
     if args.json {
         return print_json(&json!({
@@ -55,13 +58,22 @@ pub fn run(args: &Args) -> Result<()> {
             "manifest": manifests,
             "files": files,
             "weights": weights,
+            "task": tasks,
+            "packed": packed,
         }));
     }
     let mut out = std::io::stdout().lock();
     if same {
         writeln!(out, "the same generation: a host loads the same bytes of both")?;
     }
-    for (title, changes) in [("manifest", manifests), ("files", files), ("weights", weights)] {
+    let parts = [
+        ("manifest", manifests),
+        ("task", tasks),
+        ("files", files),
+        ("weights", weights),
+        ("packed", packed),
+    ];
+    for (title, changes) in parts {
         for Change { what, first, second } in changes {
             writeln!(out, "{title:<10}{what}: {} -> {}", told(&first), told(&second))?;
         }
@@ -116,6 +128,21 @@ fn digests(package: &Package) -> BTreeMap<String, Value> {
     let told = |sha256: &str, size: u64| format!("{} ({size} bytes)", &sha256[..12]).into();
     let files = package.files().into_iter();
     files.map(|file| (file.name, told(&file.sha256, file.size))).collect()
+}
+
+/// What the task imports and exports, by name.
+fn names(package: &Package) -> BTreeMap<String, Value> {
+    // A component that cannot be read is for `verify` to judge; that its bytes differ is told beside the files.
+    let interface = transducer_guests::interface(&package.bundle.component).unwrap_or_default();
+    let imports = interface
+        .imports
+        .into_iter()
+        .map(|name| (format!("import {name}"), true.into()));
+    let exports = interface
+        .exports
+        .into_iter()
+        .map(|name| (format!("export {name}"), true.into()));
+    imports.chain(exports).collect()
 }
 
 fn tensors(package: &Package) -> Result<BTreeMap<String, Value>> {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use transducer_bundle::{MANIFEST_FILE, Package, Signer, WeightsInfo, named_signer};
+use transducer_bundle::{Evaluation, MANIFEST_FILE, Package, Provenance, Signer, WeightsInfo, named_signer};
 
-use crate::bundles::{AdaptersDir, PolicyArgs, print_json, summary};
+use crate::bundles::{AdaptersDir, PolicyArgs, commit_line, print_json, summary};
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
@@ -41,6 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
         object["manifest"] = manifest(&package)?;
         object["weights"] = json!(weights);
         object["signature"] = signature.to_json();
+        object["task"] = interface_json(&package);
         return print_json(&object);
     }
     print(&package, weights.as_ref(), &signature)
@@ -109,6 +110,12 @@ pub(crate) fn manifest(package: &Package) -> Result<Value> {
     Ok(serde_json::to_value(toml::from_str::<toml::Table>(&text)?)?)
 }
 
+fn interface_json(package: &Package) -> Value {
+    // A component that cannot be read is for `verify` to judge.
+    let interface = transducer_guests::interface(&package.bundle.component).unwrap_or_default();
+    json!({"imports": interface.imports, "exports": interface.exports, "tools": interface.tools})
+}
+
 fn print(package: &Package, weights: Option<&WeightsInfo>, signature: &Signature) -> Result<()> {
     let manifest = &package.bundle.manifest;
     let base = &manifest.base_model;
@@ -116,7 +123,7 @@ fn print(package: &Package, weights: Option<&WeightsInfo>, signature: &Signature
     let trained = weights.map_or("untrained".to_owned(), |weights| {
         format!("{} parameters in {} tensors", weights.parameters, weights.tensors.len())
     });
-    let rows = [
+    let mut rows = vec![
         ("name", manifest.name.to_string()),
         ("version", manifest.version.to_string()),
         ("summary", manifest.summary.clone()),
@@ -137,10 +144,60 @@ fn print(package: &Package, weights: Option<&WeightsInfo>, signature: &Signature
             ),
         ),
         ("edges", shape.edge_kinds.join(", ")),
+        (
+            "host",
+            manifest.host.as_ref().map_or("any".to_owned(), ToString::to_string),
+        ),
     ];
+    if let Ok(interface) = transducer_guests::interface(&package.bundle.component) {
+        rows.push(("imports", interface.imports.join(", ")));
+        rows.push(("exports", interface.exports.join(", ")));
+    }
+    if let Some(record) = &package.record {
+        let tools = record.tools.iter().map(|(name, version)| format!("{name} {version}"));
+        let tools: Vec<_> = std::iter::once(format!("transducer-host {}", record.host))
+            .chain(tools)
+            .collect();
+        rows.push(("packed with", tools.join(", ")));
+        rows.push(("commit", commit_line(Some(record))));
+    }
+    if let Some(Provenance {
+        data_sha256,
+        validation_sha256,
+        seed,
+        host,
+        ..
+    }) = &manifest.provenance
+    {
+        let validation = validation_sha256
+            .as_ref()
+            .map(|sha256| format!(", validated on {sha256}"));
+        let validation = validation.unwrap_or_default();
+        rows.push((
+            "trained on",
+            format!("data of SHA-256 {data_sha256}{validation}, seed {seed}, host {host}"),
+        ));
+    }
+    if let Some(Evaluation {
+        data_sha256,
+        rows: count,
+        host,
+        scores,
+        ..
+    }) = &manifest.evaluation
+    {
+        rows.push((
+            "evaluated on",
+            format!("{count} rows of data of SHA-256 {data_sha256}, host {host}"),
+        ));
+        for (metric, score) in scores {
+            let told = format!("{metric} {:.2}, {:.2} to {:.2}", score.value, score.low, score.high);
+            rows.push(("", told));
+        }
+    }
     let mut out = std::io::stdout().lock();
     for (key, value) in rows {
-        writeln!(out, "{key:<12}{value}")?;
+        writeln!(out, "{key:<14}{value}")?;
     }
     writeln!(out, "\n{:<28}{:>10}  sha256", "file", "bytes")?;
     for file in package.files() {

@@ -79,7 +79,7 @@ pub fn rollback(args: &NameArgs) -> Result<()> {
     tell("rolled back to", &switched)
 }
 
-fn tell(done: &str, switched: &Switched) -> Result<()> {
+pub(crate) fn tell(done: &str, switched: &Switched) -> Result<()> {
     let Switched {
         name,
         before,

@@ -13,6 +13,11 @@ use crate::bundles::print_json;
 /// The variable that a passphrase may stand in, for programs that cannot type one.
 pub(crate) const PASSPHRASE: &str = "TRANSDUCER_KEY_PASSPHRASE";
 
+/// Whether nobody can be asked.
+pub(crate) fn no_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_err()
+}
+
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -138,6 +143,9 @@ fn generate(args: &GenerateArgs) -> Result<()> {
         (false, Ok(text)) => Passphrase::Given(text),
         (false, Err(_)) => Passphrase::Asked,
     };
+    if matches!(passphrase, Passphrase::Asked) && no_terminal() {
+        bail!("there is no terminal to ask for a passphrase: set {PASSPHRASE}, or give --no-passphrase");
+    }
     let key = generate_key(&secret, &public, passphrase)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "secret key  {}", secret.display())?;

@@ -9,6 +9,7 @@ pub mod bundles;
 pub mod compare;
 pub mod cpg;
 pub mod diff;
+pub mod doctor;
 mod frontends;
 pub mod inspect;
 pub mod install;
@@ -16,15 +17,20 @@ pub mod key;
 mod logging;
 pub mod mine;
 pub mod new;
+pub mod registry;
 pub mod scores;
 pub mod sign;
 mod source;
+pub mod vcs;
 
 pub use frontends::{FrontEndOptions, parts_dir};
 pub use logging::{LogArgs, log_to_stderr};
 pub use source::{Source, SourceArgs};
 
 use std::process::ExitCode;
+
+/// The program with the LLM, a part of an installation.
+pub const LLM_PROGRAM: &str = "transducer-host-llm";
 
 /// One line for each command that needs the LLM, or the libraries that run it: what both programs say of it.
 pub mod about {

@@ -7,12 +7,9 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use transducer_host::{
-    LogArgs, about, build, compare, cpg, diff, exit_code, inspect, install, key, log_to_stderr, mine, new, parts_dir,
-    sign,
+    LLM_PROGRAM, LogArgs, about, build, compare, cpg, diff, doctor, exit_code, inspect, install, key, log_to_stderr,
+    mine, new, parts_dir, registry, sign,
 };
-
-/// The program with the LLM.
-const LLM_PROGRAM: &str = "transducer-host-llm";
 
 /// How many compiled kernels oneDNN keeps in a training. Its batches have thousands of shapes; with the default of 1,024 the
 /// kernels alone come to some hundred MiB (2,241 against 1,933 MiB at most, after ten steps), and to compile one
@@ -66,6 +63,8 @@ enum Task {
     Inspect(inspect::Args),
     /// Show in what two bundles differ
     Diff(diff::Args),
+    /// Say what is wrong with this set-up, and how to mend it
+    Doctor(doctor::Args),
     /// Make keys to sign archives with
     Key(key::Args),
     /// Sign a .tadapter file
@@ -76,6 +75,10 @@ enum Task {
     Uninstall(install::NameArgs),
     /// Put the version of an adapter back that was installed before the current one
     Rollback(install::NameArgs),
+    /// Put a .tadapter file into an OCI registry
+    Push(registry::PushArgs),
+    /// Fetch a .tadapter file from an OCI registry
+    Pull(registry::PullArgs),
     #[command(about = about::TRAIN)]
     Train(HandedOver),
     #[command(about = about::EVAL)]
@@ -101,10 +104,13 @@ fn main() -> ExitCode {
         Task::Mine(args) => log().and_then(|()| mine::run(&args)),
         Task::Inspect(args) => inspect::run(&args),
         Task::Diff(args) => diff::run(&args),
+        Task::Doctor(args) => doctor::run(&args),
         Task::Key(args) => key::run(&args),
         Task::Sign(args) => sign::run(&args),
         Task::Install(args) => install::install(&args),
         Task::Uninstall(args) => install::uninstall(&args),
+        Task::Push(args) => registry::push(&args),
+        Task::Pull(args) => registry::pull(&args),
         Task::Rollback(args) => install::rollback(&args),
         Task::Run(_)
         | Task::Serve(_)

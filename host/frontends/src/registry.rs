@@ -98,6 +98,18 @@ impl FrontEnds {
     /// # Errors
     /// [`LoadError`] for the first file that does not load, in the order of their names, and where there is none.
     pub fn load_dir(path: &Path) -> Result<Self, LoadError> {
+        let mut frontends = Self::default();
+        for library in Self::files(path)? {
+            frontends.add(&library)?;
+        }
+        Ok(frontends)
+    }
+
+    /// The files that [`FrontEnds::load_dir`] would load, in that order.
+    ///
+    /// # Errors
+    /// [`LoadError`] for a folder that cannot be read, or that has none.
+    pub fn files(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
         let cannot_read = |source| LoadError::Read {
             path: path.to_owned(),
             source,
@@ -119,11 +131,7 @@ impl FrontEnds {
             });
         }
         libraries.sort();
-        let mut frontends = Self::default();
-        for library in libraries {
-            frontends.add(&library)?;
-        }
-        Ok(frontends)
+        Ok(libraries)
     }
 
     /// Loads one more front end.

@@ -1,12 +1,14 @@
-//! From a task's source to the WebAssembly component that hosts run: which toolchain there is, how it is called, and how a core
-//! module becomes a component.
+//! From a task's source to the WebAssembly component that hosts run: which toolchain there is, how it is called, how a core
+//! module becomes a component, and what a component says about itself.
 
+mod interface;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
 
 use wit_component::ComponentEncoder;
 
+pub use interface::{Interface, interface};
 pub use toolchain::Toolchain;
 
 /// What tasks are compiled for: WebAssembly without an operating system.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use transducer_backbone::Backbone;
 use transducer_bundle::{Bundle, Found, Generation, Policy, Signer};
@@ -11,14 +11,13 @@ use transducer_frontends::FrontEnds;
 use transducer_tasks::TaskEngine;
 
 use crate::adapter::Adapter;
-use crate::{AdapterError, AdapterState, AdapterStatus, LoadError, Reloads, RequestError};
+use crate::{AdapterError, AdapterState, AdapterStatus, LoadError, PolicyStatus, Reloads, RequestError};
 
 /// What a bundle is checked against.
 pub(crate) struct Ground {
     pub(crate) backbone: Arc<Backbone>,
     pub(crate) front_ends: Arc<FrontEnds>,
     pub(crate) tasks: TaskEngine,
-    pub(crate) policy: Option<Arc<Policy>>,
 }
 
 /// The adapters of a directory. What requests see is one map that never changes; [`Self::reload`] makes the next map beside
@@ -26,11 +25,20 @@ pub(crate) struct Ground {
 pub(crate) struct Adapters {
     dir: PathBuf,
     ground: Ground,
+    policy: Mutex<InForce>,
     now: RwLock<Arc<BTreeMap<String, Entry>>>,
     /// One reload at a time: two that read the directory at once could finish in the other order.
     turn: Mutex<()>,
     loaded: AtomicU64,
     failed: AtomicU64,
+}
+
+/// The policy that bundles are let in by.
+#[derive(Default)]
+struct InForce {
+    policy: Option<Arc<Policy>>,
+    /// Why its file, as it is now, is not the policy in force.
+    error: Option<String>,
 }
 
 /// What stands behind a name: an adapter, a reason, or both when the folder holds something newer that is broken.
@@ -71,10 +79,11 @@ impl Entry {
 
 impl Adapters {
     /// None yet: see [`Self::reload`].
-    pub(crate) fn new(dir: PathBuf, ground: Ground) -> Self {
+    pub(crate) fn new(dir: PathBuf, ground: Ground, policy: Option<Arc<Policy>>) -> Self {
         Self {
             dir,
             ground,
+            policy: Mutex::new(InForce { policy, error: None }),
             now: RwLock::default(),
             turn: Mutex::default(),
             loaded: AtomicU64::new(0),
@@ -84,6 +93,60 @@ impl Adapters {
 
     pub(crate) fn dir(&self) -> &PathBuf {
         &self.dir
+    }
+
+    /// Where the policy is, if there is one.
+    pub(crate) fn policy_file(&self) -> Option<PathBuf> {
+        self.in_force().policy.as_ref().map(|policy| policy.path().to_owned())
+    }
+
+    pub(crate) fn policy(&self) -> PolicyStatus {
+        let InForce { policy, error } = &*self.in_force();
+        match (policy, error) {
+            (None, _) => PolicyStatus::None,
+            (Some(policy), error) => PolicyStatus::InForce {
+                require_signature: policy.require_signature,
+                last_error: error.clone(),
+            },
+        }
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the policy again. Returns the one in force now, and whether it is another than before. A file that cannot be used
+    /// leaves the policy before it in force.
+    fn reread_policy(&self) -> (Option<Arc<Policy>>, bool) {
+        let mut in_force = self.in_force();
+        let Some(policy) = in_force.policy.clone() else {
+            return (None, false);
+        };
+        let read = policy.reread().and_then(|changed| {
+            let now = changed.as_ref().unwrap_or(&policy);
+            now.lies_outside(&self.dir)?;
+            Ok(changed)
+        });
+        match read {
+            Ok(None) => in_force.error = None,
+            Ok(Some(changed)) => {
+                tracing::info!(policy = %changed.path().display(), "the policy has changed");
+                let changed = Arc::new(changed);
+                *in_force = InForce {
+                    policy: Some(changed.clone()),
+                    error: None,
+                };
+                return (Some(changed), true);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if in_force.error.as_ref() != Some(&error) {
+                    tracing::warn!(%error, "the policy changed and cannot be used; the one before stays in force");
+                }
+                in_force.error = Some(error);
+            }
+        }
+        (Some(policy), false)
     }
 
     /// The adapter that a name stands for now. It stays what it is for as long as the caller holds it.
@@ -144,9 +207,12 @@ impl Adapters {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.now();
         let mut after = BTreeMap::new();
-        for found in Bundle::open_all_under(&self.dir, self.ground.policy.as_deref())? {
+        let (policy, changed) = self.reread_policy();
+        for found in Bundle::open_all_under(&self.dir, policy.as_deref())? {
             let name = found.name.clone();
-            let entry = self.next(before.get(&name), found, stage);
+            // After a change of the policy nothing goes on that it does not let in, or of which that cannot be told.
+            let old = before.get(&name).filter(|_| !changed || found.bundle.is_ok());
+            let entry = self.next(old, found, stage);
             after.insert(name, entry);
         }
         for name in before.keys().filter(|name| !after.contains_key(*name)) {

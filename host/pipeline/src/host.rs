@@ -21,8 +21,8 @@ use crate::prompt::{self, Prompt};
 use crate::service::ms;
 use crate::watch::Watch;
 use crate::{
-    AdapterStatus, Answer, Diagnostic, Event, Events, FinishReason, GraphRequest, Load, LoadError, ModelInfo, Reloads,
-    Request, RequestError, Service, Timings, Usage,
+    AdapterStatus, Answer, Diagnostic, Event, Events, FinishReason, GraphRequest, Load, LoadError, ModelInfo,
+    PolicyStatus, Reloads, Request, RequestError, Service, Timings, Usage,
 };
 
 /// What a host is made of.
@@ -42,7 +42,7 @@ pub struct HostOptions {
     pub threads: Option<NonZeroUsize>,
     /// How requests share the LLM.
     pub engine: EngineOptions,
-    /// Which bundles are let in; all of them by default.
+    /// Which bundles are let in; all of them by default. Its file is read again with every reload.
     pub policy: Option<Arc<Policy>>,
 }
 
@@ -92,9 +92,8 @@ impl Host {
             backbone: backbone.clone(),
             front_ends: front_ends.clone(),
             tasks,
-            policy: options.policy.clone(),
         };
-        let adapters = Arc::new(Adapters::new(options.adapters.clone(), ground));
+        let adapters = Arc::new(Adapters::new(options.adapters.clone(), ground, options.policy.clone()));
         adapters.reload(stage)?;
         let model = model_info(&options.model, &backbone);
         Ok(Self {
@@ -158,6 +157,10 @@ impl Host {
 impl Service for Host {
     fn adapters(&self) -> Vec<AdapterStatus> {
         self.adapters.statuses()
+    }
+
+    fn policy(&self) -> PolicyStatus {
+        self.adapters.policy()
     }
 
     fn reloads(&self) -> Reloads {

@@ -36,7 +36,7 @@ pub use prompt::{Code, Prompt, PromptError};
 pub use rehearsal::Rehearsal;
 pub use service::{
     AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, FinishReason, Load,
-    ModelInfo, Reloads, Request, Service, Timings, Usage,
+    ModelInfo, PolicyStatus, Reloads, Request, Service, Timings, Usage,
 };
 pub use transducer_backbone::WeightFormat;
 pub use transducer_bundle::{Policy, Signer};

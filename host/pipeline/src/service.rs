@@ -25,6 +25,11 @@ pub trait Service: Send + Sync {
     /// Every bundle of the adapters directory, also those that cannot be used.
     fn adapters(&self) -> Vec<AdapterStatus>;
 
+    /// By which policy bundles are let in.
+    fn policy(&self) -> PolicyStatus {
+        PolicyStatus::None
+    }
+
     /// How bundles fared since the host began.
     fn reloads(&self) -> Reloads {
         Reloads::default()
@@ -222,6 +227,22 @@ pub struct AdapterStatus {
     /// goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+}
+
+/// By which policy bundles are let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PolicyStatus {
+    /// By none: every bundle is.
+    None,
+    /// By the host's.
+    InForce {
+        /// Whether a bundle has to be signed.
+        require_signature: bool,
+        /// Why the policy's file, as it is now, is not the policy in force: it changed and cannot be used.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_error: Option<String>,
+    },
 }
 
 /// Counts of bundles that were looked at, those at the start included.

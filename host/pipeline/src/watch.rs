@@ -1,6 +1,7 @@
-//! Looks after the adapters directory, and has it read again when something changed.
+//! Looks after the adapters directory and the policy, and has both read again when something changed.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -38,7 +39,7 @@ impl Watch {
     pub(crate) fn start(adapters: Arc<Adapters>) -> std::io::Result<Self> {
         let (sender, words) = channel();
         // Before this returns, so that a change made right afterwards is seen.
-        let first = watcher(adapters.dir(), &sender);
+        let first = watchers(&adapters, &sender);
         let again = sender.clone();
         let thread = std::thread::Builder::new()
             .name("adapters".to_owned())
@@ -60,12 +61,7 @@ impl Drop for Watch {
     }
 }
 
-fn look_after(
-    adapters: &Adapters,
-    first: notify::Result<RecommendedWatcher>,
-    sender: &Sender<Word>,
-    words: &Receiver<Word>,
-) {
+fn look_after(adapters: &Adapters, first: notify::Result<Watchers>, sender: &Sender<Word>, words: &Receiver<Word>) {
     let mut complaint = String::new();
     let mut watching = first;
     loop {
@@ -81,7 +77,7 @@ fn look_after(
         }
         // The directory of this name may be another one by now, and a watch stays with the old one. The new watch begins
         // before the look, so that nothing falls between them.
-        watching = watcher(adapters.dir(), sender);
+        watching = watchers(adapters, sender);
         let reloaded = adapters.reload(&|_| ());
         let trouble = match (&watching, reloaded) {
             (_, Err(error)) => format!("{error}; the adapters stay what they are"),
@@ -110,15 +106,43 @@ fn settle(words: &Receiver<Word>) -> bool {
     true
 }
 
-fn watcher(dir: &Path, sender: &Sender<Word>) -> notify::Result<RecommendedWatcher> {
+/// Held while they watch.
+type Watchers = Vec<RecommendedWatcher>;
+
+fn watchers(adapters: &Adapters, sender: &Sender<Word>) -> notify::Result<Watchers> {
+    let mut watchers = vec![watcher(adapters.dir(), RecursiveMode::Recursive, None, sender)?];
+    if let Some(policy) = adapters.policy_file() {
+        // Its folder: an editor puts another file in its place. What else happens there is of no interest.
+        let folder = policy.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        watchers.push(watcher(
+            folder,
+            RecursiveMode::NonRecursive,
+            policy.file_name(),
+            sender,
+        )?);
+    }
+    Ok(watchers)
+}
+
+/// Watches a folder, or one file in it.
+fn watcher(
+    dir: &Path,
+    mode: RecursiveMode,
+    file: Option<&OsStr>,
+    sender: &Sender<Word>,
+) -> notify::Result<RecommendedWatcher> {
     let sender = sender.clone();
+    let file = file.map(OsStr::to_owned);
+    let is_meant = move |path: &PathBuf| file.is_none() || path.file_name() == file.as_deref();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the bundles is no change; without this every look would be a reason for the next.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            // The thread may have ended.
-            let _ = sender.send(Word::Changed);
+        // Reading is no change; without this every look would be a reason for the next. A watcher in trouble is.
+        if event.is_ok_and(|event| event.kind.is_access() || !event.paths.iter().any(&is_meant)) {
+            return;
         }
+        // The thread may have ended.
+        let _ = sender.send(Word::Changed);
     })?;
-    watcher.watch(dir, RecursiveMode::Recursive)?;
+    watcher.watch(dir, mode)?;
     Ok(watcher)
 }

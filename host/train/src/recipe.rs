@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, Value};
-use transducer_bundle::{Bundle, MANIFEST_FILE};
+use transducer_bundle::{Bundle, HOST_VERSION, MANIFEST_FILE};
 use transducer_pipeline::AdapterError;
 
+use crate::rows::file_sha256;
 use crate::{TrainError, checkpoint};
 
 /// The weights' file name in a bundle that had none.
@@ -90,9 +91,7 @@ pub fn write_settings(dir: &Path, into: Option<&Path>, settings: &[Setting]) -> 
         }
         return Ok(dir);
     };
-    if let Some(table) = document.get_mut("transducer").and_then(Item::as_table_mut) {
-        table.remove("weights");
-    }
+    without_weights(&mut document);
     checked(&document, &path)?;
     let copy = into.join(bundle.name().as_str());
     std::fs::create_dir_all(&copy).map_err(TrainError::file(&copy))?;
@@ -105,11 +104,27 @@ pub fn write_settings(dir: &Path, into: Option<&Path>, settings: &[Setting]) -> 
     Ok(copy)
 }
 
-/// Puts weights into a bundle: the file first, then, where the manifest does not name it yet, its name.
+/// What weights were made of: files by SHA-256, and a seed.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Training data.
+    pub data: String,
+    /// Validation data.
+    pub validation: Option<String>,
+    /// The seed of the run, which is also in `[train]`, until that is changed for another run.
+    pub seed: u64,
+}
+
+/// Puts weights into a bundle, and into its manifest what they were made of and, where it does not stand there yet, the name of
+/// their file. An evaluation of the weights before them goes.
 ///
 /// # Errors
 /// [`TrainError`] for what cannot be written.
-pub fn put_weights(dir: &Path, transducer: &transducer_core::Transducer) -> Result<PathBuf, TrainError> {
+pub fn put_weights(
+    dir: &Path,
+    transducer: &transducer_core::Transducer,
+    sources: &Sources,
+) -> Result<PathBuf, TrainError> {
     let path = dir.join(MANIFEST_FILE);
     let mut document = read(&path)?;
     let named = document
@@ -118,12 +133,54 @@ pub fn put_weights(dir: &Path, transducer: &transducer_core::Transducer) -> Resu
         .and_then(Item::as_str)
         .map(str::to_owned);
     let weights = dir.join(named.as_deref().unwrap_or(WEIGHTS_FILE));
-    transducer.save(&weights)?;
+    let staged = weights.with_extension("new");
+    transducer.save(&staged)?;
     if named.is_none() {
         document["transducer"]["weights"] = toml_edit::value(WEIGHTS_FILE);
+    }
+    let mut provenance = Table::new();
+    provenance["data-sha256"] = toml_edit::value(sources.data.as_str());
+    if let Some(validation) = &sources.validation {
+        provenance["validation-sha256"] = toml_edit::value(validation.as_str());
+    }
+    provenance["weights-sha256"] = toml_edit::value(file_sha256(&staged)?);
+    provenance["seed"] = toml_edit::value(i64::try_from(sources.seed).unwrap_or(i64::MAX));
+    provenance["host"] = toml_edit::value(HOST_VERSION);
+    // At no moment does a manifest tell of other weights than there are.
+    let told = [document.remove("provenance"), document.remove("evaluation")];
+    if told.iter().any(Option::is_some) {
         checkpoint::replace(&path, document.to_string().as_bytes())?;
     }
+    document["provenance"] = Item::Table(provenance);
+    std::fs::rename(&staged, &weights).map_err(TrainError::file(&weights))?;
+    checkpoint::replace(&path, document.to_string().as_bytes())?;
     Ok(weights)
+}
+
+/// Writes into a bundle's manifest how its weights were judged.
+///
+/// # Errors
+/// [`TrainError`] for what cannot be written.
+pub fn put_evaluation(dir: &Path, evaluation: &transducer_bundle::Evaluation) -> Result<(), TrainError> {
+    let path = dir.join(MANIFEST_FILE);
+    let mut document = read(&path)?;
+    let mut scores = Table::new();
+    for (metric, score) in &evaluation.scores {
+        let mut numbers = toml_edit::InlineTable::new();
+        for (name, number) in [("value", score.value), ("low", score.low), ("high", score.high)] {
+            numbers.insert(name, number.into());
+        }
+        scores[metric] = toml_edit::value(numbers);
+    }
+    let mut table = Table::new();
+    table["data-sha256"] = toml_edit::value(evaluation.data_sha256.as_str());
+    table["rows"] = toml_edit::value(i64::from(evaluation.rows));
+    table["weights-sha256"] = toml_edit::value(evaluation.weights_sha256.as_str());
+    table["host"] = toml_edit::value(evaluation.host.as_str());
+    table["scores"] = Item::Table(scores);
+    document["evaluation"] = Item::Table(table);
+    checked(&document, &path)?;
+    checkpoint::replace(&path, document.to_string().as_bytes())
 }
 
 fn read(path: &Path) -> Result<DocumentMut, TrainError> {
@@ -143,9 +200,16 @@ fn checked(document: &DocumentMut, path: &Path) -> Result<(), TrainError> {
 /// Whether the manifest at `path` differs from `document` in nothing but its weights.
 fn same_settings(path: &Path, document: &DocumentMut) -> bool {
     read(path).is_ok_and(|mut found| {
-        if let Some(table) = found.get_mut("transducer").and_then(Item::as_table_mut) {
-            table.remove("weights");
-        }
+        without_weights(&mut found);
         found.to_string() == document.to_string()
     })
+}
+
+/// Takes the weights out of a manifest, with what was recorded of them.
+fn without_weights(document: &mut DocumentMut) {
+    if let Some(table) = document.get_mut("transducer").and_then(Item::as_table_mut) {
+        table.remove("weights");
+    }
+    document.remove("provenance");
+    document.remove("evaluation");
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use transducer_pipeline::{Precision, Workpiece, Workshop, WorkshopOptions};
-use transducer_train::recipe::{Setting, ablation, put_weights, write_settings};
+use transducer_train::recipe::{Setting, Sources, ablation, put_evaluation, put_weights, write_settings};
 use transducer_train::trainer::{CHECKPOINT_FILE, LOG_FILE, RUN_FOLDER};
 use transducer_train::{End, Evaluation, Event, Examples, Run, TrainError};
 
@@ -395,7 +395,40 @@ fn an_ablation_is_written_into_a_copy_and_weights_into_the_bundle() {
     );
 
     let transducer = transducer_core::Transducer::new(place.piece.config.clone(), tch::Device::Cpu, 1).expect("valid");
-    put_weights(&place.piece.dir, &transducer).expect("written");
+    let sources = |data: &str| Sources {
+        data: data.repeat(64),
+        validation: None,
+        seed: 5,
+    };
+    put_weights(&place.piece.dir, &transducer, &sources("a")).expect("written");
     let piece = workshop().open(&place.piece.dir).expect("a bundle");
     assert!(workshop().transducer(&piece).expect("weights that fit").is_some());
+    let provenance = piece.manifest.provenance.clone().expect("recorded");
+    assert_eq!((provenance.seed, provenance.data_sha256), (5, "a".repeat(64)));
+
+    let evaluation = transducer_bundle::Evaluation {
+        data_sha256: "b".repeat(64),
+        rows: 3,
+        weights_sha256: provenance.weights_sha256,
+        host: "0.1.0".to_owned(),
+        scores: [(
+            "chrF".to_owned(),
+            transducer_bundle::RecordedScore {
+                value: 20.0,
+                low: 18.25,
+                high: 22.5,
+            },
+        )]
+        .into(),
+    };
+    put_evaluation(&place.piece.dir, &evaluation).expect("written");
+    let judged = workshop().open(&place.piece.dir).expect("a bundle").manifest.evaluation;
+    assert_eq!(judged, Some(evaluation));
+
+    // Other weights, and what was said of those before them is gone.
+    let transducer = transducer_core::Transducer::new(place.piece.config.clone(), tch::Device::Cpu, 2).expect("valid");
+    put_weights(&place.piece.dir, &transducer, &sources("c")).expect("written");
+    let manifest = workshop().open(&place.piece.dir).expect("a bundle").manifest;
+    assert_eq!(manifest.evaluation, None);
+    assert_eq!(manifest.provenance.expect("recorded").data_sha256, "c".repeat(64));
 }

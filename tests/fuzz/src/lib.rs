@@ -1,4 +1,8 @@
-//! What fuzzers hold a front end to.
+//! What fuzzers hold a front end to, and the doors of the host.
+
+pub mod doors;
+#[cfg(feature = "sandbox")]
+pub mod requests;
 
 use std::time::{Duration, Instant};
 

@@ -1,13 +1,16 @@
 //! `transducer-host eval`: a bundle judged by its answers to a test file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
-use transducer_host::scores::{self, CodeArgs};
+use transducer_bundle::{Evaluation, HOST_VERSION, RecordedScore};
+use transducer_host::scores::{self, CodeArgs, Score};
 use transducer_metrics::Prediction;
-use transducer_train::{Evaluation, export};
+use transducer_pipeline::Workpiece;
+use transducer_train::rows::file_sha256;
+use transducer_train::{export, recipe};
 
 use crate::options::ModelArgs;
 use crate::report;
@@ -52,6 +55,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
 
+    /// Write the scores into the bundle's manifest, for `pack`, `inspect` and `diff`
+    #[arg(long, conflicts_with_all = ["untuned", "predictions", "export"])]
+    record: bool,
+
     /// Print the scores as one JSON object
     #[arg(long)]
     json: bool,
@@ -92,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             args.adapter.display()
         );
     }
-    let evaluation = Evaluation {
+    let evaluation = transducer_train::Evaluation {
         workshop: &workshop,
         piece: &piece,
         transducer: transducer.as_ref(),
@@ -111,6 +118,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         transducer_metrics::write(path, &predictions)?;
     }
     let scores = scores::of(&predictions, &args.code.metrics());
+    if args.record {
+        if stop.load(Ordering::Relaxed) {
+            bail!("the evaluation was stopped, so that nothing is recorded");
+        }
+        recipe::put_evaluation(&piece.dir, &record(args, &piece, predictions.len(), &scores)?)?;
+    }
     if let Some(path) = &args.report {
         let model = workshop.model();
         let weights = match (others, &transducer) {
@@ -146,8 +159,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// The scores as a manifest has them: what a person would read, not the last digit that a machine computed.
+fn record(args: &Args, piece: &Workpiece, rows: usize, scores: &BTreeMap<&str, Score>) -> Result<Evaluation> {
+    let weights = piece.manifest.weights.as_deref().context("the bundle has no weights")?;
+    let round = |number: f64| (number * 100.0).round() / 100.0;
+    let score = |(name, score): (&&str, &Score)| {
+        let recorded = RecordedScore {
+            value: round(score.value),
+            low: round(score.low),
+            high: round(score.high),
+        };
+        ((*name).to_owned(), recorded)
+    };
+    Ok(Evaluation {
+        data_sha256: file_sha256(&args.data)?,
+        rows: u32::try_from(rows)?,
+        weights_sha256: file_sha256(&piece.dir.join(weights))?,
+        host: HOST_VERSION.to_owned(),
+        scores: scores.iter().map(score).collect(),
+    })
+}
+
 /// Every answer, under a bar.
-fn predict(evaluation: &Evaluation<'_>, count: usize) -> Result<Vec<Prediction>> {
+fn predict(evaluation: &transducer_train::Evaluation<'_>, count: usize) -> Result<Vec<Prediction>> {
     let bar = bar(count as u64, "{wide_bar} {pos} of {len} answers, {eta} left")?;
     let predictions = evaluation.predict(&mut |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();

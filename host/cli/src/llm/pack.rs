@@ -1,18 +1,21 @@
 //! `transducer-host pack`: a bundle's folder as one file.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use transducer_bundle::Package;
-use transducer_host::bundles::{print_json, summary, write_whole};
+use transducer_bundle::{HOST_VERSION, MANIFEST_FILE, PackRecord, Package};
+use transducer_host::bundles::{commit_line, print_json, summary, write_whole};
+use transducer_host::vcs;
 use transducer_pipeline::check_bundle;
 
 /// What `--help` adds.
 const MORE: &str = "\
 A bundle that no host would take is refused: the manifest, every tensor of the weights and
 the task's component are checked. The archive holds what the host loads, and README.md,
-LICENSE, NOTICE and ATTRIBUTION.md where they are there. The same files give the same bytes.";
+LICENSE, NOTICE and ATTRIBUTION.md where they are there; and in pack.json the Git commit that it
+is of, whether its files were changed since, and what tools made it. The same files of the same
+commit give the same bytes.";
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
@@ -41,16 +44,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !dir.is_dir() {
         bail!("{} is not a folder: a bundle to be packed is one", dir.display());
     }
-    let package = Package::open(&dir)?;
+    let mut package = Package::open(&dir)?;
     let context = || format!("{} would be refused by a host", dir.display());
     package.weights().with_context(context)?;
     check_bundle(&package.bundle).with_context(context)?;
     if package.bundle.weights.is_none() && !args.untrained {
         bail!(
             "{} names no weights: it would answer as the frozen LLM does. Train it first, or give --untrained",
-            dir.join(transducer_bundle::MANIFEST_FILE).display()
+            dir.join(MANIFEST_FILE).display()
         );
     }
+    package.set_record(record(&dir, &package)?);
     let bytes = package.pack()?;
     let path = args.out.clone().unwrap_or_else(|| package.file_name().into());
     write_whole(&path, &bytes)?;
@@ -68,8 +72,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     writeln!(out, "version     {}", manifest.version)?;
     writeln!(out, "bytes       {}", bytes.len())?;
     writeln!(out, "generation  {}", package.bundle.generation)?;
+    writeln!(out, "commit      {}", commit_line(package.record.as_ref()))?;
     if !package.left_out.is_empty() {
         writeln!(out, "left out    {}", package.left_out.join(", "))?;
     }
     Ok(())
+}
+
+fn record(dir: &Path, package: &Package) -> Result<PackRecord> {
+    let files: Vec<&str> = package.archive.files.keys().map(String::as_str).collect();
+    // The manifest has the first say: a folder without it is no bundle.
+    let files = [&[MANIFEST_FILE], files.as_slice()].concat();
+    let tools = transducer_guests::interface(&package.bundle.component)?.tools;
+    Ok(PackRecord::new(HOST_VERSION.parse()?, vcs::commit(dir, &files), tools))
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use transducer_train::recipe::{Setting, ablation, put_weights, write_settings};
+use transducer_train::recipe::{Setting, Sources, ablation, put_weights, write_settings};
 use transducer_train::trainer::{BEST_FILE, CHECKPOINT_FILE, CURVE_FILE, LOG_FILE, RUN_FOLDER};
 use transducer_train::{End, Event, Run, export, rows};
 
@@ -137,7 +137,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         );
         return Ok(());
     }
-    let weights = put_weights(&dir, &transducer)?;
+    let sources = Sources {
+        data: run.data_sha256.clone(),
+        seed: piece.manifest.train.seed,
+        validation: args.valid.as_deref().map(rows::file_sha256).transpose()?,
+    };
+    let weights = put_weights(&dir, &transducer, &sources)?;
     eprintln!("weights: {}", weights.display());
     eprintln!("curve:   {}", folder.join(CURVE_FILE).display());
     Ok(())

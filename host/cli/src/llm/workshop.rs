@@ -1,38 +1,23 @@
 //! What the commands that make and judge weights share: a place for prepared data, a way to stop, a bar.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use transducer_host::bundles::CacheDir;
 use transducer_pipeline::{Workpiece, Workshop};
 use transducer_train::Examples;
 
 /// Where prepared data is kept.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CacheArgs {
-    /// Folder for prepared data [default: $XDG_CACHE_HOME or ~/.cache, there transducer-host]
-    #[arg(long, env = "TRANSDUCER_CACHE", value_name = "DIR")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    dir: CacheDir,
 }
 
 impl CacheArgs {
-    fn dir(&self) -> Result<PathBuf> {
-        if let Some(dir) = &self.cache {
-            return Ok(dir.clone());
-        }
-        let user = |name| {
-            std::env::var_os(name)
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from)
-        };
-        let caches = user("XDG_CACHE_HOME").or_else(|| Some(user("HOME")?.join(".cache")));
-        Ok(caches
-            .context("no home directory is known: name a folder with --cache")?
-            .join("transducer-host"))
-    }
-
     /// A data set made ready, under a bar.
     pub(crate) fn prepare(
         &self,
@@ -45,7 +30,7 @@ impl CacheArgs {
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         let mut ready = |rows| bar.set_message(format!("{}: {rows} rows prepared", data.display()));
         let train = &piece.manifest.train;
-        let examples = Examples::prepare(workshop, piece, train, data, &self.dir()?, stop, &mut ready);
+        let examples = Examples::prepare(workshop, piece, train, data, &self.dir.dir()?, stop, &mut ready);
         bar.finish_and_clear();
         let examples = examples?;
         if stop.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! `GET /v1/adapters`: every bundle of the adapters directory and its state.
+//! `GET /v1/adapters`: every bundle of the adapters directory and its state, and the policy that lets them in.
 
 use std::sync::Arc;
 
@@ -11,5 +11,6 @@ use crate::state::Server;
 
 pub(crate) async fn list(State(server): State<Arc<Server>>) -> Result<Json<Value>, ApiError> {
     let service = server.ready()?;
-    Ok(Json(json!({"object": "list", "data": service.adapters()})))
+    let list = json!({"object": "list", "data": service.adapters(), "policy": service.policy()});
+    Ok(Json(list))
 }

@@ -1,8 +1,9 @@
 //! `GET /v1/models`, `POST /v1/completions`, `POST /v1/chat/completions`: OpenAI's routes, so that its clients can ask.
 //!
-//! `model` names an adapter, and the text becomes the `code` of a request to it: the prompt, or of a chat the last message of
-//! the user (if it has a fenced block, that block). Decoding is the task's own business, so that `temperature` and the like
-//! are taken and change nothing.
+//! `model` names an adapter, and the text becomes the `code` of a request to it. Decoding is the task's own business, so that
+//! `temperature` and the like are taken and change nothing.
+
+mod form;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use axum::http::StatusCode;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use transducer_pipeline::{AdapterState, Answer, FinishReason};
 
+use self::form::{Asked, FormError};
 use super::tasks::{Message, Running};
-use crate::body::json_form;
+use crate::body::json_text;
 use crate::error::ApiError;
 use crate::state::Server;
 
@@ -38,96 +39,18 @@ pub(crate) async fn models(State(server): State<Arc<Server>>) -> Result<Json<Val
     Ok(Json(json!({"object": "list", "data": data})))
 }
 
-/// What both routes take; other fields of OpenAI's are let through.
-#[derive(Deserialize)]
-struct Common {
-    model: String,
-    #[serde(default)]
-    stream: bool,
-    #[serde(default)]
-    stream_options: StreamOptions,
-}
-
-#[derive(Default, Deserialize)]
-struct StreamOptions {
-    #[serde(default)]
-    include_usage: bool,
-}
-
-#[derive(Deserialize)]
-struct Completion {
-    #[serde(flatten)]
-    common: Common,
-    prompt: String,
-}
-
-#[derive(Deserialize)]
-struct Chat {
-    #[serde(flatten)]
-    common: Common,
-    messages: Vec<ChatMessage>,
-}
-
-#[derive(Deserialize)]
-struct ChatMessage {
-    role: String,
-    #[serde(default)]
-    content: Content,
-}
-
-/// A message's text, whole or in parts.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-    None(()),
-}
-
-impl Default for Content {
-    fn default() -> Self {
-        Self::None(())
-    }
-}
-
-#[derive(Deserialize)]
-struct Part {
-    #[serde(default)]
-    text: String,
-}
-
-impl Content {
-    fn text(&self) -> String {
-        match self {
-            Self::Text(text) => text.clone(),
-            Self::Parts(parts) => parts.iter().map(|part| part.text.as_str()).collect(),
-            Self::None(()) => String::new(),
-        }
-    }
-}
-
 pub(crate) async fn completions(State(server): State<Arc<Server>>, body: Body) -> Result<Response, ApiError> {
-    let asked: Completion = json_form(body, server.options.max_body_bytes).await?;
-    respond(server, asked.common, &asked.prompt, Style::Completion).await
+    let body = json_text(body, server.options.max_body_bytes).await?;
+    respond(server, Asked::completion(&body).map_err(wrong)?, Style::Completion).await
 }
 
 pub(crate) async fn chat(State(server): State<Arc<Server>>, body: Body) -> Result<Response, ApiError> {
-    let asked: Chat = json_form(body, server.options.max_body_bytes).await?;
-    let last = asked.messages.iter().rev().find(|message| message.role == "user");
-    let last = last.ok_or_else(|| {
-        let message = "`messages` has none of the user's: its text is the code";
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message)
-    })?;
-    let text = last.content.text();
-    respond(server, asked.common, fenced(&text).unwrap_or(&text), Style::Chat).await
+    let body = json_text(body, server.options.max_body_bytes).await?;
+    respond(server, Asked::chat(&body).map_err(wrong)?, Style::Chat).await
 }
 
-/// The first fenced block of a message.
-fn fenced(text: &str) -> Option<&str> {
-    let (_, after) = text.split_once("```")?;
-    let (_language, block) = after.split_once('\n')?;
-    let (block, _) = block.split_once("```")?;
-    Some(block.strip_suffix('\n').unwrap_or(block))
+fn wrong(error: FormError) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", error.to_string())
 }
 
 /// Which of the two routes.
@@ -146,8 +69,8 @@ struct Reply {
     include_usage: bool,
 }
 
-async fn respond(server: Arc<Server>, common: Common, code: &str, style: Style) -> Result<Response, ApiError> {
-    if common.model == server.ready()?.model().name {
+async fn respond(server: Arc<Server>, asked: Asked, style: Style) -> Result<Response, ApiError> {
+    if asked.model == server.ready()?.model().name {
         let message = "the base model is asked through adapters only: `model` names one, see GET /v1/models";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "base_model", message));
     }
@@ -158,13 +81,13 @@ async fn respond(server: Arc<Server>, common: Common, code: &str, style: Style) 
     };
     let reply = Reply {
         style,
-        model: common.model.clone(),
+        model: asked.model.clone(),
         id: format!("{prefix}-{:x}", created.as_nanos()),
         created: created.as_secs(),
-        include_usage: common.stream_options.include_usage,
+        include_usage: asked.include_usage,
     };
-    let running = Running::start(server, common.model, json!({"code": code}).to_string())?;
-    if common.stream {
+    let running = Running::start(server, asked.model, json!({"code": asked.code}).to_string())?;
+    if asked.stream {
         return Ok(reply.stream(running));
     }
     Ok(Json(reply.whole(&finished(running).await?)).into_response())
@@ -259,17 +182,4 @@ async fn finished(mut running: Running) -> Result<Answer, ApiError> {
 fn usage(answer: &Answer) -> Value {
     let (prompt, completion) = (answer.usage.prompt_tokens, answer.usage.completion_tokens);
     json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fenced;
-
-    #[test]
-    fn a_fenced_block_is_the_code() {
-        assert_eq!(fenced("Explain:\n```java\nint f() {}\n```\nplease"), Some("int f() {}"));
-        assert_eq!(fenced("```\na\nb\n```"), Some("a\nb"));
-        assert_eq!(fenced("int f() {}"), None);
-        assert_eq!(fenced("```java\nint f() {"), None, "a fence that does not end is none");
-    }
 }
