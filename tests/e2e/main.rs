@@ -4,6 +4,7 @@ mod authoring;
 mod bad_input;
 mod bundles;
 mod commands;
+mod guides;
 mod mining;
 mod program;
 mod serving;

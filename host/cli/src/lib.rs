@@ -19,6 +19,7 @@ pub mod new;
 pub mod scores;
 pub mod sign;
 mod source;
+mod templates;
 
 pub use frontends::{FrontEndOptions, parts_dir};
 pub use logging::{LogArgs, log_to_stderr};
@@ -32,6 +33,8 @@ pub mod about {
     pub const RUN: &str = "Ask one adapter about one file";
     /// Of `serve`.
     pub const SERVE: &str = "Serve every adapter of a directory over HTTP";
+    /// Of `dev`.
+    pub const DEV: &str = "Serve one bundle, and build it again whenever its source changes";
     /// Of `train`.
     pub const TRAIN: &str = "Make a bundle's weights from examples";
     /// Of `eval`.

@@ -52,6 +52,8 @@ enum Task {
     New(new::Args),
     /// Compile the task of a bundle to WebAssembly
     Build(build::Args),
+    #[command(about = about::DEV)]
+    Dev(HandedOver),
     /// Make training data of a source tree
     Mine(mine::Args),
     #[command(about = about::ADAPTERS)]
@@ -104,9 +106,13 @@ fn main() -> ExitCode {
         Task::Install(args) => install::install(&args),
         Task::Uninstall(args) => install::uninstall(&args),
         Task::Rollback(args) => install::rollback(&args),
-        Task::Run(_) | Task::Serve(_) | Task::Adapters(_) | Task::Pack(_) | Task::Verify(_) | Task::Eval(_) => {
-            hand_over(None)
-        }
+        Task::Run(_)
+        | Task::Serve(_)
+        | Task::Dev(_)
+        | Task::Adapters(_)
+        | Task::Pack(_)
+        | Task::Verify(_)
+        | Task::Eval(_) => hand_over(None),
         Task::Train(_) => hand_over(Some(KERNEL_CACHE)),
     })
 }

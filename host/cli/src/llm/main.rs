@@ -1,6 +1,7 @@
 //! `transducer-host-llm`: the commands that need the frozen LLM. `transducer-host` starts it; its arguments are the same.
 
 mod adapters;
+mod dev;
 mod eval;
 mod options;
 mod pack;
@@ -38,6 +39,8 @@ enum Task {
     Run(run::Args),
     #[command(about = about::SERVE)]
     Serve(serve::Args),
+    #[command(about = about::DEV)]
+    Dev(dev::Args),
     #[command(about = about::ADAPTERS)]
     Adapters(adapters::Args),
     #[command(about = about::PACK)]
@@ -52,14 +55,15 @@ enum Task {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let usual = if matches!(cli.task, Task::Serve(_)) {
+    let usual = if matches!(cli.task, Task::Serve(_) | Task::Dev(_)) {
         "info"
     } else {
         "warn"
     };
     let result = log_to_stderr(cli.log.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.task {
         Task::Run(args) => run::run(&args),
-        Task::Serve(args) => serve::run(args),
+        Task::Serve(args) => serve::run(&args),
+        Task::Dev(args) => dev::run(&args),
         Task::Adapters(args) => adapters::run(&args),
         Task::Pack(args) => pack::run(&args),
         Task::Verify(args) => verify::run(&args),
