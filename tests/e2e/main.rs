@@ -6,6 +6,7 @@ mod bundles;
 mod cases;
 mod commands;
 mod doctor;
+mod guides;
 mod mining;
 mod program;
 mod registry;

@@ -81,31 +81,49 @@ pub(crate) fn json(text: &str) -> Value {
 pub(crate) struct Server {
     child: Child,
     stderr: BufReader<ChildStderr>,
+    /// What it said before it listened.
+    said: String,
     pub(crate) url: String,
 }
 
 impl Server {
-    /// Started, and listening.
+    /// `serve`, started, and listening.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_command(&[&["serve"], args].concat())
+    }
+
+    /// A command that serves, started, and listening.
+    pub(crate) fn start_command(args: &[&str]) -> Self {
         let mut child = program()
-            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(args)
+            .args(["--listen", "127.0.0.1:0"])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
-        let mut line = String::new();
-        stderr.read_line(&mut line).expect("a line of text");
-        let url = line
-            .strip_prefix("listening on ")
-            .and_then(|rest| rest.split(';').next());
-        let url = url.unwrap_or_else(|| panic!("{line}")).to_owned();
-        Self { child, stderr, url }
+        let mut said = String::new();
+        let url = loop {
+            let begin = said.len();
+            assert_ne!(stderr.read_line(&mut said).expect("a line of text"), 0, "{said}");
+            let url = said[begin..].strip_prefix("listening on ");
+            if let Some(url) = url.and_then(|rest| rest.split(';').next()) {
+                break url.to_owned();
+            }
+        };
+        Self {
+            child,
+            stderr,
+            said,
+            url,
+        }
     }
 
     /// Reads what the server says until a line begins like this, and returns all of it.
     pub(crate) fn wait_for(&mut self, start: &str) -> String {
-        let mut text = String::new();
+        let mut text = std::mem::take(&mut self.said);
+        if text.lines().any(|line| line.starts_with(start)) {
+            return text;
+        }
         loop {
             let mut line = String::new();
             let read = self.stderr.read_line(&mut line).expect("a line of text");

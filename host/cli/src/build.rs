@@ -1,21 +1,31 @@
 //! `transducer-host build`: the component of a bundle whose source lies beside its manifest.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use transducer_guests::{TARGET, Toolchain, component, module_path};
+use anyhow::{Context, Result};
+
+use crate::bundles::write_whole;
+
+/// The component that templates name in their manifests.
+pub const COMPONENT: &str = "task.wasm";
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The bundle's folder, with the task's Cargo.toml
+    /// The bundle's folder, with the task's source: Cargo.toml (Rust), package.json (JavaScript) or src/task.c (C)
     bundle: PathBuf,
 
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Example:
+  transducer-host new task explain-briefly
+  transducer-host build explain-briefly      # writes explain-briefly/task.wasm";
 
 /// Compiles the task and puts `task.wasm` beside its manifest, in one step.
 ///
@@ -24,44 +34,22 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let folder =
         fs::canonicalize(&args.bundle).with_context(|| format!("there is no folder {}", args.bundle.display()))?;
-    let manifest = folder.join("Cargo.toml");
-    let text = fs::read_to_string(&manifest).with_context(|| {
-        format!(
-            "cannot read {}: `new task` makes a project with one",
-            manifest.display()
-        )
-    })?;
-    let package =
-        package_name(&text).with_context(|| format!("{} has no [package] with a name", manifest.display()))?;
-    let target = folder.join("target");
-    let mut cargo = Toolchain::find(&folder)?.cargo(&folder);
-    cargo
-        .current_dir(&folder)
-        .args(["build", "--release", "--lib", "--target", TARGET, "--manifest-path"])
-        .arg(&manifest)
-        .arg("--target-dir")
-        .arg(&target);
-    let status = cargo
-        .status()
-        .with_context(|| format!("cannot start {}", cargo.get_program().display()))?;
-    ensure!(status.success(), "the task does not compile: cargo ended with {status}");
-    let component = component(&module_path(&target, &package))?;
-    let path = folder.join("task.wasm");
-    let mut file =
-        tempfile::NamedTempFile::new_in(&folder).with_context(|| format!("cannot write to {}", folder.display()))?;
-    std::io::Write::write_all(&mut file, &component)
-        .with_context(|| format!("cannot write to {}", folder.display()))?;
-    file.persist(&path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let (path, bytes) = build(&folder)?;
     if args.json {
-        println!("{}", serde_json::json!({"component": path, "bytes": component.len()}));
+        println!("{}", serde_json::json!({"component": path, "bytes": bytes}));
     } else {
-        println!("{} ({} bytes)", path.display(), component.len());
+        println!("{} ({bytes} bytes)", path.display());
     }
     Ok(())
 }
 
-fn package_name(manifest: &str) -> Option<String> {
-    let manifest: toml::Table = manifest.parse().ok()?;
-    Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
+/// Compiles the task; gives the component that was written, and its length.
+///
+/// # Errors
+/// As [`run`].
+pub fn build(folder: &Path) -> Result<(PathBuf, usize)> {
+    let component = transducer_guests::build(folder, &|what| eprintln!("{what}"))?;
+    let path = folder.join(COMPONENT);
+    write_whole(&path, &component)?;
+    Ok((path, component.len()))
 }

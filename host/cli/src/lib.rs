@@ -22,6 +22,7 @@ pub mod scores;
 pub mod sign;
 mod source;
 pub mod vcs;
+mod templates;
 
 pub use frontends::{FrontEndOptions, parts_dir};
 pub use logging::{LogArgs, log_to_stderr};
@@ -38,6 +39,8 @@ pub mod about {
     pub const RUN: &str = "Ask one adapter about one file";
     /// Of `serve`.
     pub const SERVE: &str = "Serve every adapter of a directory over HTTP";
+    /// Of `dev`.
+    pub const DEV: &str = "Serve one bundle, and build it again whenever its source changes";
     /// Of `train`.
     pub const TRAIN: &str = "Make a bundle's weights from examples";
     /// Of `eval`.

@@ -51,6 +51,8 @@ enum Task {
     Build(build::Args),
     #[command(about = about::TEST)]
     Test(HandedOver),
+    #[command(about = about::DEV)]
+    Dev(HandedOver),
     /// Make training data of a source tree
     Mine(mine::Args),
     #[command(about = about::ADAPTERS)]
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
         Task::Run(_)
         | Task::Serve(_)
         | Task::Test(_)
+        | Task::Dev(_)
         | Task::Adapters(_)
         | Task::Pack(_)
         | Task::Verify(_)

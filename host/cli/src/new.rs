@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+
+use crate::templates::{self, File};
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
@@ -16,95 +18,178 @@ pub struct Args {
 enum What {
     /// A task: the source of its component and the manifest of its bundle, in one folder
     Task(Task),
+    /// A front end: a library that makes the graphs of one more programming language
+    Frontend(FrontEnd),
 }
 
 #[derive(clap::Args, Debug)]
+#[command(after_help = TASK_EXAMPLES)]
 struct Task {
     /// Name of the adapter: lower-case letters, digits and single hyphens
     name: String,
+
+    /// What the task is written in
+    #[arg(long, value_enum, default_value_t)]
+    language: Language,
 
     /// Folder in which the project's own folder is made
     #[arg(long, value_name = "DIR", default_value = ".")]
     into: PathBuf,
 
     /// Folder of the crate `transducer-task` to build against; without it that of the source tree that this program was built
-    /// from, or where that is gone the released crate
+    /// from, or where that is gone the released crate. For Rust alone
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
 
-/// The files of the template, and where they go.
-const FILES: [(&str, &str); 9] = [
-    (".gitignore", include_str!("../../../sdk/templates/task/gitignore")),
-    ("Cargo.toml", include_str!("../../../sdk/templates/task/Cargo.toml")),
-    ("README.md", include_str!("../../../sdk/templates/task/README.md")),
-    ("adapter.toml", include_str!("../../../sdk/templates/task/adapter.toml")),
-    (
-        "cases/blank.json",
-        include_str!("../../../sdk/templates/task/cases/blank.json"),
-    ),
-    (
-        "cases/twice.json",
-        include_str!("../../../sdk/templates/task/cases/twice.json"),
-    ),
-    (
-        "src/answer.schema.json",
-        include_str!("../../../sdk/templates/task/src/answer.schema.json"),
-    ),
-    ("src/lib.rs", include_str!("../../../sdk/templates/task/src/lib.rs")),
-    (
-        "src/request.schema.json",
-        include_str!("../../../sdk/templates/task/src/request.schema.json"),
-    ),
-];
+const TASK_EXAMPLES: &str = "\
+Examples:
+  transducer-host new task explain-briefly
+  transducer-host new task explain-briefly --language javascript";
 
-/// What the template says where it depends on the SDK.
-const SDK_IN_TEMPLATE: &str = r#"{ path = "../../task" }"#;
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+enum Language {
+    /// A crate against `transducer-task`
+    #[default]
+    Rust,
+    /// An ES module; building it needs Node.js with npm
+    Javascript,
+    /// C11 without a C library; building it needs clang and lld
+    C,
+}
+
+impl Language {
+    /// The template, and the file that an author begins with.
+    fn template(self) -> (&'static [File], &'static str) {
+        match self {
+            Self::Rust => (templates::RUST, "src/lib.rs"),
+            Self::Javascript => (templates::JAVASCRIPT, "src/task.js"),
+            Self::C => (templates::C, "src/task.c"),
+        }
+    }
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = FRONT_END_EXAMPLE)]
+struct FrontEnd {
+    /// Name of the programming language, as requests name it: lower-case letters, digits and single hyphens
+    language: String,
+
+    /// Folder in which the project's own folder, `frontend-LANGUAGE`, is made
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    into: PathBuf,
+
+    /// The folder `sdk` with the crates to build against; without it that of the source tree that this program was built from
+    #[arg(long, value_name = "DIR")]
+    sdk: Option<PathBuf>,
+}
+
+const FRONT_END_EXAMPLE: &str = "\
+Example:
+  transducer-host new frontend lua      # the folder frontend-lua, with the core of Lua to start from";
 
 /// The SDK beside which this program was built.
-const SDK_OF_THIS_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/task");
+const SDK_OF_THIS_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk");
 
 /// Makes the project, whole or not at all.
 ///
 /// # Errors
-/// A name that no adapter can have, a folder that exists already, and what the file system says.
+/// A name that is none, a folder that exists already, and what the file system says.
 pub fn run(args: &Args) -> Result<()> {
-    let What::Task(Task { name, into, sdk }) = &args.what;
-    check(name)?;
-    let folder = into.join(name);
+    match &args.what {
+        What::Task(task) => new_task(task),
+        What::Frontend(front_end) => new_front_end(front_end),
+    }
+}
+
+fn new_task(task: &Task) -> Result<()> {
+    let name = &task.name;
+    ensure!(
+        is_name(name),
+        "\"{name}\" cannot be the name of an adapter: give lower-case letters, digits and single hyphens, a letter first, at most 64"
+    );
+    let (files, main) = task.language.template();
+    let sdk = dependency("task", task.sdk.as_deref(), "1.1.0", "that of transducer-task")?;
+    let folder = task.into.join(name);
+    make(&task.into, &folder, files, |text| {
+        text.replace(r#"{ path = "../../task" }"#, &sdk)
+            .replace("my-task", name)
+    })?;
+    let (shown, into) = (folder.display(), task.into.display());
+    println!(
+        "{shown} is made: the task is {shown}/{main}, its bundle's manifest {shown}/adapter.toml. Next:\n\n  \
+         transducer-host build {shown}                            # compiles the task\n  \
+         transducer-host run --adapters {into} --adapter {name} Foo.java\n  \
+         transducer-host dev {shown}                              # serves it, and builds it again when a file changes\n  \
+         transducer-host train {shown} --data examples.jsonl      # makes its weights",
+    );
+    Ok(())
+}
+
+fn new_front_end(front_end: &FrontEnd) -> Result<()> {
+    let language = &front_end.language;
+    ensure!(
+        is_name(language),
+        "\"{language}\" cannot be the name of a language: give lower-case letters, digits and single hyphens, a letter first, at \
+         most 64"
+    );
+    let crates = ["frontend", "treesitter", "conformance"].map(|name| {
+        let given = front_end.sdk.as_ref().map(|sdk| sdk.join(name));
+        let dependency = dependency(name, given.as_deref(), "0.1.0", "the folder sdk of a source tree")?;
+        Ok((format!(r#"{{ path = "../../{name}" }}"#), dependency))
+    });
+    let crates = crates.into_iter().collect::<Result<Vec<_>>>()?;
+    let folder = front_end.into.join(format!("frontend-{language}"));
+    let type_name: String = language.split('-').map(capitalised).collect();
+    let library = language.replace('-', "_");
+    make(&front_end.into, &folder, templates::FRONT_END, |text| {
+        let mut text = text
+            .replace("transducer-frontend-lua", &format!("transducer-frontend-{language}"))
+            .replace("transducer_frontend_lua", &format!("transducer_frontend_{library}"))
+            .replace("LuaFrontEnd", &format!("{type_name}FrontEnd"))
+            .replace(r#""lua""#, &format!("{language:?}"));
+        for (template, dependency) in &crates {
+            text = text.replace(template, dependency);
+        }
+        text
+    })?;
+    let shown = folder.display();
+    println!(
+        "{shown} is made: it parses the core of Lua until its grammar and src/lower.rs are those of another language. Next:\n\n  \
+         cd {shown}\n  \
+         cargo test --release                                                # its cases are in corpus/\n  \
+         cargo build --release\n  \
+         transducer-host cpg --frontends target/release FILE.{language}"
+    );
+    Ok(())
+}
+
+/// Makes a project's folder of a template, in one step.
+fn make(into: &Path, folder: &Path, files: &[File], adapt: impl Fn(&str) -> String) -> Result<()> {
     ensure!(
         !folder.exists(),
         "{} exists already: choose another name or --into",
         folder.display()
     );
-    let sdk = dependency(sdk.as_deref())?;
     fs::create_dir_all(into).with_context(|| format!("cannot make the folder {}", into.display()))?;
-    let made = tempfile::Builder::new()
+    let mut builder = tempfile::Builder::new();
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let made = builder
         .prefix(".new-")
         .tempdir_in(into)
         .with_context(|| format!("cannot make a folder in {}", into.display()))?;
-    for (path, template) in FILES {
+    for (path, text) in files {
         let path = made.path().join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
         }
-        let text = template.replace(SDK_IN_TEMPLATE, &sdk).replace("my-task", name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, adapt(text)).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    fs::rename(made.keep(), &folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let shown = folder.display();
-    println!(
-        "{shown} is made: the task is {shown}/src/lib.rs, its bundle's manifest {shown}/adapter.toml. Next:\n\n  \
-         transducer-host build {shown}                            # compiles the task\n  \
-         transducer-host test {shown}                             # runs its cases\n  \
-         transducer-host run --adapters {} --adapter {name} Foo.java\n  \
-         transducer-host train {shown} --data examples.jsonl      # makes its weights",
-        into.display()
-    );
-    Ok(())
+    fs::rename(made.keep(), folder).with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
-fn check(name: &str) -> Result<()> {
+/// Whether it can be the name of an adapter, and of a crate.
+fn is_name(name: &str) -> bool {
     let good = |part: &str| {
         !part.is_empty()
             && part
@@ -112,25 +197,26 @@ fn check(name: &str) -> Result<()> {
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
     let starts = name.starts_with(|first: char| first.is_ascii_lowercase());
-    if name.len() <= 64 && starts && name.split('-').all(good) {
-        return Ok(());
-    }
-    bail!(
-        "\"{name}\" cannot be the name of an adapter: give lower-case letters, digits and single hyphens, a letter first, at most 64"
-    )
+    name.len() <= 64 && starts && name.split('-').all(good)
 }
 
-/// The SDK as a dependency in TOML.
-fn dependency(given: Option<&Path>) -> Result<String> {
+fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at(word.len().min(1));
+    first.to_ascii_uppercase() + rest
+}
+
+/// A crate of the SDK as a dependency in TOML; `expected` tells what `--sdk` is to name.
+fn dependency(name: &str, given: Option<&Path>, released: &str, expected: &str) -> Result<String> {
+    let of_this_tree = Path::new(SDK_OF_THIS_TREE).join(name);
     let folder = match given {
         Some(folder) => folder,
-        None if Path::new(SDK_OF_THIS_TREE).join("Cargo.toml").exists() => Path::new(SDK_OF_THIS_TREE),
-        None => return Ok("\"1.1.0\"".to_owned()),
+        None if of_this_tree.join("Cargo.toml").exists() => of_this_tree.as_path(),
+        None => return Ok(format!("{released:?}")),
     };
     let whole = fs::canonicalize(folder).with_context(|| format!("there is no folder {}", folder.display()))?;
     ensure!(
         whole.join("Cargo.toml").exists(),
-        "{} is not the folder of a crate: --sdk names that of transducer-task",
+        "{} is not the folder of a crate: --sdk names {expected}",
         whole.display()
     );
     let path = whole

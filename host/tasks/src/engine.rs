@@ -80,9 +80,11 @@ fn config(limits: &TaskLimits) -> Config {
         // The same component and request give the same prompt on every machine.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
+        // The runtime copies between the components of which a task is composed with a module of two memories; without this it
+        // panics on such a task, and one in JavaScript is one. All memories of a task share its budget.
+        .wasm_multi_memory(true)
         // Nothing that a task needs, so nothing that can go wrong.
-        .wasm_memory64(false)
-        .wasm_multi_memory(false);
+        .wasm_memory64(false);
     config
 }
 

@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask setup | serve | test | tasks`.
+//! Development tasks: `cargo xtask setup | serve | test | tasks | toolchains`.
 //!
 //! Everything that a fresh machine needs beyond Rust, Python and pip is fetched by [`provision`] into one
 //! git-ignored folder, `.local/`. Every task that needs it runs it first.
@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 mod guests;
 mod provision;
+mod toolchains;
 
 /// Plugins outside of the workspace, as authors elsewhere write them.
 const OUTSIDE_PLUGINS: [&str; 7] = [
@@ -48,7 +49,9 @@ enum Task {
         /// The bundles' folders, such as adapters/assert-java [default: all that have a task of this tree]
         bundles: Vec<String>,
     },
-    /// Build everything and run every test
+    /// Install what compiles tasks (Rust for WebAssembly, clang, Node.js) from Debian's packages
+    Toolchains,
+    /// Build everything and run every test, but for those that compile tasks: see `toolchains`
     Test {
         /// Passed on to `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -73,6 +76,7 @@ fn run_task(task: Task) -> Result<()> {
         Task::Serve { args } => serve(&root, &args),
         Task::Tasks { check: true, .. } => guests::check_tasks(&root),
         Task::Tasks { check: false, bundles } => guests::build_tasks(&root, &bundles),
+        Task::Toolchains => toolchains::ensure(&root),
         Task::Test { args } => test(&root, &args),
     }
 }

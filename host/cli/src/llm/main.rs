@@ -2,6 +2,7 @@
 
 mod adapters;
 mod cases;
+mod dev;
 mod eval;
 mod options;
 mod pack;
@@ -42,6 +43,8 @@ enum Task {
     Serve(serve::Args),
     #[command(about = about::TEST)]
     Test(test::Args),
+    #[command(about = about::DEV)]
+    Dev(dev::Args),
     #[command(about = about::ADAPTERS)]
     Adapters(adapters::Args),
     #[command(about = about::PACK)]
@@ -56,15 +59,16 @@ enum Task {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let usual = if matches!(cli.task, Task::Serve(_)) {
+    let usual = if matches!(cli.task, Task::Serve(_) | Task::Dev(_)) {
         "info"
     } else {
         "warn"
     };
     let result = log_to_stderr(cli.log.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.task {
         Task::Run(args) => run::run(&args),
-        Task::Serve(args) => serve::run(args),
-        Task::Test(args) => test::run(&args),
+                Task::Test(args) => test::run(&args),
+        Task::Serve(args) => serve::run(&args),
+        Task::Dev(args) => dev::run(&args),
         Task::Adapters(args) => adapters::run(&args),
         Task::Pack(args) => pack::run(&args),
         Task::Verify(args) => verify::run(&args),

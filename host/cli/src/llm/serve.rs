@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
-use transducer_pipeline::{AdapterState, Host, Service};
+use transducer_pipeline::{AdapterState, Host, HostOptions, Service};
 use transducer_server::Options;
 
 use crate::options::HostArgs;
@@ -14,6 +14,20 @@ use crate::options::HostArgs;
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    http: HttpArgs,
+
+    /// Load everything, say what is broken, and end without listening; a broken bundle is a failure
+    #[arg(long)]
+    check: bool,
+
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+/// How requests come in.
+#[derive(clap::Args, Debug)]
+pub(crate) struct HttpArgs {
     /// Address to listen on; port 0 picks a free one
     #[arg(
         long,
@@ -34,26 +48,23 @@ pub(crate) struct Args {
     /// Most requests that are worked on at once
     #[arg(long, value_name = "N", default_value_t = Options::default().max_requests)]
     max_requests: usize,
-
-    /// Load everything, say what is broken, and end without listening; a broken bundle is a failure
-    #[arg(long)]
-    check: bool,
-
-    #[command(flatten)]
-    host: HostArgs,
 }
 
-pub(crate) fn run(args: Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     if args.check {
         return check(&args.host.load()?);
     }
+    serve(&args.http, args.host.options()?)
+}
+
+/// Serves until it is asked to stop.
+pub(crate) fn serve(args: &HttpArgs, host_options: HostOptions) -> Result<()> {
     let options = Options {
         time_limit: Duration::from_secs(args.time_limit),
         drain_limit: Duration::from_secs(args.drain_limit),
         max_requests: args.max_requests,
         ..Options::default()
     };
-    let host_options = args.host.options()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await.with_context(|| {

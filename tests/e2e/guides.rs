@@ -1,0 +1,160 @@
+//! The guides are right: their commands are run word by word, and what they show is compared with what is printed.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::program::{program, root};
+
+/// A block of commands, and what the guide shows of their output.
+struct Block<'a> {
+    /// Under this heading.
+    section: &'a str,
+    commands: &'a str,
+    shown: &'a str,
+}
+
+fn blocks(guide: &str) -> Vec<Block<'_>> {
+    let mut blocks: Vec<Block<'_>> = Vec::new();
+    let mut section = "";
+    for (index, part) in guide.split("\n```").enumerate() {
+        // Every other part lies between two fences.
+        if index % 2 == 0 {
+            section = part
+                .lines()
+                .filter_map(|line| line.strip_prefix("## "))
+                .next_back()
+                .unwrap_or(section);
+            continue;
+        }
+        let (kind, text) = part.split_once('\n').expect("a fence ends its line");
+        match kind {
+            "sh" => blocks.push(Block {
+                section,
+                commands: text,
+                shown: "",
+            }),
+            "text" => blocks.last_mut().expect("output of commands").shown = text,
+            _ => {}
+        }
+    }
+    blocks
+}
+
+/// Runs blocks as one script in a folder; gives what each printed, and how many seconds it took.
+fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> {
+    // A server that is left in the background ends with the script.
+    let mut script = "exec 2>&1; trap 'kill $(jobs -p) 2>/dev/null' EXIT\n".to_owned();
+    for block in blocks {
+        script += &format!("echo @@ $(date +%s.%N)\n{}\necho @@ $(date +%s.%N)\n", block.commands);
+        // A reader waits for a server, and needs a moment between two commands.
+        script += if block.commands.ends_with('&') {
+            "until curl -sf http://127.0.0.1:8077/health; do sleep 0.1; done\n"
+        } else {
+            "sleep 2\n"
+        };
+    }
+    let program = program();
+    let host = Path::new(program.get_program())
+        .parent()
+        .expect("a program lies in a folder");
+    let path = format!("{}:{}", host.display(), std::env::var("PATH").expect("a path"));
+    let mut bash = Command::new("bash");
+    bash.args(["-euc", &script.replace("8077", &port.to_string())])
+        .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("TRANSDUCER_LISTEN", format!("127.0.0.1:{port}"))
+        // What is compiled is kept from run to run, beside this test; what is made lies where the guide says.
+        .env(
+            "CARGO_BUILD_BUILD_DIR",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("guides"),
+        )
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("BLESS");
+    let output = bash.output().expect("bash starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    let parts: Vec<&str> = said.split("@@ ").skip(1).collect();
+    let seconds = |part: &str| {
+        part.lines()
+            .next()
+            .and_then(|time| time.parse::<f64>().ok())
+            .expect("a time")
+    };
+    let each = parts.chunks(2).map(|pair| {
+        let printed = pair[0].split_once('\n').map_or("", |(_, printed)| printed);
+        (printed.to_owned(), seconds(pair[1]) - seconds(pair[0]))
+    });
+    each.collect()
+}
+
+/// Holds a line that is shown to what was printed, the dots standing for anything.
+fn is_printed(line: &str, printed: &str) -> bool {
+    printed.lines().any(|there| {
+        let mut rest = there;
+        line.split('…').all(|piece| match rest.split_once(piece) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
+    })
+}
+
+fn check(blocks: &[Block<'_>], printed: &[(String, f64)]) {
+    assert_eq!(blocks.len(), printed.len());
+    for (index, block) in blocks.iter().enumerate() {
+        // What a server in the background says comes later.
+        let after: String = printed[index..].iter().map(|(text, _)| text.as_str()).collect();
+        for line in block.shown.lines().filter(|line| !line.trim().is_empty()) {
+            assert!(
+                is_printed(line, &after),
+                "{line:?} is not printed by {:?}: {after}",
+                block.commands
+            );
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+#[test]
+#[ignore = "compiles tasks in Rust, JavaScript and C: `cargo xtask toolchains` installs what that needs"]
+fn the_tutorial_leads_to_a_task_that_answers() {
+    let guide = std::fs::read_to_string(root().join("sdk/TUTORIAL.md")).expect("the tutorial");
+    let blocks = blocks(&guide);
+    let folder = tempfile::tempdir().expect("a folder");
+    let begun = Instant::now();
+    let printed = follow(&blocks, folder.path(), free_port());
+    check(&blocks, &printed);
+
+    for (block, (_, seconds)) in blocks.iter().zip(&printed) {
+        println!("{seconds:>6.1} s  {}", block.commands.replace('\n', "\n          "));
+    }
+    let way: Vec<usize> = (0..blocks.len())
+        .filter(|&index| blocks[index].section == "Six commands")
+        .collect();
+    let commands: usize = way.iter().map(|&index| blocks[index].commands.lines().count()).sum();
+    let seconds: f64 = way.iter().map(|&index| printed[index].1).sum();
+    println!(
+        "{commands} commands from nothing to a trained task that answers: {seconds:.0} s; all of the tutorial: {:.0} s",
+        begun.elapsed().as_secs_f64()
+    );
+    assert!((1..=6).contains(&commands), "{commands} commands");
+    assert!(seconds < 600.0, "{seconds} s");
+}
+
+#[test]
+fn the_guide_to_front_ends_leads_to_one_that_loads() {
+    let guide = std::fs::read_to_string(root().join("sdk/FRONTENDS.md")).expect("the guide");
+    let blocks = blocks(&guide);
+    assert!(blocks.len() >= 4, "start, tests, installing, using");
+    let folder = tempfile::tempdir().expect("a folder");
+    let printed = follow(&blocks, folder.path(), free_port());
+    check(&blocks, &printed);
+}
