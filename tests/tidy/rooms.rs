@@ -58,7 +58,15 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
     ),
     (
         "transducer-registry",
-        &["tch", "wasmtime", "axum", "tree-sitter", "clap", "transducer-bundle", "transducer-cpg"],
+        &[
+            "tch",
+            "wasmtime",
+            "axum",
+            "tree-sitter",
+            "clap",
+            "transducer-bundle",
+            "transducer-cpg",
+        ],
     ),
     ("transducer-pipeline", &["axum", "clap", "tree-sitter"]),
     ("transducer-metrics", &["tch", "wasmtime", "axum"]),

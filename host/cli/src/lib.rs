@@ -21,8 +21,8 @@ pub mod registry;
 pub mod scores;
 pub mod sign;
 mod source;
-pub mod vcs;
 mod templates;
+pub mod vcs;
 
 pub use frontends::{FrontEndOptions, parts_dir};
 pub use logging::{LogArgs, log_to_stderr};

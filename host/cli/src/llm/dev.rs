@@ -62,11 +62,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let model = args.model.options()?;
     let options = HostOptions {
         model: model.model,
-        policy: None,
         adapters: served.path().to_owned(),
         front_ends: model.front_ends,
         precision: model.precision,
         threads: model.threads,
+        ..HostOptions::default()
     };
     let mut project = Project {
         folder,

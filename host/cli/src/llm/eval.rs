@@ -160,16 +160,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// The scores as a manifest has them: what a person would read, not the last digit that a machine computed.
-fn record(args: &Args, piece: &Workpiece, rows: usize, scores: &BTreeMap<&str, Score>) -> Result<Evaluation> {
+fn record(args: &Args, piece: &Workpiece, rows: usize, scores: &BTreeMap<String, Score>) -> Result<Evaluation> {
     let weights = piece.manifest.weights.as_deref().context("the bundle has no weights")?;
     let round = |number: f64| (number * 100.0).round() / 100.0;
-    let score = |(name, score): (&&str, &Score)| {
+    let score = |(name, score): (&String, &Score)| {
         let recorded = RecordedScore {
             value: round(score.value),
             low: round(score.low),
             high: round(score.high),
         };
-        ((*name).to_owned(), recorded)
+        (name.clone(), recorded)
     };
     Ok(Evaluation {
         data_sha256: file_sha256(&args.data)?,

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     };
     let result = log_to_stderr(cli.log.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.task {
         Task::Run(args) => run::run(&args),
-                Task::Test(args) => test::run(&args),
+        Task::Test(args) => test::run(&args),
         Task::Serve(args) => serve::run(&args),
         Task::Dev(args) => dev::run(&args),
         Task::Adapters(args) => adapters::run(&args),

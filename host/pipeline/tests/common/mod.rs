@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 use transducer_core::{Transducer, TransducerConfig};
-use transducer_pipeline::{Answer, Cancel, Event, Host, HostOptions, Precision, Request, RequestError, Service};
+use transducer_pipeline::{
+    Answer, Cancel, Event, Host, HostOptions, Precision, Request, RequestError, Service, WeightFormat,
+};
 
 /// Hidden size of the tiny model.
 pub(crate) const HIDDEN: usize = 32;
@@ -48,8 +50,8 @@ fn load(adapters: &Path) -> Host {
         adapters: adapters.to_owned(),
         front_ends: front_ends(),
         precision: Precision::F32,
-        threads: None,
-        policy: None,
+        weights: WeightFormat::Full,
+        ..HostOptions::default()
     };
     Host::load(&options, &|_| ()).unwrap()
 }
