@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::bundles::copy;
 use crate::program::{Server, fixture, root, stdout};
 
 #[test]
@@ -96,7 +97,7 @@ fn a_taken_address_is_an_error() {
 #[test]
 fn a_bundle_copied_into_a_running_server_answers_until_it_is_removed() {
     let adapters = tempfile::tempdir().unwrap();
-    copy_bundle("assert-java", adapters.path());
+    copy("assert-java", adapters.path(), None);
     let mut server = Server::start(&["--adapters", adapters.path().to_str().unwrap()]);
     server.wait_for("ready on ");
     let ask = || {
@@ -118,7 +119,7 @@ fn a_bundle_copied_into_a_running_server_answers_until_it_is_removed() {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     };
-    copy_bundle("summarize-java", adapters.path());
+    copy("summarize-java", adapters.path(), None);
     let answer = becomes(200);
     assert!(!answer["text"].as_str().unwrap().is_empty(), "{answer}");
     std::fs::remove_dir_all(adapters.path().join("summarize-java")).unwrap();
@@ -146,7 +147,7 @@ fn a_bundle_copied_into_a_running_server_answers_until_it_is_removed() {
 #[test]
 fn a_check_fails_when_a_bundle_is_broken_and_serves_nothing() {
     let adapters = tempfile::tempdir().unwrap();
-    copy_bundle("summarize-java", adapters.path());
+    copy("summarize-java", adapters.path(), None);
     std::fs::create_dir(adapters.path().join("half")).unwrap();
     std::fs::write(adapters.path().join("half/adapter.toml"), "schema = 1\n").unwrap();
     let checked = crate::program::run(&["serve", "--check", "--adapters", adapters.path().to_str().unwrap()]);
@@ -160,14 +161,4 @@ fn a_check_fails_when_a_bundle_is_broken_and_serves_nothing() {
         assert!(checked.stderr.contains(text), "{text:?} is not in {}", checked.stderr);
     }
     assert!(!checked.stderr.contains("listening"), "{}", checked.stderr);
-}
-
-/// A bundle of the repository, copied into another adapters directory.
-fn copy_bundle(name: &str, adapters: &std::path::Path) {
-    let (from, to) = (root().join("adapters").join(name), adapters.join(name));
-    std::fs::create_dir(&to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
 }

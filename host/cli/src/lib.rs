@@ -4,6 +4,7 @@
 //! links no libtorch, whose loading alone takes a fifth of a second. What needs the LLM it hands over to
 //! `transducer-host-llm`, which lies beside it. So it does what needs tensors and the sandbox, as `pack` and `verify` do.
 
+pub mod bench;
 pub mod build;
 pub mod bundles;
 pub mod compare;

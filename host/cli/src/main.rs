@@ -7,8 +7,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use transducer_host::{
-    LLM_PROGRAM, LogArgs, about, build, compare, cpg, diff, doctor, exit_code, inspect, install, key, log_to_stderr,
-    mine, new, parts_dir, registry, sign,
+    LLM_PROGRAM, LogArgs, about, bench, build, compare, cpg, diff, doctor, exit_code, inspect, install, key,
+    log_to_stderr, mine, new, parts_dir, registry, sign,
 };
 
 /// How many compiled kernels oneDNN keeps in a training. Its batches have thousands of shapes; with the default of 1,024 the
@@ -65,6 +65,8 @@ enum Task {
     Inspect(inspect::Args),
     /// Show in what two bundles differ
     Diff(diff::Args),
+    /// Put load on a running server, and measure how it bears it
+    Bench(bench::Args),
     /// Say what is wrong with this set-up, and how to mend it
     Doctor(doctor::Args),
     /// Make keys to sign archives with
@@ -107,6 +109,7 @@ fn main() -> ExitCode {
         Task::Inspect(args) => inspect::run(&args),
         Task::Diff(args) => diff::run(&args),
         Task::Doctor(args) => doctor::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Key(args) => key::run(&args),
         Task::Sign(args) => sign::run(&args),
         Task::Install(args) => install::install(&args),

@@ -89,6 +89,9 @@ pub(crate) const MAX_LOG_LINE_BYTES: usize = 1024;
 /// nothing that can be measured.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
+/// How many times as long as it may compute a call may take.
+pub(crate) const PATIENCE: u32 = 10;
+
 /// The budget of a task. The defaults are generous for an honest task and cheap for the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskLimits {
@@ -103,7 +106,8 @@ pub struct TaskLimits {
     /// Stack of the guest, in bytes. Set for the whole engine: other values in
     /// [`compile_with`](crate::TaskEngine::compile_with) have no effect.
     pub stack_bytes: usize,
-    /// Wall-clock time of one call.
+    /// Time that a thread may compute for one call; on the clock it may be [`PATIENCE`] times as long, as on a machine that has
+    /// other things to do, too.
     pub call_time: Duration,
     /// Largest request, in bytes.
     pub request_bytes: usize,

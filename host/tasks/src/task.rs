@@ -3,12 +3,14 @@
 use std::fmt;
 use std::str::Utf8Error;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use wasmtime::{Store, Trap, WasmBacktrace};
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::bindings::types;
 use crate::host::{CallState, OverBudget};
-use crate::limits::TICK;
+use crate::limits::{PATIENCE, TICK};
 use crate::linked::{Exports, Linked};
 use crate::values::{checked_scores, metrics};
 use crate::{Answer, Call, CodeParser, Prepared, TaskError, TaskInfo, TaskLimits, World};
@@ -147,6 +149,14 @@ fn run<R>(
     // The clock may be about to tick: one more, so that a call never gets less than its time.
     let ticks = limits.call_time.as_millis().div_ceil(TICK.as_millis()) + 1;
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
+    let (begun, computed, limit) = (Instant::now(), thread_time(), limits.call_time);
+    store.epoch_deadline_callback(move |_| {
+        let had_its_time = thread_time().saturating_sub(computed) >= limit || begun.elapsed() >= limit * PATIENCE;
+        if had_its_time {
+            return Err(Trap::Interrupt.into());
+        }
+        Ok(UpdateDeadline::Continue(1))
+    });
     let task = match linked.instantiate(&mut store) {
         Ok(task) => task,
         // The types of exports are looked at here, and nothing has been returned yet that could be invalid.
@@ -162,6 +172,13 @@ fn run<R>(
         Ok(value) => Ok((value, store.into_data())),
         Err(error) => Err(fault(&error, call, &limits)),
     }
+}
+
+/// How long this thread has computed.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+    seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// The task's own refusal.
