@@ -43,7 +43,7 @@ fn mutate(input: &mut Vec<u8>, random: &mut SmallRng) {
         0 => {
             input[at] = *b"\0\x7f\xff\"\\{[]}:=,.*-0 9\n"
                 .get(random.random_range(0..24))
-                .unwrap_or(&(at as u8))
+                .unwrap_or(&(at as u8));
         }
         1 => drop(input.drain(at..end)),
         2 => {

@@ -49,7 +49,7 @@ fn main() -> Result<()> {
                     "int8" => WeightFormat::Int8,
                     "int4" => WeightFormat::Int4,
                     other => return Err(format!("no such weights: {other}").into()),
-                }
+                };
             }
             other => return Err(format!("unknown flag {other}; {USAGE}").into()),
         }

@@ -56,7 +56,7 @@ impl Stepper {
         format: WeightFormat,
     ) -> Result<Option<Self>, BackboneError> {
         let kind = model.embedding.kind();
-        let fits = config.head_dim % 8 == 0 && config.hidden_size % 8 == 0;
+        let fits = config.head_dim.is_multiple_of(8) && config.hidden_size.is_multiple_of(8);
         if model.embedding.device() != Device::Cpu || !matches!(kind, Kind::Float | Kind::BFloat16) || !fits {
             return Ok(None);
         }

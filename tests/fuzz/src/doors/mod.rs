@@ -15,8 +15,11 @@ use transducer_bundle::{
 
 pub use seeds::{adapters, seeds};
 
+/// What takes anything, and must neither panic nor hang.
+pub type Door = fn(&[u8]);
+
 /// The doors by name.
-pub const DOORS: [(&str, fn(&[u8])); 4] = [
+pub const DOORS: [(&str, Door); 4] = [
     ("manifest", manifest),
     ("archive", archive),
     ("weights", weights),
