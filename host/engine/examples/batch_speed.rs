@@ -35,7 +35,7 @@ fn main() -> Result<()> {
                 concurrent = value
                     .split(',')
                     .map(str::parse)
-                    .collect::<std::result::Result<_, _>>()?
+                    .collect::<std::result::Result<_, _>>()?;
             }
             "--prompt" => prompt = value.parse()?,
             "--new" => new = value.parse()?,
