@@ -50,7 +50,7 @@ fn serves_three_tasks_from_one_model_and_stops_when_asked() {
         ("/v1/tasks/nobody", json!({}), 404),
         ("/v1/tasks/summarize-java", json!({}), 400),
         ("/v1/tasks/summarize-java", json!({"code": 5}), 400),
-        ("/v1/tasks/summarize-java", json!({"code": "x ".repeat(10_000)}), 400),
+        ("/v1/tasks/summarize-java", json!({"code": "x ".repeat(20_000)}), 400),
         ("/v1/tasks/summarize-java", json!({"code": "x".repeat(10 << 20)}), 413),
     ] {
         let (status, body) = server.post(path, &body);

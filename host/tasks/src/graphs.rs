@@ -9,7 +9,7 @@ use wasmtime::component::Resource;
 
 use crate::bindings::cpg;
 use crate::host::CallState;
-use crate::limits::{MAX_QUERY_BYTES, MAX_QUERY_ITEMS, MAX_QUERY_TEXT, cut};
+use crate::limits::{MAX_QUERY_BYTES, MAX_QUERY_ITEMS, MAX_QUERY_TEXT, cut, thread_time};
 use crate::{ParseFailure, ParsedCode};
 
 /// What a guest's handle stands for.
@@ -143,7 +143,10 @@ impl cpg::Host for CallState {
             let message = format!("`{}` has no access to graphs; `prepare` and `score` have", self.call);
             return Ok(Err(cpg::ParseError::Failed(message)));
         };
-        match parser.parse(&language, &source) {
+        let begun = thread_time();
+        let parsed = parser.parse(&language, &source);
+        self.parsing += thread_time().saturating_sub(begun);
+        match parsed {
             Ok(code) => Ok(Ok(self.graphs.push(GraphHandle(code))?)),
             Err(error @ ParseFailure::UnknownLanguage { .. }) => {
                 Ok(Err(cpg::ParseError::UnknownLanguage(error.to_string())))

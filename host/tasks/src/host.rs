@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
@@ -19,6 +20,8 @@ pub(crate) struct CallState {
     pub(crate) graphs: ResourceTable,
     pub(crate) parsed_calls: usize,
     pub(crate) parsed_bytes: usize,
+    /// How long this thread has parsed for the call.
+    pub(crate) parsing: Duration,
     memory: usize,
     table_elements: usize,
     logged: Logged,
@@ -49,6 +52,7 @@ impl CallState {
             graphs,
             parsed_calls: 0,
             parsed_bytes: 0,
+            parsing: Duration::ZERO,
             memory: 0,
             table_elements: 0,
             logged: Logged::default(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Largest component that is compiled, in bytes. Rust tasks are 0.1 MB; a JavaScript engine compiled to WebAssembly is
 /// about 10 MB. Compilation costs about a second a MB on one core, and cannot be interrupted.
 const MAX_COMPONENT_BYTES: usize = 16 << 20;
@@ -106,8 +108,8 @@ pub struct TaskLimits {
     /// Stack of the guest, in bytes. Set for the whole engine: other values in
     /// [`compile_with`](crate::TaskEngine::compile_with) have no effect.
     pub stack_bytes: usize,
-    /// Time that a thread may compute for one call; on the clock it may be [`PATIENCE`] times as long, as on a machine that has
-    /// other things to do, too.
+    /// Time that a thread may compute for one call, without what the host parses for it (see `parse_bytes`). On the clock a call may
+    /// take [`PATIENCE`] times as long, as on a machine that has other things to do, too.
     pub call_time: Duration,
     /// Largest request, in bytes.
     pub request_bytes: usize,
@@ -157,4 +159,11 @@ impl Default for TaskLimits {
 /// The longest prefix of `text` that is at most `limit` bytes and ends at a character boundary.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
+}
+
+/// How long this thread has computed.
+pub(crate) fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+    seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }

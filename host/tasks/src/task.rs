@@ -3,14 +3,13 @@
 use std::fmt;
 use std::str::Utf8Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::bindings::types;
 use crate::host::{CallState, OverBudget};
-use crate::limits::{PATIENCE, TICK};
+use crate::limits::{PATIENCE, TICK, thread_time};
 use crate::linked::{Exports, Linked};
 use crate::values::{checked_scores, metrics};
 use crate::{Answer, Call, CodeParser, Prepared, TaskError, TaskInfo, TaskLimits, World};
@@ -150,8 +149,10 @@ fn run<R>(
     let ticks = limits.call_time.as_millis().div_ceil(TICK.as_millis()) + 1;
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
     let (begun, computed, limit) = (Instant::now(), thread_time(), limits.call_time);
-    store.epoch_deadline_callback(move |_| {
-        let had_its_time = thread_time().saturating_sub(computed) >= limit || begun.elapsed() >= limit * PATIENCE;
+    store.epoch_deadline_callback(move |context| {
+        // What the host parses for it is bounded by bytes, and not the guest's doing.
+        let own = thread_time().saturating_sub(computed + context.data().parsing);
+        let had_its_time = own >= limit || begun.elapsed() >= limit * PATIENCE;
         if had_its_time {
             return Err(Trap::Interrupt.into());
         }
@@ -172,13 +173,6 @@ fn run<R>(
         Ok(value) => Ok((value, store.into_data())),
         Err(error) => Err(fault(&error, call, &limits)),
     }
-}
-
-/// How long this thread has computed.
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
-    seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// The task's own refusal.
