@@ -111,13 +111,13 @@ pub(super) fn cpu() -> Vec<Finding> {
         if has("avx2") && has("fma") {
             Finding::ok("cpu avx2", "there")
         } else {
-            let found = "missing: libtorch computes with SSE, some four times slower";
+            let found = "missing: libtorch and the decoder compute with narrower instructions, and slower";
             Finding::warn("cpu avx2", found, another)
         },
         if has("avx512f") {
             Finding::ok("cpu avx512", "there")
         } else {
-            let found = "missing: AVX2 is used, which computes half as much in an instruction";
+            let found = "missing: AVX2 is used, whose registers are half as wide";
             Finding::warn("cpu avx512", found, another)
         },
         if has("avx512_bf16") {
