@@ -6,6 +6,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::read_file;
@@ -200,7 +201,7 @@ impl From<Refusal> for BundleError {
 }
 
 /// Who signed a bundle, as a policy knows them. There is one only where the signature was verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Signer {
     /// The key's number.
     pub key: String,
