@@ -1,19 +1,22 @@
 //! The runtime that tasks share: compiler, clock, linker.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use wasmtime::{Config, Engine};
+use wasmtime::{Cache, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits::TICK;
 use crate::linked::Linkers;
-use crate::{Task, TaskError, TaskLimits, component};
+use crate::slots::Slots;
+use crate::{Task, TaskError, TaskLimits, compiled, component};
 
 /// Compiles task components. One is enough for a process; cloning shares it.
 #[derive(Clone)]
 pub struct TaskEngine {
     engine: Engine,
     linkers: Arc<Linkers>,
+    slots: Arc<Slots>,
     limits: TaskLimits,
 }
 
@@ -23,19 +26,46 @@ impl TaskEngine {
     /// # Errors
     /// [`TaskError::Engine`] when this machine cannot run compiled WebAssembly or start a thread.
     pub fn new(limits: TaskLimits) -> Result<Self, TaskError> {
-        let engine = Engine::new(&config(&limits)).map_err(engine_error)?;
+        Self::build(limits, None)
+    }
+
+    /// Likewise, keeping compiled tasks in `dir`, which is made where it is not there: a task is compiled once for a version of
+    /// this program and a kind of CPU, and loaded in a few milliseconds from then on.
+    ///
+    /// What lies in the directory runs as the host itself: only the host may write there.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`TaskError::Cache`] when the directory cannot be used, or others may write to it.
+    pub fn with_cache(limits: TaskLimits, dir: &Path) -> Result<Self, TaskError> {
+        Self::build(limits, Some(compiled::open(dir)?))
+    }
+
+    fn build(limits: TaskLimits, cache: Option<Cache>) -> Result<Self, TaskError> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let calls = u32::try_from((CALLS_PER_CORE * cores).max(MIN_CALLS)).unwrap_or(u32::MAX);
+        let mut config = config(&limits);
+        config.cache(cache).allocation_strategy(pool(&limits, calls));
+        // A pool wants terabytes of address space, though no memory.
+        let engine = Engine::new(&config).or_else(|error| {
+            tracing::warn!("tasks get their memory anew for each call, which takes longer: {error:#}");
+            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+            Engine::new(&config)
+        });
+        let engine = engine.map_err(engine_error)?;
         start_clock(&engine)?;
         let linkers = Arc::new(Linkers::new(&engine).map_err(engine_error)?);
         Ok(Self {
             engine,
             linkers,
+            slots: Arc::new(Slots::new(calls)),
             limits,
         })
     }
 
     /// Compiles a component, checks that it is a task, and asks it what it is.
     ///
-    /// It takes about 0.1 s for a task of 100 KB.
+    /// It takes about 0.1 s for a task of 100 KB, or a few milliseconds when it was compiled before (see
+    /// [`with_cache`](Self::with_cache)).
     ///
     /// # Errors
     /// The variants of [`TaskError`] from [`ComponentTooLarge`](TaskError::ComponentTooLarge) to
@@ -61,7 +91,7 @@ impl TaskEngine {
                 world,
                 message: format!("{error:#}"),
             })?;
-        Task::load(linked, limits)
+        Task::load(linked, limits, self.slots.clone())
     }
 
     /// What tasks of this engine get.
@@ -70,8 +100,23 @@ impl TaskEngine {
     }
 }
 
-/// Instances are made on demand rather than from a pool: a pool reserves address space for its whole capacity up front
-/// and refuses calls beyond it, to save some 10 µs of a request that generates for seconds.
+/// Calls of all tasks together that run at once, for each core: calls compute, so that more would only slow each other down.
+const CALLS_PER_CORE: usize = 4;
+
+/// Likewise, on any machine: a few tasks that loop until their deadline must not keep the others waiting.
+const MIN_CALLS: usize = 16;
+
+/// Largest table that a module may begin with. Above the usual budget, so that a table beyond it is refused with the budget's own
+/// error; each table of the pool has address space for this many elements.
+const POOL_TABLE_ELEMENTS: usize = 1 << 20;
+
+/// Linear memory that stays with its slot between two calls, in bytes: what a Rust task touches, its stack, its data and a small
+/// heap. Written pages of it are put back to what they were; the rest goes back to the system.
+const RESIDENT_MEMORY: usize = 2 << 20;
+
+/// Likewise for the elements of a table.
+const RESIDENT_TABLE: usize = 64 << 10;
+
 fn config(limits: &TaskLimits) -> Config {
     let mut config = Config::new();
     config
@@ -86,6 +131,27 @@ fn config(limits: &TaskLimits) -> Config {
         // Nothing that a task needs, so nothing that can go wrong.
         .wasm_memory64(false);
     config
+}
+
+/// Room for instances, made once: a call that has to map its memory and tables, and to give them back, spends more time on that
+/// than on what it is for. The room is enough for calls that each use all that `limits` allows.
+fn pool(limits: &TaskLimits, calls: u32) -> PoolingAllocationConfig {
+    let each = u32::try_from(limits.instances).unwrap_or(u32::MAX);
+    let all = calls.saturating_mul(each);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(calls)
+        .total_core_instances(all)
+        .total_memories(all)
+        .total_tables(all)
+        .max_memories_per_module(each)
+        .max_tables_per_module(each)
+        .table_elements(POOL_TABLE_ELEMENTS.max(limits.table_elements))
+        .linear_memory_keep_resident(RESIDENT_MEMORY)
+        .table_keep_resident(RESIDENT_TABLE)
+        .max_unused_warm_slots(calls)
+        // Where the system tells which pages were written, only those are put back.
+        .pagemap_scan(Enabled::Auto);
+    pool
 }
 
 /// Advances the epoch that the deadlines are counted in, until the engine is gone.
