@@ -1,14 +1,17 @@
 //! The runtime that tasks share: compiler, clock, linker.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use sha2::{Digest, Sha256};
 use wasmtime::{Cache, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits::TICK;
 use crate::linked::Linkers;
 use crate::slots::Slots;
+use crate::task::WeakTask;
 use crate::{Task, TaskError, TaskLimits, compiled, component};
 
 /// Compiles task components. One is enough for a process; cloning shares it.
@@ -17,8 +20,12 @@ pub struct TaskEngine {
     engine: Engine,
     linkers: Arc<Linkers>,
     slots: Arc<Slots>,
+    known: Arc<Mutex<HashMap<Known, WeakTask>>>,
     limits: TaskLimits,
 }
+
+/// Components of the same bytes with the same limits are one task: hundreds of adapters may differ in their weights only.
+type Known = ([u8; 32], TaskLimits);
 
 impl TaskEngine {
     /// An engine whose tasks get `limits`, with a thread that ticks as long as the engine or a task of it lives.
@@ -58,6 +65,7 @@ impl TaskEngine {
             engine,
             linkers,
             slots: Arc::new(Slots::new(calls)),
+            known: Arc::default(),
             limits,
         })
     }
@@ -65,7 +73,7 @@ impl TaskEngine {
     /// Compiles a component, checks that it is a task, and asks it what it is.
     ///
     /// It takes about 0.1 s for a task of 100 KB, or a few milliseconds when it was compiled before (see
-    /// [`with_cache`](Self::with_cache)).
+    /// [`with_cache`](Self::with_cache)), or none when a task of the same bytes lives.
     ///
     /// # Errors
     /// The variants of [`TaskError`] from [`ComponentTooLarge`](TaskError::ComponentTooLarge) to
@@ -83,6 +91,11 @@ impl TaskEngine {
             stack_bytes: self.limits.stack_bytes,
             ..limits
         };
+        let known = (Sha256::digest(wasm).into(), limits);
+        if let Some(task) = self.known().get(&known).and_then(WeakTask::upgrade) {
+            return Ok(task);
+        }
+        let (digest, limits) = known;
         let (component, world) = component::compile(&self.engine, wasm, &limits)?;
         let linked = self
             .linkers
@@ -91,7 +104,16 @@ impl TaskEngine {
                 world,
                 message: format!("{error:#}"),
             })?;
-        Task::load(linked, limits, self.slots.clone())
+        let task = Task::load(linked, limits.clone(), self.slots.clone())?;
+        let mut known = self.known();
+        known.retain(|_, task| task.upgrade().is_some());
+        known.insert((digest, limits), task.downgrade());
+        Ok(task)
+    }
+
+    /// The tasks that live.
+    fn known(&self) -> MutexGuard<'_, HashMap<Known, WeakTask>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What tasks of this engine get.
@@ -174,5 +196,29 @@ fn start_clock(engine: &Engine) -> Result<(), TaskError> {
 fn engine_error(error: wasmtime::Error) -> TaskError {
     TaskError::Engine {
         message: format!("{error:#}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TaskEngine;
+    use crate::TaskLimits;
+
+    #[test]
+    fn the_same_component_is_one_task_while_it_lives() {
+        let wasm = std::fs::read("../../adapters/assert-java/task.wasm").expect("a committed task");
+        let engine = TaskEngine::new(TaskLimits::default()).expect("an engine");
+        let (one, two) = (engine.compile(&wasm), engine.compile(&wasm));
+        assert!(one.is_ok() && two.is_ok());
+        assert_eq!(engine.known().len(), 1);
+        let tighter = TaskLimits {
+            memory_bytes: 8 << 20,
+            ..TaskLimits::default()
+        };
+        let other = engine.compile_with(&wasm, tighter.clone());
+        assert_eq!(engine.known().len(), 2, "its limits are others");
+        drop((one, two, other));
+        engine.compile_with(&wasm, tighter).expect("a task");
+        assert_eq!(engine.known().len(), 1, "those that are gone are forgotten");
     }
 }

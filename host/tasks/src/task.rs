@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::Utf8Error;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -21,6 +21,15 @@ use crate::{Answer, Call, CodeParser, Prepared, TaskError, TaskInfo, TaskLimits,
 #[derive(Clone)]
 pub struct Task {
     inner: Arc<Inner>,
+}
+
+/// A task that may be gone.
+pub(crate) struct WeakTask(Weak<Inner>);
+
+impl WeakTask {
+    pub(crate) fn upgrade(&self) -> Option<Task> {
+        self.0.upgrade().map(|inner| Task { inner })
+    }
 }
 
 struct Inner {
@@ -61,6 +70,10 @@ impl Task {
                 limits,
             }),
         })
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakTask {
+        WeakTask(Arc::downgrade(&self.inner))
     }
 
     /// What the task says about itself.
