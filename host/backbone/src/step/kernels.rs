@@ -7,6 +7,8 @@ use super::blocks::{BLOCK, Block, GROUP};
 use super::memory::Element;
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 
 /// Numbers that are added up side by side: sums of floats may not be reordered by a compiler, so the order is chosen here.

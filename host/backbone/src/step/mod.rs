@@ -8,6 +8,8 @@ mod blocks;
 mod kernels;
 mod matrix;
 mod memory;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 use half::bf16;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -78,9 +80,9 @@ impl Stepper {
         layers.chain([&self.head]).map(Matrix::bytes).sum()
     }
 
-    /// Whether prompts are read here, too: where libtorch would read them in `f32` and with weights in full.
+    /// Whether prompts are read here, too: where all numbers of inputs are multiplied with packed weights.
     pub(crate) fn reads_prompts(&self) -> bool {
-        self.kind == Kind::Float && self.head.is_packed()
+        self.head.is_always_packed()
     }
 
     /// Logits `[sequences, 1, vocab]` in `f32` after one more token of each sequence, `embeddings [sequences, 1, hidden]`. The input
