@@ -161,7 +161,7 @@ fn multiply_tiled<T: amx::Unpack>(tiles: &[T], x: &[f32], rows: usize, out: &mut
     let width = x.len() / rows;
     let inputs = amx::Inputs::new(x, width);
     tiles
-        .par_chunks(PART / tiles::COLUMNS * (width / BLOCK))
+        .par_chunks(PART / tiles::COLUMNS * width.div_ceil(tiles::DEPTH))
         .zip(parts(out, rows))
         .for_each(|(tiles, mut out)| amx::multiply(tiles, &inputs, &mut out));
 }
