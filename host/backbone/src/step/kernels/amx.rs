@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use super::super::blocks::BLOCK;
 use super::super::tiles::{BLOCKS, COLUMNS, DEPTH, OfBlocks, Tile, Tile4, Tile8};
+use super::avx512::{self, totals, transpose};
 
 /// Columns that are multiplied together: two tiles.
 pub(in super::super) const TOGETHER: usize = 2 * COLUMNS;
@@ -54,12 +55,7 @@ const ZEROS: Lines = [Line([0; 32]); ROWS];
 
 /// Whether this process may use such a CPU.
 pub(in super::super) fn is_there() -> bool {
-    static THERE: LazyLock<bool> = LazyLock::new(|| {
-        let vectors = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512bf16");
-        vectors && has_tiles() && may_use_tiles()
-    });
+    static THERE: LazyLock<bool> = LazyLock::new(|| avx512::is_there() && has_tiles() && may_use_tiles());
     *THERE
 }
 
@@ -132,10 +128,8 @@ impl Unpack for Tile4 {
         let all = _mm512_set_ps(
             15.0, 14.0, 13.0, 12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0,
         );
-        let [first, second] =
-            [0, 1].map(|block| (_mm512_set1_ps(scale[block][column]), _mm512_set1_ps(min[block][column])));
-        let first = _mm512_fmadd_ps(all, first.0, first.1);
-        let second = _mm512_fmadd_ps(all, second.0, second.1);
+        let first = _mm512_fmadd_ps(all, _mm512_set1_ps(scale[0][column]), _mm512_set1_ps(min[0][column]));
+        let second = _mm512_fmadd_ps(all, _mm512_set1_ps(scale[1][column]), _mm512_set1_ps(min[1][column]));
         // Each table is there twice, so that of the low halves the bit above the code does not matter; those above it never do.
         let (first, second) = (to_line(first, first).words(), to_line(second, second).words());
         [
@@ -241,32 +235,6 @@ fn to_line(first: __m512, last: __m512) -> Line {
     unsafe { std::mem::transmute::<__m512bh, Line>(both) }
 }
 
-/// Turns 16 rows of 16 numbers of 32 bits into 16 columns.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn transpose(rows: &mut [__m512i; 16]) {
-    // Each step exchanges the halves of ever larger squares, at first of two numbers, then of two pairs.
-    for base in (0..16).step_by(4) {
-        let [a, b, c, d] = [rows[base], rows[base + 1], rows[base + 2], rows[base + 3]];
-        let (ab_low, ab_high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-        let (cd_low, cd_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-        rows[base] = _mm512_unpacklo_epi64(ab_low, cd_low);
-        rows[base + 1] = _mm512_unpackhi_epi64(ab_low, cd_low);
-        rows[base + 2] = _mm512_unpacklo_epi64(ab_high, cd_high);
-        rows[base + 3] = _mm512_unpackhi_epi64(ab_high, cd_high);
-    }
-    // Now quarters of registers are done, and change places as a 4 x 4 square.
-    for place in 0..4 {
-        let [a, b, c, d] = [rows[place], rows[place + 4], rows[place + 8], rows[place + 12]];
-        let (ab_even, ab_odd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
-        let (cd_even, cd_odd) = (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
-        rows[place] = _mm512_shuffle_i32x4::<0x88>(ab_even, cd_even);
-        rows[place + 4] = _mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd);
-        rows[place + 8] = _mm512_shuffle_i32x4::<0xdd>(ab_even, cd_even);
-        rows[place + 12] = _mm512_shuffle_i32x4::<0xdd>(ab_odd, cd_odd);
-    }
-}
-
 /// `out[row][column] = x[row] . weights[column]` for the columns of these tiles, a multiple of [`TOGETHER`]; there may be less room in
 /// `out`.
 pub(in super::super) fn multiply<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
@@ -297,13 +265,7 @@ fn one<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [f32]) {
                 }
             }
         }
-        let mut rows = sums.map(|sum| _mm512_castps_si512(sum));
-        transpose(&mut rows);
-        let mut total = _mm512_setzero_ps();
-        for row in rows {
-            total = _mm512_add_ps(total, _mm512_castsi512_ps(row));
-        }
-        store(out, group, total);
+        store(out, group, totals(sums));
     }
 }
 
