@@ -109,28 +109,28 @@ impl Matrix {
         self.full.kind() != Kind::BFloat16 || rows <= PACKED_ROWS_BF16
     }
 
-    /// The products with the inputs `x [rows, width]`: `[rows, columns]`.
-    pub(super) fn multiply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>, BackboneError> {
-        let mut out = vec![0.0; rows * self.columns()];
+    /// The products with the inputs `x [rows, width]`: `[rows, columns]`, in place of what is in `out`.
+    pub(super) fn multiply(&self, x: &[f32], rows: usize, out: &mut Vec<f32>) -> Result<(), BackboneError> {
+        out.resize(rows * self.columns(), 0.0);
         if rows == 0 {
-            return Ok(out);
+            return Ok(());
         }
         match &self.packed {
-            Some(Packed::Four(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, &mut out),
-            Some(Packed::Eight(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, &mut out),
+            Some(Packed::Four(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, out),
+            Some(Packed::Eight(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, out),
             #[cfg(target_arch = "x86_64")]
-            Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, x, rows, &mut out),
+            Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, x, rows, out),
             #[cfg(target_arch = "x86_64")]
-            Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, x, rows, &mut out),
+            Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, x, rows, out),
             _ => {
                 let x = Tensor::f_from_slice(x)?.f_view([rows as i64, -1])?;
                 let products = x.f_to_kind(self.full.kind())?.f_linear(&self.full, None::<&Tensor>)?;
                 products
                     .f_to_kind(Kind::Float)?
-                    .f_copy_data(&mut out, rows * self.columns())?;
+                    .f_copy_data(out, rows * self.columns())?;
             }
         }
-        Ok(out)
+        Ok(())
     }
 }
 
@@ -161,7 +161,7 @@ fn multiply_tiled<T: amx::Unpack>(tiles: &[T], x: &[f32], rows: usize, out: &mut
     let width = x.len() / rows;
     let inputs = amx::Inputs::new(x, width);
     tiles
-        .par_chunks(PART / tiles::COLUMNS * (width / BLOCK))
+        .par_chunks(PART / tiles::COLUMNS * width.div_ceil(tiles::DEPTH))
         .zip(parts(out, rows))
         .for_each(|(tiles, mut out)| amx::multiply(tiles, &inputs, &mut out));
 }
@@ -202,7 +202,8 @@ mod tests {
                 for (kind, rounding) in [(Kind::Float, 0.0), (Kind::BFloat16, 0.25)] {
                     let matrix = Matrix::new(&weights.to_kind(kind), format).expect("a valid matrix");
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
-                    let products = matrix.multiply(&numbers, rows).expect("valid inputs");
+                    let mut products = Vec::new();
+                    matrix.multiply(&numbers, rows, &mut products).expect("valid inputs");
                     let far = (Tensor::from_slice(&products).view_as(&expected) - &expected)
                         .abs()
                         .max()

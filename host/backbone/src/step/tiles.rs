@@ -1,8 +1,6 @@
-//! Weights in few bits, in the order in which CPUs with AMX multiply matrices.
-//!
-//! A tile holds 32 weights of each of 16 columns: what one instruction takes, 16 rows of 16 pairs. Row `r` has the weights `2r` and
-//! `2r + 1` of every column.
+//! Weights in few bits, as CPUs with AMX multiply them: 16 columns at a time.
 
+use half::f16;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::blocks::{BLOCK, Block, Block4, Block8};
@@ -10,104 +8,89 @@ use super::blocks::{BLOCK, Block, Block4, Block8};
 /// Columns of a tile.
 pub(super) const COLUMNS: usize = 16;
 
-/// Rows of a tile, each of a pair of weights of every column.
-pub(super) const PAIRS: usize = BLOCK / 2;
+/// Blocks of each column in a tile.
+pub(super) const BLOCKS: usize = 2;
 
-/// Half of a row: the pairs of eight columns.
-pub(super) const HALF: usize = 16;
+/// Weights of each column in a tile.
+pub(super) const DEPTH: usize = BLOCKS * BLOCK;
 
-/// Blocks of 16 columns, side by side.
+/// A number of each block: of the first blocks of all columns, then of the second.
+pub(super) type OfBlocks = [[f16; COLUMNS]; BLOCKS];
+
+/// Two blocks of each of 16 columns.
 pub(super) trait Tile: Send + Sync + Sized {
     type Block: Block;
 
-    fn of(columns: &[Self::Block; COLUMNS]) -> Self;
-
-    /// `scale` and `min` of each column: weights are `min + scale * code`.
-    fn scales(&self) -> (&[f32; COLUMNS], &[f32; COLUMNS]);
+    fn of(columns: &[[Self::Block; BLOCKS]; COLUMNS]) -> Self;
 }
 
 /// 4 bits: see [`Block4`].
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(super) struct Tile4 {
-    scale: [f32; COLUMNS],
-    min: [f32; COLUMNS],
-    /// Of a row, the codes of the first eight columns are the low halves, those of the last eight the high halves.
-    pub(super) codes: [[u8; HALF]; PAIRS],
+    pub(super) scale: OfBlocks,
+    pub(super) min: OfBlocks,
+    /// Of each column, the first block in the low halves of the bytes, the second in the high halves.
+    pub(super) codes: [[u8; BLOCK]; COLUMNS],
 }
 
 /// 8 bits: see [`Block8`].
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(super) struct Tile8 {
-    scale: [f32; COLUMNS],
-    /// Of a row, the codes of the first eight columns, then those of the last eight.
-    pub(super) codes: [[[i8; HALF]; 2]; PAIRS],
+    pub(super) scale: OfBlocks,
+    pub(super) codes: [[[i8; BLOCK]; BLOCKS]; COLUMNS],
 }
 
-/// Where, in half a row, the code `pair` of a pair of a column stands: which half, and which place in it.
-fn place(column: usize, pair: usize) -> (usize, usize) {
-    (column / 8, column % 8 * 2 + pair)
+fn of_blocks<B>(columns: &[[B; BLOCKS]; COLUMNS], number: impl Fn(&B) -> f32) -> OfBlocks {
+    std::array::from_fn(|block| std::array::from_fn(|column| f16::from_f32(number(&columns[column][block]))))
 }
 
 impl Tile for Tile4 {
     type Block = Block4;
 
-    fn of(columns: &[Block4; COLUMNS]) -> Self {
-        let mut codes = [[0; HALF]; PAIRS];
-        for (column, block) in columns.iter().enumerate() {
-            for (weight, code) in block.codes().into_iter().enumerate() {
-                let (half, at) = place(column, weight % 2);
-                codes[weight / 2][at] |= code << (4 * half);
-            }
-        }
+    fn of(columns: &[[Block4; BLOCKS]; COLUMNS]) -> Self {
+        let codes = columns.each_ref().map(|blocks| {
+            let [first, second] = blocks.each_ref().map(Block4::codes);
+            std::array::from_fn(|weight| first[weight] | second[weight] << 4)
+        });
         Self {
-            scale: columns.each_ref().map(|block| block.scale),
-            min: columns.each_ref().map(|block| block.min),
+            scale: of_blocks(columns, |block| block.scale),
+            min: of_blocks(columns, |block| block.min),
             codes,
         }
-    }
-
-    fn scales(&self) -> (&[f32; COLUMNS], &[f32; COLUMNS]) {
-        (&self.scale, &self.min)
     }
 }
 
 impl Tile for Tile8 {
     type Block = Block8;
 
-    fn of(columns: &[Block8; COLUMNS]) -> Self {
-        let mut codes = [[[0; HALF]; 2]; PAIRS];
-        for (column, block) in columns.iter().enumerate() {
-            for (weight, code) in block.codes.into_iter().enumerate() {
-                let (half, at) = place(column, weight % 2);
-                codes[weight / 2][half][at] = code;
-            }
-        }
+    fn of(columns: &[[Block8; BLOCKS]; COLUMNS]) -> Self {
         Self {
-            scale: columns.each_ref().map(|block| block.scale),
-            codes,
+            scale: of_blocks(columns, |block| block.scale),
+            codes: columns
+                .each_ref()
+                .map(|blocks| blocks.each_ref().map(|block| block.codes)),
         }
-    }
-
-    fn scales(&self) -> (&[f32; COLUMNS], &[f32; COLUMNS]) {
-        (&self.scale, &[0.0; COLUMNS])
     }
 }
 
-/// Packs the columns of a matrix, each of `width` weights: the tiles of the first 16 columns, then those of the next. Missing
-/// columns, up to a multiple of `together`, are zeros.
+/// Packs the columns of a matrix, each of `width` weights: the tiles of the first 16 columns, then those of the next. What is missing
+/// of the last columns, of which there are a multiple of `together`, and of the last tile of each is zeros.
 pub(super) fn pack<T: Tile>(weights: &[f32], width: usize, together: usize) -> Vec<T> {
-    let (blocks, _) = weights.as_chunks::<BLOCK>();
-    let per_column = width / BLOCK;
-    let columns = (blocks.len() / per_column).next_multiple_of(together);
-    (0..columns / COLUMNS * per_column)
+    let columns = (weights.len() / width).next_multiple_of(together);
+    let depth = width.div_ceil(DEPTH);
+    let block = |column: usize, block: usize| {
+        let weights = weights.get(column * width..).unwrap_or_default();
+        let weights = &weights[..width.min(weights.len())];
+        T::Block::encode(weights.as_chunks::<BLOCK>().0.get(block).unwrap_or(&[0.0; BLOCK]))
+    };
+    (0..columns / COLUMNS * depth)
         .into_par_iter()
         .map(|index| {
-            let (group, place) = (index / per_column, index % per_column);
+            let (group, place) = (index / depth, index % depth);
             T::of(&std::array::from_fn(|column| {
-                let block = blocks.get((group * COLUMNS + column) * per_column + place);
-                T::Block::encode(block.unwrap_or(&[0.0; BLOCK]))
+                std::array::from_fn(|of| block(group * COLUMNS + column, place * BLOCKS + of))
             }))
         })
         .collect()

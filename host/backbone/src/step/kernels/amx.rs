@@ -1,20 +1,19 @@
 //! For CPUs that multiply tiles of `bf16` (AMX), which have AVX-512, too.
 //!
-//! A few inputs are multiplied in `f32`, as weights are unpacked: that costs what it costs to read them. For more, the columns are
-//! unpacked to `bf16` once and multiplied 16 inputs at a time.
+//! Weights are unpacked to `bf16`, and inputs rounded to it; sums are `f32`. One input is multiplied as the weights are unpacked,
+//! which costs what it costs to read them. For more, 16 columns are unpacked at a time and multiplied with 16 inputs at a time.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
 use std::sync::LazyLock;
 
 use super::super::blocks::BLOCK;
-use super::super::tiles::{COLUMNS, HALF, PAIRS, Tile, Tile4, Tile8};
+use super::super::tiles::{BLOCKS, COLUMNS, DEPTH, OfBlocks, Tile, Tile4, Tile8};
+use super::avx512::{self, totals, transpose};
 
 /// Columns that are multiplied together: two tiles.
 pub(in super::super) const TOGETHER: usize = 2 * COLUMNS;
-
-/// Up to how many inputs are multiplied as the weights are unpacked.
-const FEW: usize = 2;
 
 /// How far ahead of what is multiplied memory is asked for, in bytes.
 const AHEAD: usize = 4096;
@@ -22,10 +21,33 @@ const AHEAD: usize = 4096;
 /// Inputs of a tile.
 const ROWS: usize = 16;
 
-/// 32 numbers in `bf16`: a row of a tile of inputs, or 16 pairs of weights.
+/// 32 numbers in `bf16`.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
-struct Line([u16; 32]);
+pub(in super::super) struct Line([u16; 32]);
+
+impl Line {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn of(words: __m512i) -> Self {
+        // SAFETY: both are 64 bytes that may be anything.
+        unsafe { std::mem::transmute::<__m512i, Self>(words) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn words(self) -> __m512i {
+        // SAFETY: as above.
+        unsafe { std::mem::transmute::<Self, __m512i>(self) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn numbers(self) -> __m512bh {
+        // SAFETY: as above.
+        unsafe { std::mem::transmute::<Self, __m512bh>(self) }
+    }
+}
 
 type Lines = [Line; ROWS];
 
@@ -33,10 +55,7 @@ const ZEROS: Lines = [Line([0; 32]); ROWS];
 
 /// Whether this process may use such a CPU.
 pub(in super::super) fn is_there() -> bool {
-    static THERE: LazyLock<bool> = LazyLock::new(|| {
-        let vectors = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16");
-        vectors && has_tiles() && may_use_tiles()
-    });
+    static THERE: LazyLock<bool> = LazyLock::new(|| avx512::is_there() && has_tiles() && may_use_tiles());
     *THERE
 }
 
@@ -61,103 +80,149 @@ fn may_use_tiles() -> bool {
     false
 }
 
-/// What a tile is unpacked with: for each half of a row, `scale` and `min` of its columns, twice side by side.
-struct Scales {
-    scale: [__m512; 2],
-    min: [__m512; 2],
-}
-
-impl Scales {
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn of<T: Tile>(tile: &T) -> Self {
-        let (scale, min) = tile.scales();
-        // SAFETY: sixteen floats are read.
-        let (scale, min) = unsafe { (_mm512_loadu_ps(scale.as_ptr()), _mm512_loadu_ps(min.as_ptr())) };
-        let first = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
-        let last = _mm512_set_epi32(15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8);
-        Self {
-            scale: [_mm512_permutexvar_ps(first, scale), _mm512_permutexvar_ps(last, scale)],
-            min: [_mm512_permutexvar_ps(first, min), _mm512_permutexvar_ps(last, min)],
-        }
-    }
-
-    /// `min + scale * code`.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn apply(&self, codes: [__m512i; 2]) -> [__m512; 2] {
-        [
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(codes[0]), self.scale[0], self.min[0]),
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(codes[1]), self.scale[1], self.min[1]),
-        ]
-    }
-}
-
 /// A tile whose codes are read into registers.
 pub(in super::super) trait Unpack: Tile {
-    /// The codes of one row, as whole numbers: of the first eight columns, and of the last.
-    ///
+    /// The scales, and what else belongs to a block, of all blocks.
+    type Scales;
+
     /// # Safety
     /// For CPUs with AVX-512.
-    unsafe fn row(&self, row: usize) -> [__m512i; 2];
+    unsafe fn scales(&self) -> Self::Scales;
+
+    /// The weights of one column, in `bf16`.
+    ///
+    /// # Safety
+    /// For CPUs with AVX-512 and its `bf16`.
+    unsafe fn column(&self, column: usize, scales: &Self::Scales) -> [Line; BLOCKS];
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn to_f32(numbers: &OfBlocks) -> [[f32; COLUMNS]; BLOCKS] {
+    let mut out = [[0.0; COLUMNS]; BLOCKS];
+    for (out, numbers) in out.iter_mut().zip(numbers) {
+        // SAFETY: sixteen numbers are read and written.
+        unsafe {
+            let numbers = _mm256_loadu_si256(numbers.as_ptr().cast());
+            _mm512_storeu_ps(out.as_mut_ptr(), _mm512_cvtph_ps(numbers));
+        }
+    }
+    out
 }
 
 impl Unpack for Tile4 {
+    type Scales = [[[f32; COLUMNS]; BLOCKS]; 2];
+
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn row(&self, row: usize) -> [__m512i; 2] {
-        // SAFETY: a row is 16 bytes.
-        let both = _mm512_cvtepu8_epi32(unsafe { _mm_loadu_si128(self.codes[row].as_ptr().cast()) });
+    unsafe fn scales(&self) -> Self::Scales {
+        [to_f32(&self.scale), to_f32(&self.min)]
+    }
+
+    /// What the sixteen codes of a block stand for is a table, in which the codes are looked up.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn column(&self, column: usize, [scale, min]: &Self::Scales) -> [Line; BLOCKS] {
+        // SAFETY: a column is 32 bytes.
+        let codes = _mm512_cvtepu8_epi16(unsafe { _mm256_loadu_si256(self.codes[column].as_ptr().cast()) });
+        let all = _mm512_set_ps(
+            15.0, 14.0, 13.0, 12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0,
+        );
+        let first = _mm512_fmadd_ps(all, _mm512_set1_ps(scale[0][column]), _mm512_set1_ps(min[0][column]));
+        let second = _mm512_fmadd_ps(all, _mm512_set1_ps(scale[1][column]), _mm512_set1_ps(min[1][column]));
+        // Each table is there twice, so that of the low halves the bit above the code does not matter; those above it never do.
+        let (first, second) = (to_line(first, first).words(), to_line(second, second).words());
         [
-            _mm512_and_si512(both, _mm512_set1_epi32(15)),
-            _mm512_srli_epi32::<4>(both),
+            Line::of(_mm512_permutexvar_epi16(codes, first)),
+            Line::of(_mm512_permutexvar_epi16(_mm512_srli_epi16::<4>(codes), second)),
         ]
     }
 }
 
 impl Unpack for Tile8 {
+    type Scales = [[f32; COLUMNS]; BLOCKS];
+
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn row(&self, row: usize) -> [__m512i; 2] {
-        const { assert!(HALF == 16) };
-        // SAFETY: half a row is 16 bytes.
-        let [first, last] = self.codes[row]
-            .each_ref()
-            .map(|half| unsafe { _mm_loadu_si128(half.as_ptr().cast()) });
-        [_mm512_cvtepi8_epi32(first), _mm512_cvtepi8_epi32(last)]
+    unsafe fn scales(&self) -> Self::Scales {
+        to_f32(&self.scale)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    unsafe fn column(&self, column: usize, scales: &Self::Scales) -> [Line; BLOCKS] {
+        let mut lines = [Line([0; 32]); BLOCKS];
+        for (block, line) in lines.iter_mut().enumerate() {
+            let (scale, codes) = (
+                _mm512_set1_ps(scales[block][column]),
+                self.codes[column][block].as_ptr(),
+            );
+            // SAFETY: a block is 32 bytes.
+            let (first, last) = unsafe { (_mm_loadu_si128(codes.cast()), _mm_loadu_si128(codes.add(16).cast())) };
+            let first = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(first)), scale);
+            let last = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(last)), scale);
+            *line = to_line(first, last);
+        }
+        lines
     }
 }
 
 /// Inputs `[rows, width]` in the order in which they are multiplied.
-pub(in super::super) struct Inputs<'a> {
-    x: &'a [f32],
-    width: usize,
-    /// Tiles of 16 inputs and 32 numbers: those of the first 16 inputs, then those of the next. None for [`FEW`] inputs.
+pub(in super::super) struct Inputs {
+    rows: usize,
+    /// Tiles of weights that a column has.
+    depth: usize,
+    /// One input: its numbers, one after the other. More: tiles of 16 inputs and 32 numbers, a line of which is a pair of numbers
+    /// of every input; the tiles of the first 16 inputs, then those of the next.
     tiles: Vec<Lines>,
 }
 
-impl<'a> Inputs<'a> {
-    pub(in super::super) fn new(x: &'a [f32], width: usize) -> Self {
+impl Inputs {
+    pub(in super::super) fn new(x: &[f32], width: usize) -> Self {
         assert!(is_there() && width.is_multiple_of(BLOCK) && x.len().is_multiple_of(width));
-        let mut tiles = Vec::new();
-        if x.len() / width > FEW {
-            tiles.resize((x.len() / width).div_ceil(ROWS) * (width / BLOCK), ZEROS);
-            // SAFETY: the CPU has what the function is compiled for.
-            unsafe { to_tiles(x, width, &mut tiles) };
+        let (rows, depth) = (x.len() / width, width.div_ceil(DEPTH));
+        let count = match rows {
+            1 => (depth * BLOCKS).div_ceil(ROWS),
+            rows => rows.div_ceil(ROWS) * depth * BLOCKS,
+        };
+        let mut tiles = vec![ZEROS; count];
+        // SAFETY: the CPU has what the functions are compiled for.
+        unsafe {
+            match rows {
+                1 => to_lines(x, tiles.as_flattened_mut()),
+                _ => to_tiles(x, width, depth * BLOCKS, &mut tiles),
+            }
         }
-        Self { x, width, tiles }
+        Self { rows, depth, tiles }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn to_tiles(x: &[f32], width: usize, tiles: &mut [Lines]) {
-    let per_row = width / BLOCK;
-    for (row, x) in x.chunks_exact(width).enumerate() {
-        let tiles = &mut tiles[row / ROWS * per_row..][..per_row];
-        for (tile, x) in tiles.iter_mut().zip(x.as_chunks::<BLOCK>().0) {
-            // SAFETY: thirty-two floats are read.
-            let (first, last) = unsafe { (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(16))) };
-            tile[row % ROWS] = to_line(first, last);
+fn to_lines(x: &[f32], lines: &mut [Line]) {
+    for (line, x) in lines.iter_mut().zip(x.as_chunks::<BLOCK>().0) {
+        // SAFETY: thirty-two floats are read.
+        let (first, last) = unsafe { (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(16))) };
+        *line = to_line(first, last);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn to_tiles(x: &[f32], width: usize, per_input: usize, tiles: &mut [Lines]) {
+    let mut lines = vec![Line([0; 32]); per_input * ROWS];
+    for (x, tiles) in x.chunks(ROWS * width).zip(tiles.chunks_exact_mut(per_input)) {
+        lines.fill(Line([0; 32]));
+        for (x, lines) in x.chunks_exact(width).zip(lines.chunks_exact_mut(per_input)) {
+            to_lines(x, lines);
+        }
+        for (at, tile) in tiles.iter_mut().enumerate() {
+            let mut rows = [_mm512_setzero_si512(); ROWS];
+            for (row, number) in rows.iter_mut().zip(0..) {
+                *row = lines[number * per_input + at].words();
+            }
+            transpose(&mut rows);
+            for (line, row) in tile.iter_mut().zip(rows) {
+                *line = Line::of(row);
+            }
         }
     }
 }
@@ -166,100 +231,83 @@ fn to_tiles(x: &[f32], width: usize, tiles: &mut [Lines]) {
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn to_line(first: __m512, last: __m512) -> Line {
     let both = _mm512_cvtne2ps_pbh(last, first);
-    // SAFETY: both are 64 bytes without any that may not be copied.
+    // SAFETY: both are 64 bytes that may be anything.
     unsafe { std::mem::transmute::<__m512bh, Line>(both) }
 }
 
-/// `out[row][column] = x[row] . weights[column]` for the columns of these tiles, a multiple of [`TOGETHER`]; the last may be more
-/// than there is room for in `out`.
-pub(in super::super) fn multiply<T: Unpack>(tiles: &[T], inputs: &Inputs<'_>, out: &mut [&mut [f32]]) {
-    assert!(out.len() == inputs.x.len() / inputs.width);
+/// `out[row][column] = x[row] . weights[column]` for the columns of these tiles, a multiple of [`TOGETHER`]; there may be less room in
+/// `out`.
+pub(in super::super) fn multiply<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
+    assert!(out.len() == inputs.rows);
     // SAFETY: inputs are made on such CPUs only.
     unsafe {
-        match out.len() {
-            1 => few::<T, 1>(tiles, inputs, out),
-            2 => few::<T, 2>(tiles, inputs, out),
-            _ => many(tiles, inputs, out),
+        match out {
+            [out] => one(tiles, inputs, out),
+            out => many(tiles, inputs, out),
         }
     }
 }
 
 /// Unpacks and multiplies at once.
-#[target_feature(enable = "avx512f")]
-fn few<T: Unpack, const INPUTS: usize>(tiles: &[T], inputs: &Inputs<'_>, out: &mut [&mut [f32]]) {
-    let per_column = inputs.width / BLOCK;
-    let (x, _) = inputs.x.as_chunks::<BLOCK>();
-    for (group, tiles) in tiles.chunks_exact(per_column).enumerate() {
-        // Odd and even rows apart, so that a product need not wait for the one before it.
-        let mut sums = [[[_mm512_setzero_ps(); 2]; 2]; INPUTS];
-        for (at, tile) in tiles.iter().enumerate() {
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn one<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [f32]) {
+    let (x, _) = inputs.tiles.as_flattened().as_chunks::<BLOCKS>();
+    for (group, tiles) in tiles.chunks_exact(inputs.depth).enumerate() {
+        let mut sums = [_mm512_setzero_ps(); COLUMNS];
+        for (tile, x) in tiles.iter().zip(x) {
             ask_for(tile);
-            let scales = Scales::of(tile);
-            for row in 0..PAIRS {
-                // SAFETY: this function is for CPUs with AVX-512, too.
-                let [first, last] = scales.apply(unsafe { tile.row(row) });
-                for (input, sums) in sums.iter_mut().enumerate() {
-                    let pair = &x[input * per_column + at][2 * row..][..2];
-                    // SAFETY: two floats are read as one number of 64 bits.
-                    let pair =
-                        _mm512_castpd_ps(_mm512_set1_pd(unsafe { pair.as_ptr().cast::<f64>().read_unaligned() }));
-                    let sums = &mut sums[row % 2];
-                    sums[0] = _mm512_fmadd_ps(first, pair, sums[0]);
-                    sums[1] = _mm512_fmadd_ps(last, pair, sums[1]);
+            // SAFETY: this function is for such CPUs, too.
+            let scales = unsafe { tile.scales() };
+            for (column, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: likewise.
+                for (weights, x) in unsafe { tile.column(column, &scales) }.iter().zip(x) {
+                    *sum = _mm512_dpbf16_ps(*sum, weights.numbers(), x.numbers());
                 }
             }
         }
-        for (sums, out) in sums.iter().zip(out.iter_mut()) {
-            let first = _mm512_add_ps(sums[0][0], sums[1][0]);
-            let last = _mm512_add_ps(sums[0][1], sums[1][1]);
-            // The sum of each pair.
-            let evens = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-            let odds = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-            let all = _mm512_add_ps(
-                _mm512_permutex2var_ps(first, evens, last),
-                _mm512_permutex2var_ps(first, odds, last),
-            );
-            let mut columns = [0.0; COLUMNS];
-            // SAFETY: sixteen floats are written.
-            unsafe { _mm512_storeu_ps(columns.as_mut_ptr(), all) };
-            store(out, group, &columns);
-        }
+        store(out, group, totals(sums));
     }
 }
 
-/// Unpacks, and multiplies 16 inputs, or twice 16, with two tiles at a time.
-#[target_feature(enable = "avx512f,avx512bf16")]
-fn many<T: Unpack>(tiles: &[T], inputs: &Inputs<'_>, out: &mut [&mut [f32]]) {
-    let per_column = inputs.width / BLOCK;
-    let mut columns = vec![ZEROS; 2 * per_column];
+/// Unpacks, and multiplies 16 inputs, or twice 16, with twice 16 columns at a time.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn many<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
+    let per_input = inputs.depth * BLOCKS;
+    let mut columns = vec![ZEROS; 2 * per_input];
     let _configured = Configured::new();
-    for (group, tiles) in tiles.chunks_exact(2 * per_column).enumerate() {
-        for (tile, lines) in tiles.iter().zip(&mut columns) {
+    for (group, tiles) in tiles.chunks_exact(2 * inputs.depth).enumerate() {
+        for (tile, lines) in tiles.iter().zip(columns.as_chunks_mut::<BLOCKS>().0) {
             ask_for(tile);
-            let scales = Scales::of(tile);
-            for (row, line) in lines.iter_mut().enumerate() {
-                // SAFETY: this function is for CPUs with AVX-512, too.
-                let [first, last] = scales.apply(unsafe { tile.row(row) });
-                *line = to_line(first, last);
+            // SAFETY: this function is for such CPUs, too.
+            let scales = unsafe { tile.scales() };
+            for column in 0..COLUMNS {
+                // SAFETY: likewise.
+                let [first, second] = unsafe { tile.column(column, &scales) };
+                lines[0][column] = first;
+                lines[1][column] = second;
             }
         }
-        let columns = columns.split_at(per_column);
-        let pairs = inputs.tiles.chunks(2 * per_column).zip(out.chunks_mut(2 * ROWS));
+        let columns = columns.split_at(per_input);
+        let pairs = inputs.tiles.chunks(2 * per_input).zip(out.chunks_mut(2 * ROWS));
         for (inputs, out) in pairs {
-            let mut sums = [[[0.0; COLUMNS]; ROWS]; 4];
-            let (first, second) = inputs.split_at(per_column);
+            let mut sums = [const { MaybeUninit::uninit() }; 4];
+            let (first, second) = inputs.split_at(per_input);
             // SAFETY: tiles are configured.
             unsafe {
                 if second.is_empty() {
-                    one_by_two(first, columns, &mut sums);
+                    two_by_one(columns, first, &mut sums);
                 } else {
-                    two_by_two((first, second), columns, &mut sums);
+                    two_by_two(columns, (first, second), &mut sums);
                 }
             }
             for (out, sums) in out.chunks_mut(ROWS).zip(sums.chunks(2)) {
-                for (row, out) in out.iter_mut().enumerate() {
-                    store(out, 2 * group, &sums[0][row]);
-                    store(out, 2 * group + 1, &sums[1][row]);
+                for (half, sums) in sums.iter().enumerate() {
+                    // SAFETY: two sums were written for each 16 inputs.
+                    let mut rows = unsafe { sums.assume_init_read() };
+                    transpose(&mut rows);
+                    for (out, row) in out.iter_mut().zip(rows) {
+                        store(out, 2 * group + half, _mm512_castsi512_ps(row));
+                    }
                 }
             }
         }
@@ -267,13 +315,17 @@ fn many<T: Unpack>(tiles: &[T], inputs: &Inputs<'_>, out: &mut [&mut [f32]]) {
 }
 
 /// Writes the sums of 16 columns; there may be room for fewer.
-#[inline(always)]
-fn store(out: &mut [f32], group: usize, sums: &[f32; COLUMNS]) {
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(out: &mut [f32], group: usize, sums: __m512) {
     let out = out.get_mut(group * COLUMNS..).unwrap_or_default();
-    match out.first_chunk_mut::<COLUMNS>() {
-        Some(out) => *out = *sums,
-        None => out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum),
-    }
+    let mask = if out.len() < COLUMNS {
+        (1 << out.len()) - 1
+    } else {
+        u16::MAX
+    };
+    // SAFETY: as many floats are written as there is room for, up to sixteen.
+    unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), mask, sums) };
 }
 
 /// Asks for the memory that is read a little later.
@@ -326,11 +378,14 @@ impl Drop for Configured {
     }
 }
 
-/// The products of 16 inputs with twice 16 columns: the first two of `sums`.
+/// 16 columns' products with 16 inputs, `[columns, inputs]`.
+type Sums = MaybeUninit<[__m512i; COLUMNS]>;
+
+/// The products of twice 16 columns with 16 inputs: the first two of `sums` are written.
 ///
 /// # Safety
 /// While tiles are [`Configured`].
-unsafe fn one_by_two(inputs: &[Lines], columns: (&[Lines], &[Lines]), sums: &mut [[[f32; COLUMNS]; ROWS]; 4]) {
+unsafe fn two_by_one(columns: (&[Lines], &[Lines]), inputs: &[Lines], sums: &mut [Sums; 4]) {
     assert!(columns.0.len() == inputs.len() && columns.1.len() == inputs.len());
     // SAFETY: as many tiles of 1024 bytes are read as there are; two of 1024 bytes are written. The compiler has no use for tiles.
     unsafe {
@@ -339,35 +394,31 @@ unsafe fn one_by_two(inputs: &[Lines], columns: (&[Lines], &[Lines]), sums: &mut
             "tilezero tmm1",
             options(nostack, nomem, preserves_flags)
         );
-        for ((input, first), second) in inputs.iter().zip(columns.0).zip(columns.1) {
+        for ((first, second), input) in columns.0.iter().zip(columns.1).zip(inputs) {
             asm!(
-                "tileloadd tmm4, [{input} + {stride}*1]",
-                "tileloadd tmm6, [{first} + {stride}*1]",
-                "tileloadd tmm7, [{second} + {stride}*1]",
+                "tileloadd tmm6, [{input} + {stride}*1]",
+                "tileloadd tmm4, [{first} + {stride}*1]",
+                "tileloadd tmm5, [{second} + {stride}*1]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm1, tmm5, tmm6",
                 input = in(reg) input, first = in(reg) first, second = in(reg) second, stride = in(reg) size_of::<Line>(),
                 options(nostack, readonly, preserves_flags)
             );
         }
         asm!(
-            "tilestored [{first} + {stride}*1], tmm0",
-            "tilestored [{second} + {stride}*1], tmm1",
-            first = in(reg) &raw mut sums[0], second = in(reg) &raw mut sums[1], stride = in(reg) size_of::<Line>(),
+            "tilestored [{sums} + {stride}*1], tmm0",
+            "tilestored [{sums} + {stride}*1 + 1024], tmm1",
+            sums = in(reg) sums, stride = in(reg) size_of::<Line>(),
             options(nostack, preserves_flags)
         );
     }
 }
 
-/// The products of twice 16 inputs with twice 16 columns: of the first inputs, then of the second.
+/// The products of twice 16 columns with twice 16 inputs: those with the first inputs, then those with the second.
 ///
 /// # Safety
 /// While tiles are [`Configured`].
-unsafe fn two_by_two(
-    inputs: (&[Lines], &[Lines]),
-    columns: (&[Lines], &[Lines]),
-    sums: &mut [[[f32; COLUMNS]; ROWS]; 4],
-) {
+unsafe fn two_by_two(columns: (&[Lines], &[Lines]), inputs: (&[Lines], &[Lines]), sums: &mut [Sums; 4]) {
     let len = inputs.0.len();
     assert!(inputs.1.len() == len && columns.0.len() == len && columns.1.len() == len);
     let of_inputs = inputs.0.iter().zip(inputs.1);
@@ -380,15 +431,15 @@ unsafe fn two_by_two(
             "tilezero tmm3",
             options(nostack, nomem, preserves_flags)
         );
-        for ((one, two), (first, second)) in of_inputs.zip(columns.0.iter().zip(columns.1)) {
+        for ((first, second), (one, two)) in columns.0.iter().zip(columns.1).zip(of_inputs) {
             asm!(
-                "tileloadd tmm4, [{one} + {stride}*1]",
-                "tileloadd tmm6, [{first} + {stride}*1]",
-                "tileloadd tmm7, [{second} + {stride}*1]",
-                "tileloadd tmm5, [{two} + {stride}*1]",
+                "tileloadd tmm6, [{one} + {stride}*1]",
+                "tileloadd tmm4, [{first} + {stride}*1]",
+                "tileloadd tmm5, [{second} + {stride}*1]",
+                "tileloadd tmm7, [{two} + {stride}*1]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm1, tmm5, tmm6",
+                "tdpbf16ps tmm2, tmm4, tmm7",
                 "tdpbf16ps tmm3, tmm5, tmm7",
                 one = in(reg) one, two = in(reg) two, first = in(reg) first, second = in(reg) second,
                 stride = in(reg) size_of::<Line>(),
