@@ -20,8 +20,8 @@ use crate::bundle::read_file;
 use crate::disk::Disk;
 use crate::signature::{Sealed, kept};
 use crate::{
-    ARCHIVE_EXTENSION, AdapterName, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, Policy, PublicKey,
-    SignatureError, WeightsError,
+    ARCHIVE_EXTENSION, AdapterName, Budget, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, Policy,
+    PublicKey, SignatureError, WeightsError,
 };
 
 /// The hidden folder in an adapters directory.
@@ -124,6 +124,8 @@ pub struct Switched {
     pub now: semver::Version,
     /// Now.
     pub generation: Generation,
+    /// What one call of its task asks for, now.
+    pub budget: Budget,
 }
 
 /// What an archive has to be to be installed.
@@ -199,6 +201,7 @@ impl Store {
             before: before.map(|package| package.bundle.manifest.version.clone()),
             now: package.bundle.manifest.version.clone(),
             generation: package.bundle.generation,
+            budget: package.bundle.manifest.budget,
             name: name.clone(),
         };
         // Before the archive, so that it is never in place without it. What is no signature is no reason not to install where
@@ -263,6 +266,7 @@ impl Store {
             before,
             now: package.bundle.manifest.version,
             generation: package.bundle.generation,
+            budget: package.bundle.manifest.budget,
         })
     }
 
