@@ -18,7 +18,7 @@ pub struct AdaptersDir {
 /// Where things are kept that can be made again.
 #[derive(clap::Args, Debug)]
 pub struct CacheDir {
-    /// Folder for prepared data [default: $XDG_CACHE_HOME or ~/.cache, there transducer-host]
+    /// Folder for what can be made again: prepared data, compiled tasks [default: $XDG_CACHE_HOME or ~/.cache, there transducer-host]
     #[arg(long, env = "TRANSDUCER_CACHE", value_name = "DIR")]
     cache: Option<PathBuf>,
 }

@@ -44,6 +44,19 @@ pub struct HostOptions {
     pub engine: EngineOptions,
     /// Which bundles are let in; all of them by default. Its file is read again with every reload.
     pub policy: Option<Arc<Policy>>,
+    /// Where compiled tasks are kept from one start to the next, so that they load at once: see [`TaskEngine::with_cache`].
+    pub compiled: Option<PathBuf>,
+}
+
+/// Without the directory, where it cannot be used: then tasks load slower, which is no reason not to serve.
+fn task_engine(compiled: Option<&Path>) -> Result<TaskEngine, TaskError> {
+    if let Some(dir) = compiled {
+        match TaskEngine::with_cache(TaskLimits::default(), dir) {
+            Ok(engine) => return Ok(engine),
+            Err(error) => tracing::warn!("tasks are compiled anew at every start: {error}"),
+        }
+    }
+    TaskEngine::new(TaskLimits::default())
 }
 
 /// Number format of the LLM's weights in memory.
@@ -87,7 +100,7 @@ impl Host {
         )?);
         let generator = Generator::start(backbone.clone(), &options.engine).map_err(LoadError::Engine)?;
         stage("adapters");
-        let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;
+        let tasks = task_engine(options.compiled.as_deref()).map_err(LoadError::Sandbox)?;
         let ground = Ground {
             backbone: backbone.clone(),
             front_ends: front_ends.clone(),

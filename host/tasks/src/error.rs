@@ -1,6 +1,7 @@
 //! What can go wrong with a task, by name.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::World;
@@ -50,6 +51,14 @@ pub enum TaskError {
     #[error("cannot start the WebAssembly runtime: {message}")]
     Engine {
         /// What the runtime says.
+        message: String,
+    },
+    /// The directory for compiled tasks cannot be used.
+    #[error("compiled tasks cannot be kept in {}: {message}", dir.display())]
+    Cache {
+        /// The directory.
+        dir: PathBuf,
+        /// What is wrong with it.
         message: String,
     },
 
@@ -239,7 +248,7 @@ impl TaskError {
     pub fn blame(&self) -> Blame {
         match self {
             TaskError::Rejected { .. } | TaskError::RequestTooLarge { .. } => Blame::Request,
-            TaskError::Engine { .. } => Blame::Host,
+            TaskError::Engine { .. } | TaskError::Cache { .. } => Blame::Host,
             _ => Blame::Task,
         }
     }

@@ -17,6 +17,7 @@
 //! - [`values`](Prepared): what comes out, checked.
 
 mod bindings;
+mod compiled;
 mod component;
 mod engine;
 mod error;
@@ -25,6 +26,7 @@ mod host;
 mod limits;
 mod linked;
 mod parser;
+mod slots;
 mod task;
 mod values;
 mod world;

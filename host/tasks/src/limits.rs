@@ -95,7 +95,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 pub(crate) const PATIENCE: u32 = 10;
 
 /// The budget of a task. The defaults are generous for an honest task and cheap for the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TaskLimits {
     /// Largest component, in bytes.
     pub component_bytes: usize,

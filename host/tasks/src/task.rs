@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::Utf8Error;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -11,6 +11,7 @@ use crate::bindings::types;
 use crate::host::{CallState, OverBudget};
 use crate::limits::{PATIENCE, TICK, thread_time};
 use crate::linked::{Exports, Linked};
+use crate::slots::Slots;
 use crate::values::{checked_scores, metrics};
 use crate::{Answer, Call, CodeParser, Prepared, TaskError, TaskInfo, TaskLimits, World};
 
@@ -22,8 +23,18 @@ pub struct Task {
     inner: Arc<Inner>,
 }
 
+/// A task that may be gone.
+pub(crate) struct WeakTask(Weak<Inner>);
+
+impl WeakTask {
+    pub(crate) fn upgrade(&self) -> Option<Task> {
+        self.0.upgrade().map(|inner| Task { inner })
+    }
+}
+
 struct Inner {
     linked: Linked,
+    slots: Arc<Slots>,
     info: TaskInfo,
     name: Arc<str>,
     limits: Arc<TaskLimits>,
@@ -39,25 +50,30 @@ impl fmt::Debug for Task {
 
 impl Task {
     /// Asks a linked component what it is.
-    pub(crate) fn load(linked: Linked, limits: TaskLimits) -> Result<Self, TaskError> {
+    pub(crate) fn load(linked: Linked, limits: TaskLimits, slots: Arc<Slots>) -> Result<Self, TaskError> {
         let limits = Arc::new(limits);
         // Until it has said its name.
         let state = CallState::new("new".into(), Call::Describe, limits.clone(), None);
-        let info = run(&linked, state, Exports::describe)?.0;
+        let info = run(&linked, &slots, state, Exports::describe)?.0;
         let mut info = TaskInfo::validated(info)?;
         let name: Arc<str> = info.name.as_str().into();
         if linked.is_measured() {
             let state = CallState::new(name.clone(), Call::Metrics, limits.clone(), None);
-            info.metrics = metrics(run(&linked, state, Exports::metrics)?.0)?;
+            info.metrics = metrics(run(&linked, &slots, state, Exports::metrics)?.0)?;
         }
         Ok(Self {
             inner: Arc::new(Inner {
                 name,
                 linked,
+                slots,
                 info,
                 limits,
             }),
         })
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakTask {
+        WeakTask(Arc::downgrade(&self.inner))
     }
 
     /// What the task says about itself.
@@ -86,7 +102,7 @@ impl Task {
             });
         }
         let state = self.state(Call::Prepare, Some(parser));
-        let (prepared, mut state) = run(&self.inner.linked, state, |task, store| task.prepare(store, request))?;
+        let (prepared, mut state) = self.run(state, |task, store| task.prepare(store, request))?;
         let prepared = prepared.map_err(|error| refusal(Call::Prepare, error))?;
         Prepared::validated(prepared, &mut state.graphs, limits)
     }
@@ -99,9 +115,7 @@ impl Task {
     /// with a diagnostic.
     pub fn finish(&self, state: &[u8], generated: &str) -> Result<Answer, TaskError> {
         let call_state = self.state(Call::Finish, None);
-        let (answer, _) = run(&self.inner.linked, call_state, |task, store| {
-            task.finish(store, state, generated)
-        })?;
+        let (answer, _) = self.run(call_state, |task, store| task.finish(store, state, generated))?;
         let answer = answer.map_err(|error| refusal(Call::Finish, error))?;
         Answer::validated(answer, &self.inner.limits)
     }
@@ -123,11 +137,17 @@ impl Task {
         }
         let call_state = self.state(Call::Score, Some(parser));
         let answer = types::Answer::from(answer);
-        let (scores, _) = run(&self.inner.linked, call_state, |task, store| {
-            task.score(store, state, &answer, reference)
-        })?;
+        let (scores, _) = self.run(call_state, |task, store| task.score(store, state, &answer, reference))?;
         let scores = scores.map_err(|error| refusal(Call::Score, error))?;
         checked_scores(scores, &self.inner.info.metrics)
+    }
+
+    fn run<R>(
+        &self,
+        state: CallState,
+        export: impl FnOnce(&Exports, &mut Store<CallState>) -> wasmtime::Result<R>,
+    ) -> Result<(R, CallState), TaskError> {
+        run(&self.inner.linked, &self.inner.slots, state, export)
     }
 
     fn state(&self, call: Call, parser: Option<Arc<dyn CodeParser>>) -> CallState {
@@ -135,12 +155,15 @@ impl Task {
     }
 }
 
-/// Runs one export in a fresh instance, within the budget.
+/// Runs one export in a fresh instance, within the budget, when there is room for it.
 fn run<R>(
     linked: &Linked,
+    slots: &Slots,
     state: CallState,
     export: impl FnOnce(&Exports, &mut Store<CallState>) -> wasmtime::Result<R>,
 ) -> Result<(R, CallState), TaskError> {
+    // Until the store is gone, or moved out of: it is declared after this.
+    let _slot = slots.take();
     let (call, limits) = (state.call, state.limits.clone());
     let mut store = Store::new(linked.engine(), state);
     store.limiter(|state| state);

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::ProgressBar;
 use transducer_host::FrontEndOptions;
-use transducer_host::bundles::PolicyArgs;
+use transducer_host::bundles::{CacheDir, PolicyArgs};
 use transducer_pipeline::{
     EngineOptions, Host, HostOptions, Policy, Precision, WeightFormat, Workshop, WorkshopOptions,
 };
@@ -29,6 +29,9 @@ pub(crate) struct HostArgs {
     /// In how many bits the LLM's weights are read
     #[arg(long, value_enum, default_value_t)]
     weights: WeightsArg,
+
+    #[command(flatten)]
+    cache: CacheDir,
 
     /// Most answers that are made at once; more wait
     #[arg(long, value_name = "N", default_value_t = EngineOptions::default().most_running)]
@@ -138,6 +141,8 @@ impl HostArgs {
     pub(crate) fn options(&self) -> Result<HostOptions> {
         let policy = self.policy.open(&self.adapters)?.map(Arc::new);
         Ok(HostOptions {
+            // Without a place for it, tasks are compiled at every start.
+            compiled: self.cache.dir().ok().map(|dir| dir.join("compiled")),
             weights: match self.weights {
                 WeightsArg::Auto => WeightFormat::Auto,
                 WeightsArg::Full => WeightFormat::Full,

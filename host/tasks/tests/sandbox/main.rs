@@ -1,6 +1,7 @@
 //! The sandbox through its public door: hostile guests, the log, and the project's own tasks. One binary, since each
 //! would link the whole runtime.
 
+mod compiled;
 mod components;
 mod guest;
 mod hostile;
