@@ -7,9 +7,12 @@ mod cases;
 mod commands;
 mod doctor;
 mod guides;
+mod hostile;
 mod mining;
 mod program;
 mod registry;
 mod serving;
+#[path = "../hostile.rs"]
+mod table;
 mod training;
 mod trust;
