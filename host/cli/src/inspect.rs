@@ -1,7 +1,7 @@
 //! `transducer-host inspect`: all that is in a bundle.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::{Value, json};

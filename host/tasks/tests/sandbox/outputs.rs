@@ -44,22 +44,12 @@ pub(crate) fn large() -> Vec<Case> {
 
 pub(crate) fn senseless() -> Vec<Case> {
     spoilt(&[
-        (
-            "a text that is no UTF-8",
-            |g| {
-                g.text(ANSWER_TEXT, b"ab\xff\xfe");
-            },
-            "BadUtf8",
-            "from byte 2 on",
-        ),
-        (
-            "a name that is no UTF-8",
-            |g| {
-                g.text(INFO, b"\xc3\x28");
-            },
-            "BadUtf8",
-            "in `describe`",
-        ),
+        ("a text that is no UTF-8", |g| {
+            g.text(ANSWER_TEXT, b"ab\xff\xfe");
+        }),
+        ("a name that is no UTF-8", |g| {
+            g.text(INFO, b"\xc3\x28");
+        }),
         ("a text outside of the memory", |g| {
             g.words(ANSWER_TEXT, &[0x1_fff0, 0x20]);
         }),
