@@ -185,23 +185,23 @@ fn shapes() -> Vec<Row> {
     };
     vec![
         header("a matrix on its side", &|header| {
-            let matrix = header.get_mut("fusion.query").expect("a tensor of every transducer");
+            let matrix = header.get_mut("fusion.query.weight").expect("a tensor of every transducer");
             matrix["shape"].as_array_mut().unwrap().reverse();
         }),
         header("a tensor under another name", &|header| {
-            let tensor = header.remove("fusion.query").unwrap();
-            header.insert("fusion.quarry".to_owned(), tensor);
+            let tensor = header.remove("fusion.query.weight").unwrap();
+            header.insert("fusion.quarry.weight".to_owned(), tensor);
         }),
         header("numbers of another kind", &|header| {
-            let tensor = &mut header["fusion.query"];
+            let tensor = &mut header["fusion.query.weight"];
             tensor["dtype"] = json!("I32");
         }),
         header("a shape that overflows", &|header| {
-            header["fusion.query"]["shape"] = json!([1_u64 << 62, 4]);
+            header["fusion.query.weight"]["shape"] = json!([1_u64 << 62, 4]);
         }),
         header("two tensors in the same bytes", &|header| {
-            let tensor = header["fusion.query"].clone();
-            header.insert("fusion.twin".to_owned(), tensor);
+            let tensor = header["fusion.query.weight"].clone();
+            header.insert("fusion.twin.weight".to_owned(), tensor);
         }),
     ]
 }

@@ -260,6 +260,13 @@ fn no_lists() -> Vec<Case> {
             "a list with a key more",
             list("{\"format\": 1, \"files\": [], \"run\": \"sh\"}"),
         ),
+        (
+            "a key of 10,000 letters that clears the screen",
+            list(&format!(
+                "{{\"format\": 1, \"files\": [], \"\\u001b[2J{}\": 1}}",
+                "x".repeat(10_000)
+            )),
+        ),
         ("no JSON object", list("[[")),
         ("a list of 20,000 bytes", list(&" ".repeat(20_000))),
         ("no list first", zstd(&without)),
@@ -336,6 +343,8 @@ fn absurd() -> Vec<Case> {
             packed(&Forged::with("adapter.toml", &vec![b'#'; 300_000])),
         ),
         ("10,000 brackets", manifest("[\"java\"]", &"[".repeat(10_000))),
+        ("a key that clears the screen", manifest("summary", "\"\\u001b[2J\"")),
+        ("a line that clears the screen", manifest("summary", "\u{1b}[2J")),
         (
             "a licence of more than 1 MB",
             packed(&Forged::with("LICENSE", &vec![b'#'; (1 << 20) + 1])),
@@ -351,6 +360,14 @@ fn absurd() -> Vec<Case> {
             packed(&Forged::with("adapter.toml", b"schema = 1 # \xff")),
         ),
     ]
+}
+
+/// Good weights, with another name of their tensor, as JSON has it.
+fn renamed(name: &str) -> Vec<u8> {
+    let good = weights(4, [1.0; 4]);
+    let (header, data) = good[8..].split_at(good.len() - 8 - 16);
+    let header = std::str::from_utf8(header).unwrap().replace("fusion.query", name);
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
 }
 
 fn no_weights() -> Vec<Case> {
@@ -369,6 +386,14 @@ fn no_weights() -> Vec<Case> {
             weighted(&weights(4, [1.0, 2.0, 3.0, f32::NEG_INFINITY])),
         ),
         ("another width than the manifest's", weighted(&weights(32, [1.0; 4]))),
+        (
+            "a tensor whose name clears the screen",
+            weighted(&renamed("\\u001b[2J")),
+        ),
+        (
+            "a tensor whose name has 10,000 letters",
+            weighted(&renamed(&"x".repeat(10_000))),
+        ),
         // As `torch.save` writes it.
         ("a pickle", weighted(b"\x80\x02}q\x00.")),
     ]

@@ -119,7 +119,7 @@ fn a_good_bundle_opens() {
     assert_eq!(bundle.name().as_str(), "hello");
     assert_eq!(bundle.component, b"component");
     assert_eq!(bundle.weights.as_deref(), Some(b"weights".as_slice()));
-    assert_eq!(bundle.manifest.budget, Budget::new(32, Budget::USUAL.deadline_ms()));
+    assert_eq!(bundle.manifest.budget, Budget::new(32, 500));
     assert_eq!(bundle.manifest.transducer.edge_kinds, ["AST", "CFG"]);
 }
 

@@ -31,6 +31,10 @@ pub(crate) fn no_tasks() -> Vec<Case> {
         ("an import of files", wasi("wasi:filesystem/preopens", "open")),
         ("an import of the network", wasi("wasi:sockets/network", "connect")),
         ("an import of a clock", wasi("wasi:clocks/monotonic-clock", "now")),
+        (
+            "an import of a name without end",
+            wasi(&format!("wasi:cli/{}", "endless-".repeat(5_000) + "name"), "cwd"),
+        ),
         ("nothing", Vec::new()),
         ("no WebAssembly", b"PK\x03\x04 not wasm at all".to_vec()),
         ("WebAssembly text", b"(component)".to_vec()),
