@@ -1,6 +1,7 @@
 //! From a folder to an installed adapter and back: `pack`, `verify`, `inspect`, `diff`, `install`, `rollback`, `uninstall`.
 
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
@@ -41,15 +42,24 @@ pub(crate) fn packed(dir: &Path, version: &str) -> String {
 fn packing_again_elsewhere_gives_the_same_bytes() {
     let temp = tempfile::tempdir().unwrap();
     let mut archives = Vec::new();
-    for (place, zone, mask) in [("a", "UTC", "022"), ("b/c", "Pacific/Auckland", "077")] {
+    for (place, zone, mask, user) in [("a", "UTC", "022", "alice"), ("b/c", "Pacific/Auckland", "077", "bob")] {
         let folder = copy("summarize-java", &temp.path().join(place), None);
+        if user == "bob" {
+            // Another owner, where the test may make one, and other rights.
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+                let _ = std::os::unix::fs::chown(&path, Some(12_345), Some(12_345));
+            }
+        }
         let out = temp.path().join(format!("{zone}.tadapter").replace('/', "-"));
         let script = format!("umask {mask}; exec \"$0\" pack \"$1\" -o \"$2\" --json");
         let mut command = std::process::Command::new("sh");
         command
             .args(["-c", &script, env!("CARGO_BIN_EXE_transducer-host"), &folder])
             .arg(&out)
-            .env("TZ", zone);
+            .env("TZ", zone)
+            .env("USER", user);
         let finished = finish(&mut command);
         assert!(finished.success, "{}", finished.stderr);
         let told = json(&finished.stdout);
@@ -121,6 +131,49 @@ fn an_archive_is_shown_and_compared() {
     assert!(
         error.contains("no file, folder or installed adapter is named no-such-adapter"),
         "{error}"
+    );
+}
+
+/// The next version of a shipped bundle, with one number of its weights changed, and another budget.
+#[test]
+fn two_versions_of_a_shipped_bundle_are_compared() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = copy("summarize-java", temp.path(), Some("0.3.0"));
+    let (manifest, weights) = (
+        Path::new(&folder).join("adapter.toml"),
+        Path::new(&folder).join("transducer.safetensors"),
+    );
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, format!("{text}\n[limits]\nmemory-mib = 96\n")).unwrap();
+    // The last number of the file's last tensor.
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&9.5_f32.to_le_bytes());
+    std::fs::write(&weights, bytes).unwrap();
+    let archive = temp.path().join("0.3.0.tadapter").display().to_string();
+    stdout(&["pack", &folder, "-o", &archive]);
+
+    let diff = stdout(&["diff", "summarize-java", &archive]);
+    for line in [
+        "manifest  adapter.version: 0.2.0 -> 0.3.0",
+        "manifest  limits.memory-mib: - -> 96",
+    ] {
+        assert!(diff.lines().any(|there| there == line), "{line}: {diff}");
+    }
+    let of = |what: &str| diff.lines().filter(|line| line.starts_with(what)).count();
+    assert_eq!((of("weights"), of("task ")), (1, 0), "{diff}");
+    assert!(diff.contains("to 9.5000"), "{diff}");
+    let told = json(&stdout(&["diff", "summarize-java", &archive, "--json"]));
+    assert_eq!(told["same_generation"], false);
+    assert_eq!(told["weights"].as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(
+        told["files"].as_array().unwrap().len(),
+        3,
+        "manifest, weights, pack.json: {told}"
+    );
+    assert_eq!(
+        json(&stdout(&["inspect", &archive, "--json"]))["budget"]["memory_mib"]["asked"],
+        96
     );
 }
 

@@ -118,6 +118,19 @@ fn check(blocks: &[Block<'_>], printed: &[(String, f64)]) {
     }
 }
 
+/// What somebody who follows the guide sees, with the time of each command.
+fn transcript(blocks: &[Block<'_>], printed: &[(String, f64)]) -> String {
+    let mut transcript = String::new();
+    for (block, (text, seconds)) in blocks.iter().zip(printed) {
+        transcript += &format!("$ {}\n", block.commands.replace('\n', "\n$ "));
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            transcript += &format!("    {line}\n");
+        }
+        transcript += &format!("    [{seconds:.1} s]\n");
+    }
+    transcript
+}
+
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
@@ -133,9 +146,10 @@ fn the_tutorial_leads_to_a_task_that_answers() {
     let printed = follow(&blocks, folder.path(), free_port());
     check(&blocks, &printed);
 
-    for (block, (_, seconds)) in blocks.iter().zip(&printed) {
-        println!("{seconds:>6.1} s  {}", block.commands.replace('\n', "\n          "));
-    }
+    let transcript = transcript(&blocks, &printed);
+    println!("{transcript}");
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("newcomer.txt");
+    std::fs::write(kept, transcript).expect("a transcript is kept beside the test");
     let way: Vec<usize> = (0..blocks.len())
         .filter(|&index| blocks[index].section == "Six commands")
         .collect();

@@ -113,7 +113,8 @@ fn a_server_with_keys_and_a_certificate_asks_for_both() {
     server.wait_until(|line| {
         let line: Value = serde_json::from_str(line).unwrap_or_default();
         line["route"] == "/v1/tasks/{adapter}"
-            && (&line["key"], &line["adapter"], &line["status"]) == (&json!("alice"), &json!("summarize-java"), &json!(200))
+            && (&line["key"], &line["adapter"], &line["status"])
+                == (&json!("alice"), &json!("summarize-java"), &json!(200))
             && line["generation"] == answer["generation"]
             && ["queue_ms", "cpg_ms", "transducer_ms", "first_token_ms", "total_ms"]
                 .iter()

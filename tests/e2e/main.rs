@@ -8,11 +8,14 @@ mod commands;
 mod config;
 mod doctor;
 mod guides;
+mod hostile;
 mod http;
 mod mining;
 mod openai;
 mod program;
 mod registry;
 mod serving;
+#[path = "../hostile.rs"]
+mod table;
 mod training;
 mod trust;

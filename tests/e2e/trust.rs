@@ -17,19 +17,22 @@ okzpG3zl7+Qkq6AZ4fKmYeF+6kKUeUg3R1g9IV2m5Y718WPLS1uCZnPv\n\
 ";
 
 /// A folder with two authors' keys, a signed archive of `summarize-java`, and a policy that trusts the first author with it.
-struct Place {
-    dir: tempfile::TempDir,
-    archive: String,
-    alice: String,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) archive: String,
+    /// The numbers of the two keys.
+    pub(crate) alice: String,
+    pub(crate) mallory: String,
 }
 
 impl Place {
-    fn new(adapters: &str) -> Self {
+    pub(crate) fn new(adapters: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut place = Self {
             archive: packed(dir.path(), "1.0.0"),
             dir,
             alice: String::new(),
+            mallory: String::new(),
         };
         for name in ["alice", "mallory"] {
             let told = stdout(&[
@@ -40,9 +43,12 @@ impl Place {
                 &place.path(&format!("{name}.key")),
             ]);
             let id = told.lines().last().unwrap().split_whitespace().last().unwrap();
-            if name == "alice" {
-                id.clone_into(&mut place.alice);
-            }
+            let number = if name == "alice" {
+                &mut place.alice
+            } else {
+                &mut place.mallory
+            };
+            id.clone_into(number);
         }
         place.sign("alice");
         stdout(&[
@@ -57,11 +63,11 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).display().to_string()
     }
 
-    fn sign(&self, author: &str) {
+    pub(crate) fn sign(&self, author: &str) {
         let told = stdout(&["sign", &self.archive, "--key", &self.path(&format!("{author}.key"))]);
         assert!(told.contains("\nsigned   summarize-java 1.0.0 "), "{told}");
     }
@@ -78,7 +84,7 @@ impl Place {
         assert!(!Path::new(&adapters).exists());
     }
 
-    fn trust(&self, author: &str) -> String {
+    pub(crate) fn trust(&self, author: &str) -> String {
         stdout(&[
             "key",
             "trust",
@@ -126,6 +132,72 @@ fn what_a_trusted_author_signed_is_installed_and_shown_as_theirs() {
 }
 
 #[test]
+fn inspect_says_whether_the_policy_lets_a_bundle_in_and_what_it_asks_for() {
+    let place = Place::new("summarize-*");
+    let policy = place.path("policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(&policy, format!("max-memory-mib = 128\n{text}")).unwrap();
+    let inspect = |bundle: &str| {
+        let args = ["inspect", bundle, "--policy", &policy];
+        (json(&stdout(&[&args[..], &["--json"]].concat())), stdout(&args))
+    };
+    let (told, table) = inspect(&place.archive);
+    let expected = json!({"path": policy, "require_signature": true, "lets_in": true, "error": null});
+    assert_eq!(told["policy"], expected, "{told}");
+    let memory = json!({"asked": 64, "usual": 64, "most": 128});
+    assert_eq!(told["budget"]["memory_mib"], memory, "{told}");
+    for line in [
+        format!("signature     of alice (key {}), checked and trusted", place.alice),
+        format!("policy        {policy} lets it in"),
+        "memory        asks for 64 MiB a call (usual 64, most 128)".to_owned(),
+        "time          asks for 1000 ms a call (usual 1000, most 5000)".to_owned(),
+    ] {
+        assert!(table.lines().any(|there| there == line), "{line}: {table}");
+    }
+
+    // Signed by somebody trusted, and refused all the same.
+    let folder = copy("summarize-java", &place.dir.path().join("greedy"), None);
+    let manifest = Path::new(&folder).join("adapter.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, format!("{text}\n[limits]\nmemory-mib = 200\n")).unwrap();
+    let greedy = place.path("greedy.tadapter");
+    stdout(&["pack", &folder, "-o", &greedy]);
+    stdout(&["sign", &greedy, "--key", &place.path("alice.key")]);
+    let (told, table) = inspect(&greedy);
+    assert_eq!(told["signature"]["state"], "trusted", "{told}");
+    let error = format!("{greedy} asks for `limits.memory-mib` = 200, and {policy} allows 128");
+    assert_eq!(told["policy"]["lets_in"], false, "{told}");
+    assert_eq!(told["policy"]["error"], error, "{told}");
+    assert!(table.contains(&format!("policy        refused: {error}\n")), "{table}");
+    assert!(
+        table.contains("memory        asks for 200 MiB a call, too much (usual 64, most 128)"),
+        "{table}"
+    );
+
+    // Without a policy it may be installed, and its wish is shown.
+    let told = stdout(&["inspect", &greedy]);
+    assert!(
+        told.contains("policy        none named: whatever fits is let in\n"),
+        "{told}"
+    );
+    let told = stdout(&["install", &greedy, "--adapters", &place.path("adapters")]);
+    assert!(
+        told.ends_with("asks for 200 MiB and 1000 ms a call of its task; usual are 64 MiB and 1000 ms\n"),
+        "{told}"
+    );
+
+    place.sign("mallory");
+    let (told, table) = inspect(&place.archive);
+    let unknown = json!({"state": "unknown", "key": place.mallory});
+    assert_eq!(
+        (&told["signature"], &told["policy"]["lets_in"]),
+        (&unknown, &json!(false)),
+        "{told}"
+    );
+    assert!(table.contains("which the policy does not know"), "{table}");
+}
+
+#[test]
 fn what_is_not_signed_by_somebody_trusted_is_refused() {
     let place = Place::new("summarize-*");
     let good = std::fs::read(&place.archive).unwrap();
@@ -140,9 +212,7 @@ fn what_is_not_signed_by_somebody_trusted_is_refused() {
     place.sign("mallory");
     let listed = std::fs::read_to_string(&signature).unwrap();
     assert!(!listed.contains(&place.alice));
-    let told = place.path("mallory.pub");
-    let text = std::fs::read_to_string(told).unwrap();
-    let id = text.lines().next().unwrap().split_whitespace().last().unwrap();
+    let id = &place.mallory;
     place.refused(&format!(
         "1.0.0.tadapter is signed with key {id}, which policy.toml does not trust: `transducer-host key trust` adds a \
          key, if you know whose it is"

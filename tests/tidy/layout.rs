@@ -81,3 +81,79 @@ fn the_cases_that_are_named_exist() {
         assert!(folder.join(format!("{case}.txt")).is_file(), "no case {case}");
     }
 }
+
+/// The kinds of hostile bundles that there have to be, as the table's headings and lines name them.
+#[test]
+fn the_hostile_table_has_every_kind() {
+    let table = std::fs::read_to_string(root().join("sdk/HOSTILE.md")).expect("the table exists");
+    let attempts: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).collect();
+    let cases = attempts
+        .iter()
+        .filter(|line| **line != "| attempt | refused as |")
+        .count();
+    assert!(cases >= 100, "{cases} cases");
+    let told = table.to_lowercase();
+    for kind in [
+        "path traversal",
+        "not utf-8",
+        "symbolic link",
+        "hard link",
+        "zip bomb",
+        "duplicate entries",
+        "case collision",
+        "another size in the list",
+        "another digest in the list",
+        "truncated",
+        "nan",
+        "inf",
+        "wrong shape",
+        "extra import",
+        "start function",
+        "giant memories and tables",
+        "recursion",
+        "loop in describe",
+        "output flood",
+        "a name of 1 mb",
+        "swapped after signing",
+        "downgrade",
+    ] {
+        assert!(told.contains(kind), "nothing on {kind:?}");
+    }
+}
+
+/// What `sdk/SECURITY.md` promises is shown by tests that there are.
+#[test]
+fn every_promise_names_its_tests() {
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a text");
+    let promises = read(&root().join("sdk/SECURITY.md"));
+    let hostile = read(&root().join("sdk/HOSTILE.md"));
+    let mut sources = String::new();
+    for folder in ["tests/e2e", "host/bundle/tests", "host/pipeline/tests"] {
+        for entry in std::fs::read_dir(root().join(folder)).expect("a folder of tests") {
+            let path = entry.expect("an entry can be read").path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &read(&path);
+            }
+        }
+    }
+    let mut lines = 0;
+    for line in promises
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| |"))
+    {
+        let shown = line.rsplit('|').nth(1).expect("a last column").trim();
+        lines += 1;
+        if shown == "-" {
+            continue;
+        }
+        for test in shown.split(", `").flat_map(|part| part.split(", \"")) {
+            let name = test.trim_matches(['`', '"']);
+            let there = match test.ends_with('`') {
+                true => sources.contains(&format!("#[test]\nfn {name}()")),
+                false => hostile.contains(&format!("\n### {name}")),
+            };
+            assert!(there, "{name:?} is no test: {line}");
+        }
+    }
+    assert!(lines > 20, "{lines} promises");
+}

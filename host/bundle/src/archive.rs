@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::error::readable;
 use crate::validated::is_plain_file_name;
 use crate::{ArchiveError, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES};
 
@@ -258,7 +259,7 @@ fn contents(entry: &mut impl Read, name: &str, size: u64) -> Result<Vec<u8>, Arc
 
 fn read_list(json: &[u8]) -> Result<BTreeMap<String, FileEntry>, ArchiveError> {
     let syntax = |error: serde_json::Error| ArchiveError::List {
-        message: error.to_string(),
+        message: readable(&error.to_string()),
     };
     let AnyList { format } = serde_json::from_slice(json).map_err(syntax)?;
     if format != FORMAT {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::error::readable;
 use crate::policy::Origin;
 use crate::record::check_weights_digest;
 use crate::validated::{check_schema, host_range};
@@ -277,7 +278,7 @@ fn parse(text: &[u8], path: &Path) -> Result<ValidatedManifest, BundleError> {
             });
         }
     }
-    let manifest: Manifest = toml::from_str(text).map_err(|error| syntax(error.to_string()))?;
+    let manifest: Manifest = toml::from_str(text).map_err(|error| syntax(readable(&error.to_string())))?;
     manifest.try_into().map_err(invalid)
 }
 

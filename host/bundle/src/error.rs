@@ -108,3 +108,26 @@ impl Invalid {
         }
     }
 }
+
+/// A reader's words about what somebody else wrote, which they may quote: lines of a bounded length, and nothing that a terminal
+/// obeys.
+pub(crate) fn readable(words: &str) -> String {
+    // What lists all the keys of `[train]` is not cut.
+    const SHOWN: usize = 600;
+    let line = |line: &str| {
+        let mut shown = String::new();
+        for (index, char) in line.chars().enumerate() {
+            if index == SHOWN {
+                shown.push('…');
+                break;
+            }
+            if char.is_control() {
+                shown.extend(char.escape_default());
+            } else {
+                shown.push(char);
+            }
+        }
+        shown
+    };
+    words.lines().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -8,6 +8,7 @@
 
 mod archive;
 mod archive_error;
+mod budget;
 mod bundle;
 mod disk;
 mod error;
@@ -19,6 +20,7 @@ mod package;
 mod policy;
 mod policy_file;
 mod record;
+mod refusal;
 mod signature;
 mod store;
 mod store_error;
@@ -30,6 +32,7 @@ pub use archive::{
     MAX_UNPACKED_BYTES,
 };
 pub use archive_error::ArchiveError;
+pub use budget::Budget;
 pub use bundle::{
     Bundle, Found, MANIFEST_FILE, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES, check_manifest,
 };
@@ -41,9 +44,10 @@ pub use manifest::{
 };
 pub use model_signing::sign_model;
 pub use package::{DOCUMENTS, Package};
-pub use policy::{Policy, PolicyError, Refusal, Signer, Trusted};
+pub use policy::{Policy, PolicyError, Signer, Trusted};
 pub use policy_file::PolicyFile;
 pub use record::{Commit, Evaluation, PACK_RECORD_FILE, PackRecord, Provenance, RecordedScore, Requires};
+pub use refusal::Refusal;
 pub use signature::{MAX_SIGNATURE_BYTES, PublicKey, SignatureError, named_signer, signature_path, signature_text};
 pub use store::{Asked, Expected, Store, Switched};
 pub use store_error::StoreError;

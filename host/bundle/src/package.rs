@@ -5,9 +5,11 @@ use std::path::Path;
 use crate::bundle::{assemble, read_file};
 use crate::policy::Origin;
 use crate::record::MAX_RECORD_BYTES;
+use crate::signature::Sealed;
 use crate::{
     ARCHIVE_EXTENSION, Archive, ArchiveError, Bundle, BundleError, FileEntry, MANIFEST_FILE, MAX_ARCHIVE_BYTES,
-    MAX_DOCUMENT_BYTES, PACK_RECORD_FILE, PackRecord, Policy, Signer, WeightsError, WeightsInfo, check_weights,
+    MAX_DOCUMENT_BYTES, PACK_RECORD_FILE, PackRecord, Policy, Refusal, Signer, Trusted, WeightsError, WeightsInfo,
+    check_weights,
 };
 
 /// What may travel with a bundle beside the files that the host loads: its card, and what its licences ask for.
@@ -103,6 +105,21 @@ impl Package {
             None => Origin::Folder,
         };
         Ok(policy.admit(path, &self.bundle, origin)?)
+    }
+
+    /// Whose signature it has, where a policy knows them and whatever else the policy says of it; `path` is where it came from.
+    ///
+    /// # Errors
+    /// Where the signature is none or does not hold, or its key was revoked.
+    pub fn signer(&self, path: &Path, policy: &Policy) -> Result<Option<Signer>, Refusal> {
+        let Some(packed) = &self.packed else {
+            return Ok(None);
+        };
+        let Some(sealed) = Sealed::find(path, packed)? else {
+            return Ok(None);
+        };
+        let trusted = policy.trusted(&sealed, path, packed)?;
+        Ok(trusted.map(Trusted::signer))
     }
 
     fn open_dir(dir: &Path) -> Result<Self, BundleError> {

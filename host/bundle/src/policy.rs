@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::read_file;
 use crate::signature::Sealed;
-use crate::{Bundle, BundleError, KeyId, NoKeyId, PublicKey, SignatureError};
+use crate::{Budget, Bundle, BundleError, KeyId, NoKeyId, PublicKey, Refusal, SignatureError};
 
 /// A thousand keys are 200 KB.
 const MAX_POLICY_BYTES: u64 = 1 << 20;
@@ -69,6 +69,23 @@ pub enum PolicyError {
         /// The text.
         license: String,
     },
+    /// A cap of budgets that no task, or no host, could hold to.
+    #[error(
+        "the policy {path}: `{key}` is {found}, expected {low} to {high}: what every task may use, and the most that a \
+         host gives"
+    )]
+    Cap {
+        /// The file.
+        path: PathBuf,
+        /// Which.
+        key: &'static str,
+        /// The number.
+        found: u32,
+        /// The usual budget.
+        low: u32,
+        /// The largest budget.
+        high: u32,
+    },
     /// A key that was revoked before.
     #[error("the policy {path} has revoked key {key}: take it out of `revoked` by hand if that was wrong")]
     IsRevoked {
@@ -101,105 +118,6 @@ pub enum PolicyError {
     },
 }
 
-/// A bundle that the policy does not let in.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// Nobody signed it.
-    #[error(
-        "{archive} is not signed, and {policy} requires it: ask its author for {archive}.minisig, or make one with \
-         `transducer-host sign`"
-    )]
-    Unsigned {
-        /// The archive.
-        archive: PathBuf,
-        /// The policy's file.
-        policy: PathBuf,
-    },
-    /// A folder has no signature.
-    #[error(
-        "{dir} is a folder, which cannot be signed, and {policy} requires a signature: `transducer-host pack` it and \
-         `transducer-host sign` the archive"
-    )]
-    Folder {
-        /// The folder.
-        dir: PathBuf,
-        /// The policy's file.
-        policy: PathBuf,
-    },
-    /// By somebody whom nobody here knows.
-    #[error(
-        "{archive} is signed with key {key}, which {policy} does not trust: `transducer-host key trust` adds a key, \
-         if you know whose it is"
-    )]
-    Stranger {
-        /// The archive.
-        archive: PathBuf,
-        /// What the signature says about its key.
-        key: KeyId,
-        /// The policy's file.
-        policy: PathBuf,
-    },
-    /// With a key that does not count any more.
-    #[error("{archive} is signed with key {key}, which {policy} has revoked: ask its author for another signature")]
-    Revoked {
-        /// The archive.
-        archive: PathBuf,
-        /// What the signature says about its key.
-        key: KeyId,
-        /// The policy's file.
-        policy: PathBuf,
-    },
-    /// By somebody who is trusted with other adapters.
-    #[error("{archive} is signed by {name} (key {key}), whom {policy} trusts with {allowed}, not with {adapter}")]
-    OtherAdapter {
-        /// The archive.
-        archive: PathBuf,
-        /// Whose key.
-        name: String,
-        /// The key.
-        key: KeyId,
-        /// The policy's file.
-        policy: PathBuf,
-        /// The patterns.
-        allowed: String,
-        /// The adapter.
-        adapter: Box<str>,
-    },
-    /// The signature cannot be read, or does not hold.
-    #[error(transparent)]
-    Signature(#[from] SignatureError),
-    /// The licence.
-    #[error("{path} has the licence {license}, and {policy} allows {allowed}")]
-    License {
-        /// The folder or archive.
-        path: PathBuf,
-        /// The bundle's licence.
-        license: String,
-        /// The policy's file.
-        policy: PathBuf,
-        /// The policy's licences.
-        allowed: String,
-    },
-    /// The size.
-    #[error("{path} has {found} bytes, and {policy} allows {limit}")]
-    TooLarge {
-        /// The folder or archive.
-        path: PathBuf,
-        /// Its size.
-        found: u64,
-        /// The policy's file.
-        policy: PathBuf,
-        /// The policy's limit.
-        limit: u64,
-    },
-}
-
-impl From<Refusal> for BundleError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(Box::new(refusal))
-    }
-}
-
 /// Who signed a bundle, as a policy knows them. There is one only where the signature was verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Signer {
@@ -219,6 +137,8 @@ struct Form {
     revoked: Vec<String>,
     licenses: Option<Vec<String>>,
     max_bytes: Option<u64>,
+    max_memory_mib: Option<u32>,
+    max_deadline_ms: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -263,6 +183,8 @@ pub struct Policy {
     pub licenses: Option<Vec<String>>,
     /// Most bytes of an archive, or of the task and weights in a folder.
     pub max_bytes: Option<u64>,
+    /// Most that a bundle may ask for, for one call of its task.
+    pub most: Budget,
 }
 
 impl Policy {
@@ -299,6 +221,7 @@ impl Policy {
             path: path.to_owned(),
             message: error.to_string(),
         })?;
+        let most = form.most(path)?;
         let trusted = form.trusted.into_iter().map(|form| form.check(path));
         let revoked = form.revoked.iter().map(|text| text.parse());
         let unknown = form
@@ -323,6 +246,7 @@ impl Policy {
                     path: path.to_owned(),
                     source,
                 })?,
+            most,
             licenses: form.licenses,
             max_bytes: form.max_bytes,
         })
@@ -365,21 +289,27 @@ impl Policy {
     /// of somebody trusted; what they are trusted with is for [`Self::admit`].
     pub(crate) fn signed_by(&self, archive: &Path, bytes: &[u8]) -> Result<Option<&Trusted>, Refusal> {
         self.check_size(archive, bytes.len() as u64)?;
-        let policy = || self.path.clone();
-        let Some(sealed) = Sealed::find(archive, bytes)? else {
-            if self.require_signature {
-                return Err(Refusal::Unsigned {
-                    archive: archive.to_owned(),
-                    policy: policy(),
-                });
-            }
-            return Ok(None);
-        };
+        let sealed = Sealed::find(archive, bytes)?;
+        let trusted = sealed.as_ref().map(|sealed| self.trusted(sealed, archive, bytes));
+        let trusted = trusted.transpose()?.flatten();
+        if trusted.is_some() || !self.require_signature {
+            return Ok(trusted);
+        }
+        let (archive, policy) = (archive.to_owned(), self.path.clone());
+        Err(match sealed {
+            None => Refusal::Unsigned { archive, policy },
+            Some(Sealed { id: key, .. }) => Refusal::Stranger { archive, key, policy },
+        })
+    }
+
+    /// Whose signature this is, if it is that of somebody trusted. One that does not hold, and one of a revoked key, is never
+    /// let in.
+    pub(crate) fn trusted(&self, sealed: &Sealed, archive: &Path, bytes: &[u8]) -> Result<Option<&Trusted>, Refusal> {
         if self.revoked.contains(&sealed.id) {
             return Err(Refusal::Revoked {
                 archive: archive.to_owned(),
                 key: sealed.id,
-                policy: policy(),
+                policy: self.path.clone(),
             });
         }
         // Anybody can make a key with the number of another.
@@ -390,15 +320,7 @@ impl Policy {
                 Err(error) => bad = Some(error),
             }
         }
-        match bad {
-            Some(error) => Err(error.into()),
-            None if self.require_signature => Err(Refusal::Stranger {
-                archive: archive.to_owned(),
-                key: sealed.id,
-                policy: policy(),
-            }),
-            None => Ok(None),
-        }
+        bad.map_or(Ok(None), |error| Err(error.into()))
     }
 
     /// Whether a folder may be a bundle at all, whatever is in it.
@@ -426,6 +348,7 @@ impl Policy {
             }
         };
         self.check_license(path, &bundle.manifest.license)?;
+        self.check_budget(path, bundle.manifest.budget)?;
         let Some(trusted) = signer else {
             return Ok(None);
         };
@@ -440,10 +363,7 @@ impl Policy {
                 adapter: adapter.into(),
             });
         }
-        Ok(Some(Signer {
-            key: trusted.key.id().to_string(),
-            name: trusted.name.clone(),
-        }))
+        Ok(Some(trusted.signer()))
     }
 
     fn check_size(&self, path: &Path, found: u64) -> Result<(), Refusal> {
@@ -456,6 +376,24 @@ impl Policy {
                 limit,
             }),
         }
+    }
+
+    fn check_budget(&self, path: &Path, asked: Budget) -> Result<(), Refusal> {
+        let limit = self.most;
+        let cap = |key, asked, limit| Refusal::Greedy {
+            path: path.to_owned(),
+            key,
+            asked,
+            policy: self.path.clone(),
+            limit,
+        };
+        if asked.memory > limit.memory {
+            return Err(cap("memory-mib", asked.memory_mib(), limit.memory_mib()));
+        }
+        if asked.deadline > limit.deadline {
+            return Err(cap("deadline-ms", asked.deadline_ms(), limit.deadline_ms()));
+        }
+        Ok(())
     }
 
     fn check_license(&self, path: &Path, license: &str) -> Result<(), Refusal> {
@@ -476,6 +414,46 @@ impl Policy {
             policy: self.path.clone(),
             allowed: allowed.join(", "),
         })
+    }
+}
+
+impl Form {
+    /// What bundles may ask for: no less than what they get without asking, and no more than a host gives.
+    fn most(&self, path: &Path) -> Result<Budget, PolicyError> {
+        let within = |key, found: Option<u32>, low: u32, high: u32| match found {
+            None => Ok(high),
+            Some(found) if (low..=high).contains(&found) => Ok(found),
+            Some(found) => Err(PolicyError::Cap {
+                path: path.to_owned(),
+                key,
+                found,
+                low,
+                high,
+            }),
+        };
+        let (usual, most) = (Budget::USUAL, Budget::MOST);
+        let memory = within(
+            "max-memory-mib",
+            self.max_memory_mib,
+            usual.memory_mib(),
+            most.memory_mib(),
+        )?;
+        let deadline = within(
+            "max-deadline-ms",
+            self.max_deadline_ms,
+            usual.deadline_ms(),
+            most.deadline_ms(),
+        )?;
+        Ok(Budget::new(memory, deadline))
+    }
+}
+
+impl Trusted {
+    pub(crate) fn signer(&self) -> Signer {
+        Signer {
+            key: self.key.id().to_string(),
+            name: self.name.clone(),
+        }
     }
 }
 

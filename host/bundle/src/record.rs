@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::readable;
 use crate::{ArchiveError, FileEntry, Invalid};
 
 /// What `pack` adds to an archive. A document: it is signed with the archive and does not count for the generation, which is that
@@ -118,7 +119,7 @@ impl PackRecord {
 
     pub(crate) fn parse(json: &[u8]) -> Result<Self, ArchiveError> {
         let wrong = |message: String| ArchiveError::Record { message };
-        let record: Self = serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))?;
+        let record: Self = serde_json::from_slice(json).map_err(|error| wrong(readable(&error.to_string())))?;
         if record.format != FORMAT {
             return Err(wrong(format!("format {}, expected {FORMAT}", record.format)));
         }

@@ -21,7 +21,8 @@ use crate::disk::Disk;
 use crate::signature::{Sealed, kept};
 use crate::store_error::StoreError;
 use crate::{
-    ARCHIVE_EXTENSION, AdapterName, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, Policy, PublicKey,
+    ARCHIVE_EXTENSION, AdapterName, Budget, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, Policy,
+    PublicKey,
 };
 
 /// The hidden folder in an adapters directory.
@@ -40,6 +41,8 @@ pub struct Switched {
     pub now: semver::Version,
     /// Now.
     pub generation: Generation,
+    /// What one call of its task asks for, now.
+    pub budget: Budget,
 }
 
 /// What an archive has to be to be installed, and what has to be there.
@@ -171,6 +174,7 @@ impl Store {
             before: before.map(|package| package.bundle.manifest.version.clone()),
             now: package.bundle.manifest.version.clone(),
             generation: package.bundle.generation,
+            budget: package.bundle.manifest.budget,
             name: name.clone(),
         };
         // Before the archive, so that it is never in place without it. What is no signature is no reason not to install where
@@ -246,6 +250,7 @@ impl Store {
             before,
             now: package.bundle.manifest.version,
             generation: package.bundle.generation,
+            budget: package.bundle.manifest.budget,
         })
     }
 

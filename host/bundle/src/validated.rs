@@ -1,10 +1,8 @@
 //! The manifest as the host uses it: every value in range, every name of the right form.
 
-use std::time::Duration;
-
 use crate::manifest::{BaseModel, Limits, Manifest, Parts, TaskSection, Train, TransducerSection};
 use crate::record::{Evaluation, Provenance};
-use crate::{BUNDLE_SCHEMA, Invalid};
+use crate::{BUNDLE_SCHEMA, Budget, Invalid};
 
 /// Longest name of an adapter: it is a folder, a URL segment and a column in tables.
 const MAX_NAME: usize = 64;
@@ -116,10 +114,8 @@ pub struct ValidatedManifest {
     pub weights: Option<String>,
     /// The transducer's shape.
     pub transducer: TransducerShape,
-    /// Memory that a call asks for, in bytes.
-    pub memory: Option<usize>,
-    /// Time that a call asks for.
-    pub deadline: Option<Duration>,
+    /// What one call of the task asks for.
+    pub budget: Budget,
     /// Versions of the host that can use it; none for any.
     pub host: Option<semver::VersionReq>,
     /// How its weights are made.
@@ -164,8 +160,7 @@ impl TryFrom<Manifest> for ValidatedManifest {
         if languages.is_empty() {
             return Err(Invalid::new("task.languages", "empty", "at least one language"));
         }
-        let memory = manifest.limits.memory()?;
-        let deadline = manifest.limits.deadline()?;
+        let budget = manifest.limits.budget()?;
         let (weights, transducer) = shape(manifest.transducer)?;
         Ok(Self {
             name,
@@ -180,8 +175,7 @@ impl TryFrom<Manifest> for ValidatedManifest {
             base_model: pin(manifest.base_model)?,
             weights,
             transducer,
-            memory,
-            deadline,
+            budget,
             host: manifest.requires.host.as_deref().map(host_range).transpose()?,
             train: manifest.train.validated()?,
             provenance: manifest.provenance.map(Provenance::validated).transpose()?,
@@ -191,16 +185,18 @@ impl TryFrom<Manifest> for ValidatedManifest {
 }
 
 impl Limits {
-    /// A wasm32 memory ends at 4 GiB; policy of the host caps it far lower.
-    fn memory(&self) -> Result<Option<usize>, Invalid> {
-        let range = |mib| within("limits.memory-mib", mib, 1, 4096).map(|mib| mib << 20);
-        self.memory_mib.map(range).transpose()
-    }
-
-    /// A task that needs more than a minute before or after generation is no pre- or post-processing.
-    fn deadline(&self) -> Result<Option<Duration>, Invalid> {
-        let range = |ms| within("limits.deadline-ms", ms, 1, 60_000).map(|ms| Duration::from_millis(ms as u64));
-        self.deadline_ms.map(range).transpose()
+    /// What is asked for, or else the usual.
+    fn budget(&self) -> Result<Budget, Invalid> {
+        let usual = Budget::USUAL;
+        let asked = |key, asked: Option<u32>, usual, most| match asked {
+            None => Ok(usual),
+            Some(asked) => within(key, asked, 1, most).map(|_| asked),
+        };
+        // A wasm32 memory ends at 4 GiB; what a host gives ends far lower.
+        let memory = asked("limits.memory-mib", self.memory_mib, usual.memory_mib(), 4096)?;
+        // A task that needs more than a minute before or after generation is no pre- or post-processing.
+        let deadline = asked("limits.deadline-ms", self.deadline_ms, usual.deadline_ms(), 60_000)?;
+        Ok(Budget::new(memory, deadline))
     }
 }
 

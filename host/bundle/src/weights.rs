@@ -5,16 +5,20 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::TransducerShape;
+use crate::error::readable;
 use crate::manifest::Parts;
 
 /// Where the transducer's configuration stands in the safetensors metadata.
 const CONFIG_KEY: &str = "transducer";
 
+/// Longest name of a tensor: it is a column of `inspect`.
+const MAX_NAME: usize = 128;
+
 /// Weights that no transducer can be made of.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// Not a safetensors container, or a damaged one.
-    #[error("not safetensors: {0}")]
+    #[error("not safetensors: {}", readable(&.0.to_string()))]
     Container(#[from] safetensors::SafeTensorError),
     /// The metadata do not hold the configuration of a transducer.
     #[error(
@@ -32,6 +36,12 @@ pub enum WeightsError {
         /// Its type.
         found: Dtype,
     },
+    /// A tensor whose name is none of a transducer's.
+    #[error("a tensor is named {name:?}, expected letters, digits, `.`, `_` and `-`, at most {MAX_NAME}")]
+    Name {
+        /// The name, or its beginning.
+        name: String,
+    },
     /// NaN or infinity.
     #[error("{tensor}[{index}] is {value}, expected a finite number: the training has diverged or the file is damaged")]
     NotFinite {
@@ -43,7 +53,7 @@ pub enum WeightsError {
         value: f32,
     },
     /// The weights are of another shape than the manifest says.
-    #[error("the weights have `{key}` = {weights}, the manifest says {manifest}")]
+    #[error("the weights have `{key}` = {}, the manifest says {manifest}", readable(&.weights.to_string()))]
     OtherShape {
         /// The key of the configuration.
         key: &'static str,
@@ -93,6 +103,12 @@ pub fn check_weights(bytes: &[u8], shape: &TransducerShape, hidden_size: usize) 
     let mut tensors = file
         .iter()
         .map(|(name, view)| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+            if name.len() > MAX_NAME || !name.bytes().all(fits) {
+                return Err(WeightsError::Name {
+                    name: name.chars().take(MAX_NAME).collect(),
+                });
+            }
             if view.dtype() != Dtype::F32 {
                 return Err(WeightsError::Dtype {
                     tensor: name.to_owned(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use expect_test::{Expect, expect};
 use tempfile::TempDir;
-use transducer_bundle::{Bundle, MAX_COMPONENT_BYTES, schema};
+use transducer_bundle::{Budget, Bundle, MAX_COMPONENT_BYTES, schema};
 
 const MANIFEST: &str = r#"schema = 1
 
@@ -119,7 +119,7 @@ fn a_good_bundle_opens() {
     assert_eq!(bundle.name().as_str(), "hello");
     assert_eq!(bundle.component, b"component");
     assert_eq!(bundle.weights.as_deref(), Some(b"weights".as_slice()));
-    assert_eq!(bundle.manifest.memory, Some(32 << 20));
+    assert_eq!(bundle.manifest.budget, Budget::new(32, 500));
     assert_eq!(bundle.manifest.transducer.edge_kinds, ["AST", "CFG"]);
 }
 

@@ -1,13 +1,17 @@
 //! `transducer-host inspect`: all that is in a bundle.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use transducer_bundle::{Evaluation, MANIFEST_FILE, Package, Provenance, Signer, WeightsInfo, named_signer};
+use transducer_bundle::{Evaluation, MANIFEST_FILE, Package, Provenance, WeightsInfo};
 
 use crate::bundles::{AdaptersDir, PolicyArgs, commit_line, print_json, summary};
+
+mod verdict;
+
+use verdict::Verdict;
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
@@ -34,74 +38,20 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let path = args.dir.find(&args.which)?;
     let package = Package::open(&path)?;
-    let signature = signature(&package, &path, args)?;
+    let policy = args.policy.open(&args.dir.adapters)?;
+    let verdict = Verdict::of(&package, &path, policy.as_ref());
     let weights = package.weights()?;
     if args.json {
         let mut object = summary(&package);
         object["manifest"] = manifest(&package)?;
         object["weights"] = json!(weights);
-        object["signature"] = signature.to_json();
+        object["signature"] = verdict.signature_json();
+        object["policy"] = verdict.policy_json();
+        object["budget"] = verdict.budget_json();
         object["task"] = interface_json(&package);
         return print_json(&object);
     }
-    print(&package, weights.as_ref(), &signature)
-}
-
-/// What is known of a bundle's signature. What is not verified is told as such: a signature can name any key.
-enum Signature {
-    /// There is none.
-    Unsigned,
-    /// There is one, and no policy that says whom to trust.
-    Unchecked(String),
-    /// The policy lets the bundle in, and knows who signed it.
-    Trusted(Signer),
-    /// The policy lets the bundle in, whoever made it.
-    Unknown(String),
-    /// The policy does not let the bundle in, or the signature is none.
-    Refused(String),
-}
-
-fn signature(package: &Package, path: &Path, args: &Args) -> Result<Signature> {
-    let named = match &package.packed {
-        Some(packed) => match named_signer(path, packed) {
-            Ok(named) => named.map(|id| id.to_string()),
-            Err(error) => return Ok(Signature::Refused(error.to_string())),
-        },
-        None => None,
-    };
-    let Some(policy) = args.policy.open(&args.dir.adapters)? else {
-        return Ok(named.map_or(Signature::Unsigned, Signature::Unchecked));
-    };
-    Ok(match (package.admitted(path, &policy), named) {
-        (Ok(Some(signer)), _) => Signature::Trusted(signer),
-        (Ok(None), Some(id)) => Signature::Unknown(id),
-        (Ok(None), None) => Signature::Unsigned,
-        (Err(error), _) => Signature::Refused(error.to_string()),
-    })
-}
-
-impl Signature {
-    fn to_json(&self) -> Value {
-        match self {
-            Self::Unsigned => json!({"state": "unsigned"}),
-            Self::Unchecked(key) => json!({"state": "unchecked", "key": key}),
-            Self::Trusted(signer) => json!({"state": "trusted", "key": signer.key, "name": signer.name}),
-            Self::Unknown(key) => json!({"state": "unknown", "key": key}),
-            Self::Refused(error) => json!({"state": "refused", "error": error}),
-        }
-    }
-}
-
-impl std::fmt::Display for Signature {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unsigned => f.write_str("none"),
-            Self::Unchecked(key) => write!(f, "names key {key}, not checked: --policy says whom to trust"),
-            Self::Trusted(signer) => write!(f, "of {} (key {}), checked", signer.name, signer.key),
-            Self::Unknown(key) => write!(f, "names key {key}, which the policy does not know"),
-            Self::Refused(error) => write!(f, "refused: {error}"),
-        }
-    }
+    print(&package, weights.as_ref(), &verdict)
 }
 
 /// The manifest as it is written.
@@ -116,7 +66,7 @@ fn interface_json(package: &Package) -> Value {
     json!({"imports": interface.imports, "exports": interface.exports, "tools": interface.tools})
 }
 
-fn print(package: &Package, weights: Option<&WeightsInfo>, signature: &Signature) -> Result<()> {
+fn print(package: &Package, weights: Option<&WeightsInfo>, verdict: &Verdict<'_>) -> Result<()> {
     let manifest = &package.bundle.manifest;
     let base = &manifest.base_model;
     let shape = &manifest.transducer;
@@ -129,7 +79,9 @@ fn print(package: &Package, weights: Option<&WeightsInfo>, signature: &Signature
         ("summary", manifest.summary.clone()),
         ("licence", manifest.license.clone()),
         ("generation", package.bundle.generation.to_string()),
-        ("signature", signature.to_string()),
+    ];
+    rows.extend(verdict.rows());
+    rows.extend([
         ("languages", manifest.languages.join(", ")),
         ("world", manifest.world.clone()),
         (
@@ -148,7 +100,7 @@ fn print(package: &Package, weights: Option<&WeightsInfo>, signature: &Signature
             "host",
             manifest.host.as_ref().map_or("any".to_owned(), ToString::to_string),
         ),
-    ];
+    ]);
     if let Ok(interface) = transducer_guests::interface(&package.bundle.component) {
         rows.push(("imports", interface.imports.join(", ")));
         rows.push(("exports", interface.exports.join(", ")));

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use transducer_bundle::{AdapterName, Asked, PublicKey, Store, Switched};
+use transducer_bundle::{AdapterName, Asked, Budget, PublicKey, Store, Switched};
 
 use crate::bundles::{AdaptersDir, PolicyArgs};
 
@@ -86,12 +86,22 @@ pub(crate) fn tell(done: &str, switched: &Switched) -> Result<()> {
         before,
         now,
         generation,
+        budget,
     } = switched;
     let before = before.as_ref().map(|before| format!(", before: {before}"));
     let before = before.unwrap_or_default();
-    writeln!(
-        std::io::stdout(),
-        "{done} {name} {now}{before}\ngeneration {generation}"
-    )?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{done} {name} {now}{before}\ngeneration {generation}")?;
+    let usual = Budget::USUAL;
+    if budget.memory > usual.memory || budget.deadline > usual.deadline {
+        writeln!(
+            out,
+            "asks for {} MiB and {} ms a call of its task; usual are {} MiB and {} ms",
+            budget.memory_mib(),
+            budget.deadline_ms(),
+            usual.memory_mib(),
+            usual.deadline_ms()
+        )?;
+    }
     Ok(())
 }

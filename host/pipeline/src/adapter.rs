@@ -1,11 +1,10 @@
 //! A bundle made ready: everything in it checked against this host.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use tch::{Device, Tensor};
 use transducer_backbone::Backbone;
-use transducer_bundle::{BaseModelPin, Bundle, Edges, Generation, TransducerShape, ValidatedManifest};
+use transducer_bundle::{BaseModelPin, Budget, Bundle, Edges, Generation, TransducerShape, ValidatedManifest};
 use transducer_core::{CodeSegment, Parts, Transducer, TransducerConfig, TransducerError};
 use transducer_cpg::SCHEMA_VERSION;
 use transducer_frontends::FrontEnds;
@@ -159,7 +158,7 @@ pub(crate) fn compile(
     component: &[u8],
     tasks: &TaskEngine,
 ) -> Result<Task, AdapterError> {
-    let limits = limits(manifest.memory, manifest.deadline, tasks.limits())?;
+    let limits = limits(manifest.budget, tasks.limits())?;
     let task = tasks.compile_with(component, limits)?;
     if task.world().name() != manifest.world {
         return Err(AdapterError::OtherWorld {
@@ -170,34 +169,26 @@ pub(crate) fn compile(
     Ok(task)
 }
 
-/// Most memory that a bundle may ask for, for one call of its task. A task in a scripting language carries an interpreter;
-/// what needs more than this does more than pre- and post-processing.
-const MOST_MEMORY: usize = 256 << 20;
-
-/// Most time that a bundle may ask for, for one call of its task: what a person waits for without a sign of life.
-const MOST_TIME: Duration = Duration::from_secs(5);
-
-/// The default budget, with what the bundle asks for beyond it (or renounces).
-fn limits(memory: Option<usize>, time: Option<Duration>, usual: &TaskLimits) -> Result<TaskLimits, AdapterError> {
-    if let Some(asked) = memory.filter(|&asked| asked > MOST_MEMORY) {
-        let (asked, most) = (format!("{} MiB", asked >> 20), format!("{} MiB", MOST_MEMORY >> 20));
+/// The usual limits, with the budget that the bundle asks for.
+fn limits(asked: Budget, usual: &TaskLimits) -> Result<TaskLimits, AdapterError> {
+    let most = Budget::MOST;
+    if asked.memory > most.memory {
         return Err(AdapterError::Greedy {
             key: "limits.memory-mib",
-            asked,
-            most,
+            asked: format!("{} MiB", asked.memory_mib()),
+            most: format!("{} MiB", most.memory_mib()),
         });
     }
-    if let Some(asked) = time.filter(|&asked| asked > MOST_TIME) {
-        let (asked, most) = (format!("{asked:?}"), format!("{MOST_TIME:?}"));
+    if asked.deadline > most.deadline {
         return Err(AdapterError::Greedy {
             key: "limits.deadline-ms",
-            asked,
-            most,
+            asked: format!("{:?}", asked.deadline),
+            most: format!("{:?}", most.deadline),
         });
     }
     Ok(TaskLimits {
-        memory_bytes: memory.unwrap_or(usual.memory_bytes),
-        call_time: time.unwrap_or(usual.call_time),
+        memory_bytes: asked.memory,
+        call_time: asked.deadline,
         ..usual.clone()
     })
 }
@@ -303,4 +294,18 @@ fn transducer_on(
         });
     }
     Ok(transducer)
+}
+
+#[cfg(test)]
+mod tests {
+    use transducer_bundle::Budget;
+    use transducer_tasks::TaskLimits;
+
+    use super::limits;
+
+    #[test]
+    fn a_bundle_that_asks_for_nothing_has_the_usual_limits() {
+        let usual = TaskLimits::default();
+        assert_eq!(limits(Budget::USUAL, &usual).expect("the usual"), usual);
+    }
 }

@@ -138,6 +138,7 @@ impl Adapters {
             before,
             now,
             generation,
+            budget: _,
         } = switched;
         let status = self.statuses().into_iter().find(|status| status.name == name.as_str());
         let error = match status.map(|status| (status.state, status.last_error)) {

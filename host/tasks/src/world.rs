@@ -77,9 +77,7 @@ impl World {
             None => false,
         };
         if let Some(name) = names.imports.iter().find(|name| !allowed(name)) {
-            return Err(TaskError::UnknownImport {
-                name: (*name).to_owned(),
-            });
+            return Err(TaskError::UnknownImport { name: told(name) });
         }
         match world {
             Some(world) if names.exports.contains(&world.interface("handler").as_str()) => Ok(world),
@@ -94,12 +92,17 @@ impl fmt::Display for World {
     }
 }
 
+/// A name in a component that was not looked at yet: it may be long, and hold what a terminal obeys.
+fn told(name: &str) -> String {
+    name.escape_debug().take(100).collect()
+}
+
 /// The world of a version, if this host has it.
 fn known(version: &str) -> Result<World, TaskError> {
     if let Some(world) = World::ALL.into_iter().find(|world| world.version() == version) {
         return Ok(world);
     }
-    let found = format!("transducer:task@{version}");
+    let found = format!("transducer:task@{}", told(version));
     let newest = Version::parse(World::NEWEST.version());
     match (Version::parse(version), newest) {
         (Ok(version), Ok(newest)) if version > newest => Err(TaskError::NewerWorld { found }),
@@ -149,7 +152,7 @@ impl<'a> Names<'a> {
         match versions.find(|version| *version != first) {
             None => Ok(Some(first)),
             Some(other) => Err(TaskError::MixedWorlds {
-                found: [first, other].map(|version| format!("transducer:task@{version}")),
+                found: [first, other].map(|version| format!("transducer:task@{}", told(version))),
             }),
         }
     }

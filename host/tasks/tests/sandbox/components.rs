@@ -1,106 +1,71 @@
 //! Components that are no tasks, or not of a world that the host knows.
 
 use crate::guest::{ENGINE, Guest, component, limits, run, the_next_request_works, wit};
-use crate::hostile::fails;
+use crate::hostile::Case;
 use transducer_tasks::{TaskError, TaskLimits};
 
-#[test]
-fn what_is_no_task_is_refused() {
+pub(crate) fn no_tasks() -> Vec<Case> {
     let good = Guest::good().component();
-    let module = Guest::good().module();
-    fails("an empty file", b"", "NotAComponent", "found an empty file");
-    fails(
-        "garbage",
-        b"PK\x03\x04 not wasm at all",
-        "NotAComponent",
-        "no WebAssembly",
-    );
-    fails("text", b"(component)", "NotAComponent", "found WebAssembly text");
-    fails(
-        "precompiled",
-        b"\x7fELF\x02\x01\x01",
-        "NotAComponent",
-        "precompiled WebAssembly is not accepted",
-    );
-    fails(
-        "a core module",
-        &module,
-        "NotAComponent",
-        "found a core WebAssembly module",
-    );
-    fails(
-        "an empty component",
-        &good[..8],
-        "MissingExport",
-        "does not export `transducer:task/handler`",
-    );
-    fails(
-        "half a component",
-        &good[..good.len() / 2],
-        "InvalidComponent",
-        "not valid",
-    );
+    let of_version = |version: &str| {
+        let other = wit("1.0.0").replace("transducer:task@1.0.0;", &format!("transducer:task@{version};"));
+        dummy_component(&other, "task")
+    };
+    let number = wit("1.0.0").replace("generated: string", "generated: u64");
+    let scores = wit("1.1.0").replace("result<list<f64>, error>", "result<list<f32>, error>");
+    let wasi = |import: &str, what: &str| {
+        let (package, interface) = import.split_once('/').expect("a package and an interface");
+        let wit = format!(
+            "package {package}@0.2.0; interface {interface} {{ {what}: func() -> u32; }}
+            world task {{ import {interface}; }}"
+        );
+        let module = format!("(module (import \"{import}@0.2.0\" \"{what}\" (func (result i32))))");
+        component(wat::parse_str(module).expect("valid text"), &wit, "task")
+    };
+    let old = mixed("1.0.0").replace("1.2.0", "1.0.0");
+    let text = |text: &str| wat::parse_str(text).expect("valid text");
+    vec![
+        (
+            "an import of the process's environment",
+            wasi("wasi:cli/environment", "cwd"),
+        ),
+        ("an import of files", wasi("wasi:filesystem/preopens", "open")),
+        ("an import of the network", wasi("wasi:sockets/network", "connect")),
+        ("an import of a clock", wasi("wasi:clocks/monotonic-clock", "now")),
+        (
+            "an import of a name without end",
+            wasi(&format!("wasi:cli/{}", "endless-".repeat(5_000) + "name"), "cwd"),
+        ),
+        ("nothing", Vec::new()),
+        ("no WebAssembly", b"PK\x03\x04 not wasm at all".to_vec()),
+        ("WebAssembly text", b"(component)".to_vec()),
+        ("machine code", b"\x7fELF\x02\x01\x01".to_vec()),
+        ("a core module", Guest::good().module()),
+        ("an empty component", good[..8].to_vec()),
+        ("half a component", good[..good.len() / 2].to_vec()),
+        ("a world of a later major version", of_version("2.3.0")),
+        ("a world of a later minor version", of_version("1.2.0")),
+        ("a world before the first", of_version("0.9.0")),
+        ("a world that never was", of_version("1.0.1")),
+        ("a newer world, and a module that is not valid", text(&mixed("1.2.0"))),
+        ("two worlds", text(&mixed("1.1.0"))),
+        ("a module that is not valid", text(&old)),
+        ("a function of other types", dummy_component(&number, "task")),
+        ("metrics of other types", dummy_component(&scores, "measured-task")),
+    ]
+}
+
+#[test]
+fn a_large_component_is_not_compiled() {
     let large = TaskLimits {
         component_bytes: 100,
         ..limits()
     };
-    let error = ENGINE.compile_with(&good, large).expect_err("too large");
+    let error = ENGINE
+        .compile_with(&Guest::good().component(), large)
+        .expect_err("too large");
     assert!(
         matches!(error, TaskError::ComponentTooLarge { limit: 100, .. }),
         "{error:?}"
-    );
-
-    for (version, variant, expected) in [
-        (
-            "2.3.0",
-            "NewerWorld",
-            "built for `transducer:task@2.3.0`, which is newer than this host: it has `transducer:task@1.0.0` and \
-             `transducer:task@1.1.0`. Update the host",
-        ),
-        (
-            "1.2.0",
-            "NewerWorld",
-            "`transducer:task@1.2.0`, which is newer than this host",
-        ),
-        (
-            "0.9.0",
-            "UnsupportedWorld",
-            "built for `transducer:task@0.9.0`; this host has `transducer:task@1.0.0` and",
-        ),
-        (
-            "1.0.1",
-            "UnsupportedWorld",
-            "built for `transducer:task@1.0.1`; this host has",
-        ),
-    ] {
-        let other = wit("1.0.0").replace("transducer:task@1.0.0;", &format!("transducer:task@{version};"));
-        fails(version, &dummy_component(&other, "task"), variant, expected);
-    }
-
-    let wasi = "package wasi:cli@0.2.0; interface environment { cwd: func() -> u32; }
-        world task { import environment; }";
-    let text = "(module (import \"wasi:cli/environment@0.2.0\" \"cwd\" (func (result i32))))";
-    let component = component(wat::parse_str(text).expect("valid text"), wasi, "task");
-    fails(
-        "WASI",
-        &component,
-        "UnknownImport",
-        "imports `wasi:cli/environment@0.2.0`",
-    );
-
-    let other = wit("1.0.0").replace("generated: string", "generated: u64");
-    fails(
-        "other types",
-        &dummy_component(&other, "task"),
-        "WrongType",
-        "does not fit `transducer:task@1.0.0`",
-    );
-    let other = wit("1.1.0").replace("result<list<f64>, error>", "result<list<f32>, error>");
-    fails(
-        "other types of the metrics",
-        &dummy_component(&other, "measured-task"),
-        "WrongType",
-        "does not fit `transducer:task@1.1.0`",
     );
 }
 
@@ -154,26 +119,17 @@ fn a_task_may_have_components_in_it() {
     run(&component).expect("a good task");
 }
 
-/// A host that is too old for a component says so, whatever else is in the component that it does not understand.
-#[test]
-fn the_world_is_read_before_anything_is_compiled() {
-    let text = r#"(component
+/// A component of world 1.2.0 that imports something of another version, with more in it that this host does not understand: the world
+/// is read before anything is compiled.
+fn mixed(version: &str) -> String {
+    format!(
+        r#"(component
         (core module (func (result i32) (f32.const 1)))
-        (import "transducer:task/log@VERSION" (instance))
+        (import "transducer:task/log@{version}" (instance))
         (component (import "transducer:task/cpg@7.0.0" (instance)))
         (instance $empty)
-        (export "transducer:task/handler@1.2.0" (instance $empty)))"#;
-    let component = |version: &str| wat::parse_str(text.replace("VERSION", version)).expect("valid text");
-    fails("a newer world", &component("1.2.0"), "NewerWorld", "1.2.0");
-    fails(
-        "two worlds",
-        &component("1.1.0"),
-        "MixedWorlds",
-        "names both `transducer:task@1.2.0` and `transducer:task@1.1.0`",
-    );
-    // With a world that this host has, the module in it is what is wrong.
-    let old = wat::parse_str(text.replace("VERSION", "1.0.0").replace("1.2.0", "1.0.0")).expect("valid text");
-    fails("a module that is not valid", &old, "InvalidComponent", "type mismatch");
+        (export "transducer:task/handler@1.2.0" (instance $empty)))"#
+    )
 }
 
 /// A component that has the exports of a world and does nothing.

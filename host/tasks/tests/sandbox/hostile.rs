@@ -1,4 +1,4 @@
-//! Hostile guests: each fails with a named error, the host lives, and the next request works.
+//! Hostile guests: each fails with the error that `sdk/HOSTILE.md` names, the host lives, and the next request works.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,156 +7,117 @@ use std::thread;
 use crate::guest::{
     ENGINE, GOOD, Guest, INFO, OneNode, PREPARED, SCRATCH, SEGMENT, STATE, limits, run, the_next_request_works,
 };
+use crate::{components, outputs, table};
 use transducer_tasks::{Call, CodeParser, ParseFailure, ParsedCode, Segment, TaskError, TaskLimits};
 
 const FOREVER: &str = "(loop $again (br $again))";
 
-/// What is done to a good guest, the variant of the error, and a part of its message.
-pub(crate) type Case = (&'static str, fn(&mut Guest), &'static str, &'static str);
+/// What is tried, and its component.
+pub(crate) type Case = (&'static str, Vec<u8>);
 
-pub(crate) fn check(cases: &[Case]) {
-    for (name, spoil, variant, message) in cases {
+/// What is tried, and what is done to a good guest.
+pub(crate) type Spoil = (&'static str, fn(&mut Guest));
+
+pub(crate) fn spoilt(cases: &[Spoil]) -> Vec<Case> {
+    let component = |(name, spoil): &Spoil| {
         let mut guest = Guest::good();
         spoil(&mut guest);
-        fails(name, &guest.component(), variant, message);
-    }
+        (*name, guest.component())
+    };
+    cases.iter().map(component).collect()
 }
 
-pub(crate) fn fails(name: &str, component: &[u8], variant: &str, message: &str) {
-    let error = run(component).expect_err(name);
-    assert!(
-        format!("{error:?}").starts_with(variant),
-        "{name}: expected {variant}, found {error:?}"
-    );
-    assert!(
-        error.to_string().contains(message),
-        "{name}: expected {message:?} in: {error}"
-    );
+fn refused((name, component): Case) -> (String, String) {
+    let error = run(&component).expect_err(name);
     the_next_request_works();
+    (name.to_owned(), error.to_string())
+}
+
+#[test]
+fn every_case_is_refused_as_the_table_says() {
+    let subjects = [
+        (
+            "Endless calls, in `describe`, the start function and elsewhere",
+            endless(),
+        ),
+        ("Giant memories and tables, recursion", greedy()),
+        ("Crashes", crashing()),
+        ("Output floods", outputs::large()),
+        ("Senseless outputs, texts that are not UTF-8", outputs::senseless()),
+        (
+            "Extra imports, and components that are no tasks",
+            components::no_tasks(),
+        ),
+    ];
+    let rows = |(subject, cases): (&'static str, Vec<Case>)| (subject, cases.into_iter().map(refused).collect());
+    table::hold("Tasks in the sandbox", &subjects.map(rows));
 }
 
 pub(crate) fn set(place: &mut String, body: &str) {
     body.clone_into(place);
 }
 
-#[test]
-fn endless_guests_are_stopped() {
-    check(&[
-        (
-            "loop in describe",
-            |g| set(&mut g.describe, FOREVER),
-            "DeadlineExceeded",
-            "in `describe`",
-        ),
-        (
-            "loop in prepare",
-            |g| set(&mut g.prepare, FOREVER),
-            "DeadlineExceeded",
-            "200ms in `prepare`",
-        ),
-        (
-            "loop in finish",
-            |g| set(&mut g.finish, FOREVER),
-            "DeadlineExceeded",
-            "in `finish`",
-        ),
-        (
-            "loop in the start function",
-            |g| set(&mut g.items, &format!("(func $start {FOREVER}) (start $start)")),
-            "DeadlineExceeded",
-            "in `describe`",
-        ),
-        (
-            "loop in the allocator",
-            |g| set(&mut g.realloc, &format!("{FOREVER} (i32.const 0)")),
-            "DeadlineExceeded",
-            "prepare",
-        ),
-        (
-            "loop after the result",
-            |g| {
-                let name = "cabi_post_transducer:task/handler@1.0.0#prepare";
-                g.items = format!("(func (export \"{name}\") (param i32) {FOREVER})");
-            },
-            "DeadlineExceeded",
-            "in `prepare`",
-        ),
-        (
-            "loop of calls to the host",
-            |g| {
-                set(
-                    &mut g.prepare,
-                    "(loop $again (call $log (i32.const 0) (i32.const 0) (i32.const 1)) (br $again))",
-                );
-            },
-            "DeadlineExceeded",
-            "in `prepare`",
-        ),
-        (
-            "loop of parsing",
-            |g| {
-                let parse = format!(
-                    "(call $parse (i32.const {INFO}) (i32.const 4) (i32.const 0) (i32.const 9) (i32.const {SCRATCH}))"
-                );
-                g.prepare = format!("(loop $again {parse} (global.set $heap (i32.const 0x8000)) (br $again))");
-            },
-            "DeadlineExceeded",
-            "in `prepare`",
-        ),
-    ]);
+fn endless() -> Vec<Case> {
+    spoilt(&[
+        ("loop in describe", |g| set(&mut g.describe, FOREVER)),
+        ("loop in prepare", |g| set(&mut g.prepare, FOREVER)),
+        ("loop in finish", |g| set(&mut g.finish, FOREVER)),
+        ("loop in the start function", |g| {
+            set(&mut g.items, &format!("(func $start {FOREVER}) (start $start)"))
+        }),
+        ("loop in the allocator", |g| {
+            set(&mut g.realloc, &format!("{FOREVER} (i32.const 0)"))
+        }),
+        ("loop after the result", |g| {
+            let name = "cabi_post_transducer:task/handler@1.0.0#prepare";
+            g.items = format!("(func (export \"{name}\") (param i32) {FOREVER})");
+        }),
+        ("loop of calls to the host", |g| {
+            set(
+                &mut g.prepare,
+                "(loop $again (call $log (i32.const 0) (i32.const 0) (i32.const 1)) (br $again))",
+            );
+        }),
+        ("loop of parsing", |g| {
+            let parse = format!(
+                "(call $parse (i32.const {INFO}) (i32.const 4) (i32.const 0) (i32.const 9) (i32.const {SCRATCH}))"
+            );
+            g.prepare = format!("(loop $again {parse} (global.set $heap (i32.const 0x8000)) (br $again))");
+        }),
+    ])
+}
+
+fn greedy() -> Vec<Case> {
+    spoilt(&[
+        ("memory bomb", |g| {
+            set(
+                &mut g.prepare,
+                "(loop $again (drop (memory.grow (i32.const 16))) (br $again))",
+            );
+        }),
+        ("4 GiB to begin with", |g| set(&mut g.memory, "65536")),
+        ("table bomb", |g| {
+            set(&mut g.items, "(table $table 0 funcref)");
+            set(
+                &mut g.finish,
+                "(drop (table.grow $table (ref.null func) (i32.const 10000000)))",
+            );
+        }),
+        ("a large table to begin with", |g| {
+            set(&mut g.items, "(table 1000000 funcref)")
+        }),
+        ("deep recursion", |g| {
+            set(
+                &mut g.items,
+                "(func $deep (result i32) (i32.add (call $deep) (i32.const 1)))",
+            );
+            set(&mut g.prepare, "(drop (call $deep))");
+        }),
+    ])
 }
 
 #[test]
-fn greedy_guests_are_stopped() {
-    check(&[
-        (
-            "memory bomb",
-            |g| {
-                set(
-                    &mut g.prepare,
-                    "(loop $again (drop (memory.grow (i32.const 16))) (br $again))",
-                );
-            },
-            "OutOfMemory",
-            "the limit is 33554432",
-        ),
-        (
-            "4 GiB to begin with",
-            |g| set(&mut g.memory, "65536"),
-            "OutOfMemory",
-            "wanted 4294967296 bytes",
-        ),
-        (
-            "table bomb",
-            |g| {
-                set(&mut g.items, "(table $table 0 funcref)");
-                set(
-                    &mut g.finish,
-                    "(drop (table.grow $table (ref.null func) (i32.const 10000000)))",
-                );
-            },
-            "TableTooLarge",
-            "wanted 10000",
-        ),
-        (
-            "a large table to begin with",
-            |g| set(&mut g.items, "(table 1000000 funcref)"),
-            "TableTooLarge",
-            "describe",
-        ),
-        (
-            "deep recursion",
-            |g| {
-                set(
-                    &mut g.items,
-                    "(func $deep (result i32) (i32.add (call $deep) (i32.const 1)))",
-                );
-                set(&mut g.prepare, "(drop (call $deep))");
-            },
-            "StackOverflow",
-            "524288 bytes is full",
-        ),
-    ]);
+fn parts_of_a_component_are_counted() {
     let narrow = TaskLimits {
         instances: 0,
         ..limits()
@@ -170,43 +131,21 @@ fn greedy_guests_are_stopped() {
     );
 }
 
-#[test]
-fn crashing_guests_are_reported() {
-    check(&[
-        (
-            "unreachable",
-            |g| set(&mut g.prepare, "unreachable"),
-            "Trap",
-            "`unreachable` instruction",
-        ),
-        (
-            "unreachable in describe",
-            |g| set(&mut g.describe, "unreachable"),
-            "Trap",
-            "in `describe`",
-        ),
-        (
-            "division by zero",
-            |g| set(&mut g.finish, "(drop (i32.div_u (i32.const 1) (i32.const 0)))"),
-            "Trap",
-            "divide by zero",
-        ),
-        (
-            "reading outside of the memory",
-            |g| set(&mut g.finish, "(drop (i32.load (i32.const -8)))"),
-            "Trap",
-            "out of bounds memory",
-        ),
-        (
-            "a trap in a named function",
-            |g| {
-                set(&mut g.items, "(func $parse_request unreachable)");
-                set(&mut g.prepare, "(call $parse_request)");
-            },
-            "Trap",
-            "(in parse_request < ",
-        ),
-    ]);
+fn crashing() -> Vec<Case> {
+    spoilt(&[
+        ("unreachable", |g| set(&mut g.prepare, "unreachable")),
+        ("unreachable in describe", |g| set(&mut g.describe, "unreachable")),
+        ("division by zero", |g| {
+            set(&mut g.finish, "(drop (i32.div_u (i32.const 1) (i32.const 0)))")
+        }),
+        ("reading outside of the memory", |g| {
+            set(&mut g.finish, "(drop (i32.load (i32.const -8)))")
+        }),
+        ("a trap in a named function", |g| {
+            set(&mut g.items, "(func $parse_request unreachable)");
+            set(&mut g.prepare, "(call $parse_request)");
+        }),
+    ])
 }
 
 /// WebAssembly text that parses five bytes and stores the graph's handle.
@@ -279,12 +218,8 @@ fn a_flood_of_parsing_does_not_reach_the_front_end() {
 fn finish_has_no_graphs() {
     let mut guest = Guest::good();
     guest.finish = parse_to(SCRATCH);
-    fails(
-        "parsing in finish",
-        &guest.component(),
-        "Trap",
-        "`unreachable` instruction",
-    );
+    let error = run(&guest.component()).expect_err("parsing in finish");
+    assert!(matches!(error, TaskError::Trap { call: Call::Finish, .. }), "{error:?}");
 }
 
 #[test]

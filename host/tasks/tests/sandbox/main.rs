@@ -8,4 +8,6 @@ mod hostile;
 mod log;
 mod outputs;
 mod scores;
+#[path = "../../../../tests/hostile.rs"]
+mod table;
 mod tasks;
