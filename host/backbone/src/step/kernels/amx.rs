@@ -280,11 +280,10 @@ fn many<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
             ask_for(tile);
             // SAFETY: this function is for such CPUs, too.
             let scales = unsafe { tile.scales() };
-            for column in 0..COLUMNS {
+            let [first, second] = lines;
+            for (column, (first, second)) in first.iter_mut().zip(second).enumerate() {
                 // SAFETY: likewise.
-                let [first, second] = unsafe { tile.column(column, &scales) };
-                lines[0][column] = first;
-                lines[1][column] = second;
+                [*first, *second] = unsafe { tile.column(column, &scales) };
             }
         }
         let columns = columns.split_at(per_input);
@@ -365,8 +364,8 @@ impl Configured {
         configuration.rows[..8].fill(16);
         // SAFETY: 64 bytes are read, and the CPU has tiles: `Inputs::new` made sure of it.
         unsafe {
-            asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly, preserves_flags))
-        };
+            asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly, preserves_flags));
+        }
         Self
     }
 }
