@@ -63,10 +63,10 @@ fn endless() -> Vec<Case> {
         ("loop in prepare", |g| set(&mut g.prepare, FOREVER)),
         ("loop in finish", |g| set(&mut g.finish, FOREVER)),
         ("loop in the start function", |g| {
-            set(&mut g.items, &format!("(func $start {FOREVER}) (start $start)"))
+            set(&mut g.items, &format!("(func $start {FOREVER}) (start $start)"));
         }),
         ("loop in the allocator", |g| {
-            set(&mut g.realloc, &format!("{FOREVER} (i32.const 0)"))
+            set(&mut g.realloc, &format!("{FOREVER} (i32.const 0)"));
         }),
         ("loop after the result", |g| {
             let name = "cabi_post_transducer:task/handler@1.0.0#prepare";
@@ -104,7 +104,7 @@ fn greedy() -> Vec<Case> {
             );
         }),
         ("a large table to begin with", |g| {
-            set(&mut g.items, "(table 1000000 funcref)")
+            set(&mut g.items, "(table 1000000 funcref)");
         }),
         ("deep recursion", |g| {
             set(
@@ -136,10 +136,10 @@ fn crashing() -> Vec<Case> {
         ("unreachable", |g| set(&mut g.prepare, "unreachable")),
         ("unreachable in describe", |g| set(&mut g.describe, "unreachable")),
         ("division by zero", |g| {
-            set(&mut g.finish, "(drop (i32.div_u (i32.const 1) (i32.const 0)))")
+            set(&mut g.finish, "(drop (i32.div_u (i32.const 1) (i32.const 0)))");
         }),
         ("reading outside of the memory", |g| {
-            set(&mut g.finish, "(drop (i32.load (i32.const -8)))")
+            set(&mut g.finish, "(drop (i32.load (i32.const -8)))");
         }),
         ("a trap in a named function", |g| {
             set(&mut g.items, "(func $parse_request unreachable)");

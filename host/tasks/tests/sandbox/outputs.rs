@@ -63,10 +63,10 @@ pub(crate) fn senseless() -> Vec<Case> {
             g.words(SEGMENT, &[7]);
         }),
         ("a result outside of the memory", |g| {
-            set(&mut g.prepare, "(return (i32.const -4))")
+            set(&mut g.prepare, "(return (i32.const -4))");
         }),
         ("memory for the request outside of the memory", |g| {
-            set(&mut g.realloc, "(i32.const -16)")
+            set(&mut g.realloc, "(i32.const -16)");
         }),
         ("data that is no JSON", |g| {
             g.text(ANSWER_DATA, b"{");
@@ -130,7 +130,7 @@ pub(crate) fn senseless() -> Vec<Case> {
             g.prepare = parse_to(SEGMENT + 4) + &drop;
         }),
         ("asking a graph that never was", |g| {
-            set(&mut g.prepare, "(drop (call $nodes (i32.const 77)))")
+            set(&mut g.prepare, "(drop (call $nodes (i32.const 77)))");
         }),
     ])
 }
