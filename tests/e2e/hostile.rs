@@ -185,7 +185,9 @@ fn shapes() -> Vec<Row> {
     };
     vec![
         header("a matrix on its side", &|header| {
-            let matrix = header.get_mut("fusion.query.weight").expect("a tensor of every transducer");
+            let matrix = header
+                .get_mut("fusion.query.weight")
+                .expect("a tensor of every transducer");
             matrix["shape"].as_array_mut().unwrap().reverse();
         }),
         header("a tensor under another name", &|header| {
