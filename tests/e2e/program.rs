@@ -84,6 +84,7 @@ pub(crate) struct Server {
     /// What it said before it listened.
     said: String,
     pub(crate) url: String,
+    agent: ureq::Agent,
 }
 
 impl Server {
@@ -115,13 +116,19 @@ impl Server {
             stderr,
             said,
             url,
+            agent: agent(ureq::tls::TlsConfig::default()),
         }
     }
 
     /// Reads what the server says until a line begins like this, and returns all of it.
     pub(crate) fn wait_for(&mut self, start: &str) -> String {
+        self.wait_until(|line| line.starts_with(start))
+    }
+
+    /// The same until a line is what is waited for.
+    pub(crate) fn wait_until(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         let mut text = std::mem::take(&mut self.said);
-        if text.lines().any(|line| line.starts_with(start)) {
+        if text.lines().any(&is_it) {
             return text;
         }
         loop {
@@ -129,7 +136,7 @@ impl Server {
             let read = self.stderr.read_line(&mut line).expect("a line of text");
             assert_ne!(read, 0, "the server ended: {text}");
             text.push_str(&line);
-            if line.starts_with(start) {
+            if is_it(&line) {
                 return text;
             }
         }
@@ -148,8 +155,7 @@ impl Server {
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
-        let agent = agent();
-        let mut response = agent.get(format!("{}{path}", self.url)).call().expect("an answer");
+        let mut response = self.agent.get(format!("{}{path}", self.url)).call().expect("an answer");
         (
             response.status().as_u16(),
             response.body_mut().read_json().expect("JSON"),
@@ -157,8 +163,8 @@ impl Server {
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let agent = agent();
-        let mut response = agent
+        let mut response = self
+            .agent
             .post(format!("{}{path}", self.url))
             .send_json(body)
             .expect("an answer");
@@ -168,9 +174,32 @@ impl Server {
         )
     }
 
+    /// Trusts this certificate, and no other.
+    pub(crate) fn trust(&mut self, pem: &str) {
+        let certificate = ureq::tls::Certificate::from_pem(pem.as_bytes()).expect("PEM");
+        let roots = ureq::tls::RootCerts::new_with_certs(&[certificate]);
+        self.agent = agent(ureq::tls::TlsConfig::builder().root_certs(roots).build());
+    }
+
+    /// A request with this method and key, if it is not empty.
+    pub(crate) fn ask(&self, method: &str, path: &str, key: &str, body: &[u8]) -> (u16, Value) {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url));
+        if !key.is_empty() {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let request = request.body(body).expect("a request");
+        let mut response = self.agent.run(request).expect("an answer");
+        (
+            response.status().as_u16(),
+            response.body_mut().read_json().expect("JSON"),
+        )
+    }
+
     pub(crate) fn post_for_text(&self, path: &str, body: &Value) -> String {
-        let agent = agent();
-        let mut response = agent
+        let mut response = self
+            .agent
             .post(format!("{}{path}", self.url))
             .send_json(body)
             .expect("an answer");
@@ -187,6 +216,7 @@ impl Drop for Server {
 }
 
 /// Errors are answers here.
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+fn agent(tls: ureq::tls::TlsConfig) -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    config.tls_config(tls).build().into()
 }

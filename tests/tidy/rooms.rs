@@ -68,6 +68,18 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
             "transducer-cpg",
         ],
     ),
+    (
+        "transducer-access",
+        &[
+            "tch",
+            "wasmtime",
+            "axum",
+            "tree-sitter",
+            "clap",
+            "transducer-bundle",
+            "transducer-cpg",
+        ],
+    ),
     ("transducer-pipeline", &["axum", "clap", "tree-sitter"]),
     ("transducer-metrics", &["tch", "wasmtime", "axum"]),
     ("transducer-train", &["axum", "clap"]),
@@ -110,6 +122,7 @@ const OWN_CRATES_OF: &[(&str, &[&str])] = &[
     ("transducer-codebleu", &[]),
     ("transducer-guests", &[]),
     ("transducer-registry", &[]),
+    ("transducer-access", &[]),
     (
         "transducer-frontend-python",
         &["transducer-cpg", "transducer-frontend", "transducer-treesitter"],

@@ -23,6 +23,7 @@ mod record;
 mod refusal;
 mod signature;
 mod store;
+mod store_error;
 mod validated;
 mod weights;
 
@@ -48,7 +49,8 @@ pub use policy_file::PolicyFile;
 pub use record::{Commit, Evaluation, PACK_RECORD_FILE, PackRecord, Provenance, RecordedScore, Requires};
 pub use refusal::Refusal;
 pub use signature::{MAX_SIGNATURE_BYTES, PublicKey, SignatureError, named_signer, signature_path, signature_text};
-pub use store::{Asked, Store, StoreError, Switched};
+pub use store::{Asked, Expected, Store, Switched};
+pub use store_error::StoreError;
 pub use validated::{AdapterName, BaseModelPin, TransducerShape, ValidatedManifest};
 pub use weights::{TensorInfo, WeightsError, WeightsInfo, check_weights};
 

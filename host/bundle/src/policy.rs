@@ -6,6 +6,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::read_file;
@@ -118,7 +119,7 @@ pub enum PolicyError {
 }
 
 /// Who signed a bundle, as a policy knows them. There is one only where the signature was verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Signer {
     /// The key's number.
     pub key: String,

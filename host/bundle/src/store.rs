@@ -19,99 +19,16 @@ use std::path::{Path, PathBuf};
 use crate::bundle::read_file;
 use crate::disk::Disk;
 use crate::signature::{Sealed, kept};
+use crate::store_error::StoreError;
 use crate::{
     ARCHIVE_EXTENSION, AdapterName, Budget, Bundle, BundleError, Generation, MAX_ARCHIVE_BYTES, Package, Policy,
-    PublicKey, SignatureError, WeightsError,
+    PublicKey,
 };
 
 /// The hidden folder in an adapters directory.
 pub(crate) const STORE: &str = ".store";
 /// Versions of an adapter that are kept, the current one among them: enough to find the last good one, a few MB at most.
 const KEPT: usize = 5;
-
-/// Why nothing was installed, removed or rolled back.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file system.
-    #[error("cannot {action} {path}: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// The bundle.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    /// The weights in it.
-    #[error("{name}: {source}")]
-    Weights {
-        /// The adapter.
-        name: AdapterName,
-        /// What is wrong with them.
-        source: WeightsError,
-    },
-    /// The signature.
-    #[error(transparent)]
-    Signature(#[from] SignatureError),
-    /// A folder was given where an archive is needed.
-    #[error("{path} is not a .tadapter file: `pack` makes one of a bundle's folder")]
-    NotPacked {
-        /// What was given.
-        path: PathBuf,
-    },
-    /// Something that `install` did not put there has the name.
-    #[error("{path} is a bundle named {name} that `install` did not put there: move it away first")]
-    Occupied {
-        /// The adapter.
-        name: AdapterName,
-        /// What is there.
-        path: PathBuf,
-    },
-    /// A later version is installed.
-    #[error("{name} {installed} is installed, and {offered} is older: give --allow-downgrade if you mean it")]
-    Downgrade {
-        /// The adapter.
-        name: AdapterName,
-        /// The version that is there.
-        installed: semver::Version,
-        /// The version that would replace it.
-        offered: semver::Version,
-    },
-    /// The same version with other contents: one of the two is not what its author calls by that version.
-    #[error(
-        "{name} {version} is installed with other contents (generation {installed}, this is {offered}): \
-         raise the version, or give --allow-downgrade if you mean it"
-    )]
-    SameVersion {
-        /// The adapter.
-        name: AdapterName,
-        /// The version of both.
-        version: semver::Version,
-        /// The generation that is there.
-        installed: Box<Generation>,
-        /// The generation that would replace it.
-        offered: Box<Generation>,
-    },
-    /// There is no such adapter.
-    #[error("no archive in {dir} is named {name}")]
-    NotInstalled {
-        /// The adapter.
-        name: AdapterName,
-        /// Where it was looked for.
-        dir: PathBuf,
-    },
-    /// There is nothing to go back to.
-    #[error("no version of {name} from before {version} is kept")]
-    NoEarlier {
-        /// The adapter.
-        name: AdapterName,
-        /// The version that is there.
-        version: semver::Version,
-    },
-}
 
 /// What an adapter's name stands for now, and stood for before.
 #[derive(Debug)]
@@ -128,13 +45,56 @@ pub struct Switched {
     pub budget: Budget,
 }
 
-/// What an archive has to be to be installed.
+/// What an archive has to be to be installed, and what has to be there.
 #[derive(Debug, Default)]
 pub struct Asked {
     /// Signed with this key.
     pub key: Option<PublicKey>,
     /// Let in by this policy.
     pub policy: Option<Policy>,
+    /// Named so.
+    pub name: Option<AdapterName>,
+    /// What it replaces.
+    pub expected: Option<Expected>,
+}
+
+/// What somebody who changes an adapter has seen of it. Two who change one at once would undo each other's work unawares; so the
+/// second of them is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// None of that name.
+    Absent,
+    /// This generation, in hexadecimal digits.
+    Generation(String),
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Absent => f.write_str("a name that nothing has"),
+            Self::Generation(generation) => write!(f, "generation {generation}"),
+        }
+    }
+}
+
+impl Expected {
+    /// Whether it is what is there.
+    fn check(&self, name: &AdapterName, current: Option<&Current>) -> Result<(), StoreError> {
+        let found = current.and_then(|current| current.package.as_ref());
+        let found = found.map(|package| package.bundle.generation);
+        let fits = match self {
+            Self::Absent => current.is_none(),
+            Self::Generation(expected) => found.is_some_and(|found| found.to_string() == *expected),
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(StoreError::OtherGeneration {
+            name: name.clone(),
+            expected: self.clone(),
+            found: found.map(Box::new),
+        })
+    }
 }
 
 /// An adapters directory that can be changed.
@@ -169,7 +129,7 @@ impl Store {
     /// [`StoreError`]; what a host finds is the old archive or the new one, and whole.
     pub fn install(&self, archive: &Path, allow_downgrade: bool) -> Result<Switched, StoreError> {
         let bytes = read_archive(archive)?;
-        self.install_bytes(&bytes, archive, allow_downgrade)
+        self.install_bytes(&bytes, archive, allow_downgrade, &Asked::default())
     }
 
     /// As [`Store::install`], if the archive is what is asked for.
@@ -184,15 +144,28 @@ impl Store {
         if let Some(policy) = &asked.policy {
             Package::unpack_under(bytes.clone(), archive, policy)?;
         }
-        self.install_bytes(&bytes, archive, allow_downgrade)
+        self.install_bytes(&bytes, archive, allow_downgrade, asked)
     }
 
-    fn install_bytes(&self, bytes: &[u8], archive: &Path, allow_downgrade: bool) -> Result<Switched, StoreError> {
+    fn install_bytes(
+        &self,
+        bytes: &[u8],
+        archive: &Path,
+        allow_downgrade: bool,
+        asked: &Asked,
+    ) -> Result<Switched, StoreError> {
         let package = Package::unpack(bytes.to_owned(), archive)?;
         check_weights_of(&package)?;
         let name = package.bundle.name().clone();
+        if let Some(asked) = asked.name.clone().filter(|asked| *asked != name) {
+            let found = name;
+            return Err(StoreError::OtherName { name: asked, found });
+        }
         let _lock = self.lock()?;
         let current = self.current(&name)?;
+        if let Some(expected) = &asked.expected {
+            expected.check(&name, current.as_ref())?;
+        }
         let before = current.as_ref().and_then(|current| current.package.as_ref());
         if let (Some(installed), false) = (before, allow_downgrade) {
             check_succession(&installed.bundle, &package.bundle)?;
@@ -237,6 +210,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; what a host finds is the current archive or the earlier one, and whole.
     pub fn rollback(&self, name: &AdapterName) -> Result<Switched, StoreError> {
+        self.rollback_from(name, None)
+    }
+
+    /// As [`Store::rollback`], if the current archive is what is expected.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what a host finds is the current archive or the earlier one, and whole.
+    pub fn rollback_from(&self, name: &AdapterName, expected: Option<&Expected>) -> Result<Switched, StoreError> {
         let not_installed = || StoreError::NotInstalled {
             name: name.clone(),
             dir: self.adapters.clone(),
@@ -246,6 +227,9 @@ impl Store {
         }
         let _lock = self.lock()?;
         let current = self.current(name)?.ok_or_else(not_installed)?;
+        if let Some(expected) = expected {
+            expected.check(name, Some(&current))?;
+        }
         let mut history = self.history(name)?;
         if let Some(place) = history.iter().rposition(|entry| entry.bytes == current.bytes) {
             history.truncate(place);
@@ -275,6 +259,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn uninstall(&self, name: &AdapterName) -> Result<(), StoreError> {
+        self.uninstall_if(name, None)
+    }
+
+    /// As [`Store::uninstall`], if the current archive is what is expected.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn uninstall_if(&self, name: &AdapterName, expected: Option<&Expected>) -> Result<(), StoreError> {
         let (place, kept) = (self.place(name), self.adapters.join(STORE).join(name.as_str()));
         let folder = self.adapters.join(name.as_str());
         if !place.exists() && !kept.exists() {
@@ -291,6 +283,9 @@ impl Store {
             });
         }
         let _lock = self.lock()?;
+        if let Some(expected) = expected {
+            expected.check(name, self.current(name)?.as_ref())?;
+        }
         // What cannot be read has no signature that could be found.
         let history = self.history(name).unwrap_or_default();
         let mut gone: Vec<Vec<u8>> = history.into_iter().map(|entry| entry.bytes).collect();

@@ -181,8 +181,8 @@ fn a_signature_comes_along_when_its_archive_is_installed_and_rolled_back() {
     let (root, adapters) = (place.root.path(), place.root.path().join("adapters"));
     let text = "require-signature = true\n[[trusted]]\nkey = \"KEY\"\nname = \"alice\"\nadapters = [\"h*o\"]";
     let asked = Asked {
-        key: None,
         policy: Some(place.policy(text)),
+        ..Asked::default()
     };
     let store = Store::new(&adapters);
     let signer = || {

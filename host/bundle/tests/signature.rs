@@ -42,7 +42,7 @@ fn sign(archive: &Path, author: &KeyPair) {
 fn by(key: PublicKey) -> Asked {
     Asked {
         key: Some(key),
-        policy: None,
+        ..Asked::default()
     }
 }
 

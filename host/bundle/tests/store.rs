@@ -10,7 +10,7 @@ use std::rc::Rc;
 use common::{files, folder, package};
 use expect_test::expect;
 use tempfile::TempDir;
-use transducer_bundle::{AdapterName, Bundle, Store};
+use transducer_bundle::{AdapterName, Asked, Bundle, Expected, Store, StoreError};
 
 fn name() -> AdapterName {
     "hello".parse().unwrap()
@@ -230,4 +230,44 @@ fn an_uninstallation_that_dies_leaves_all_or_nothing_to_serve() {
     for dead in [false, true] {
         at_every_step(&prepare, &uninstall, Some("1.0.0"), None, dead);
     }
+}
+
+#[test]
+fn who_has_seen_another_generation_changes_nothing() {
+    let (root, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::new(root.path());
+    let asked = |expected| Asked {
+        expected: Some(expected),
+        name: Some(name()),
+        ..Asked::default()
+    };
+    let (old, new) = (archive(&from, "1.0.0", 1.0), archive(&from, "1.1.0", 1.0));
+    store.install_asking(&old, false, &asked(Expected::Absent)).unwrap();
+    let there = Expected::Generation(package("1.0.0", 1.0).bundle.generation.to_string());
+    for wrong in [Expected::Absent, Expected::Generation("a".repeat(64))] {
+        let refused = [
+            store.install_asking(&new, false, &asked(wrong.clone())).map(drop),
+            store.rollback_from(&name(), Some(&wrong)).map(drop),
+            store.uninstall_if(&name(), Some(&wrong)),
+        ];
+        for result in refused {
+            assert!(
+                matches!(result, Err(StoreError::OtherGeneration { found: Some(_), .. })),
+                "{result:?}"
+            );
+        }
+    }
+    assert_eq!(served(root.path()).as_deref(), Some("1.0.0"));
+    store.install_asking(&new, false, &asked(there.clone())).unwrap();
+    let now = Expected::Generation(package("1.1.0", 1.0).bundle.generation.to_string());
+    store.rollback_from(&name(), Some(&now)).unwrap();
+    store.uninstall_if(&name(), Some(&there)).unwrap();
+    let error = store.install_asking(&new, false, &asked(there)).unwrap_err();
+    assert!(error.to_string().starts_with("hello is not installed, and"), "{error}");
+    let other = Asked {
+        name: Some("other".parse().unwrap()),
+        ..Asked::default()
+    };
+    expect!["the bundle is named hello, not other"]
+        .assert_eq(&told(&store.install_asking(&new, false, &other).unwrap_err(), &root));
 }

@@ -55,6 +55,7 @@ pub fn install(args: &InstallArgs) -> Result<()> {
     let asked = Asked {
         key: args.public_key.as_deref().map(PublicKey::open).transpose()?,
         policy: args.policy.open(&args.dir.adapters)?,
+        ..Asked::default()
     };
     let switched = store.install_asking(&args.file, args.allow_downgrade, &asked)?;
     tell("installed", &switched)

@@ -4,6 +4,7 @@
 //! links no libtorch, whose loading alone takes a fifth of a second. What needs the LLM it hands over to
 //! `transducer-host-llm`, which lies beside it. So it does what needs tensors and the sandbox, as `pack` and `verify` do.
 
+pub mod access;
 pub mod bench;
 pub mod build;
 pub mod bundles;
@@ -26,7 +27,7 @@ mod templates;
 pub mod vcs;
 
 pub use frontends::{FrontEndOptions, parts_dir};
-pub use logging::{LogArgs, log_to_stderr};
+pub use logging::LogArgs;
 pub use source::{Source, SourceArgs};
 
 use std::process::ExitCode;

@@ -7,8 +7,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use transducer_host::{
-    LLM_PROGRAM, LogArgs, about, bench, build, compare, cpg, diff, doctor, exit_code, inspect, install, key,
-    log_to_stderr, mine, new, parts_dir, registry, sign,
+    LLM_PROGRAM, LogArgs, about, access, bench, build, compare, cpg, diff, doctor, exit_code, inspect, install, key,
+    mine, new, parts_dir, registry, sign,
 };
 
 /// How many compiled kernels oneDNN keeps in a training. Its batches have thousands of shapes; with the default of 1,024 the
@@ -69,6 +69,8 @@ enum Task {
     Bench(bench::Args),
     /// Say what is wrong with this set-up, and how to mend it
     Doctor(doctor::Args),
+    /// Make and revoke keys of those who ask a server
+    Access(access::Args),
     /// Make keys to sign archives with
     Key(key::Args),
     /// Sign a .tadapter file
@@ -99,7 +101,7 @@ struct HandedOver {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let log = || log_to_stderr(cli.log.log.as_deref().unwrap_or("warn"));
+    let log = || cli.log.start("warn");
     exit_code(match cli.task {
         Task::Compare(args) => compare::run(&args),
         Task::Cpg(args) => log().and_then(|()| cpg::run(&args)),
@@ -110,6 +112,7 @@ fn main() -> ExitCode {
         Task::Diff(args) => diff::run(&args),
         Task::Doctor(args) => doctor::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Access(args) => access::run(&args),
         Task::Key(args) => key::run(&args),
         Task::Sign(args) => sign::run(&args),
         Task::Install(args) => install::install(&args),

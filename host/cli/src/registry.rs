@@ -240,6 +240,7 @@ fn install_from(
     let asked = Asked {
         key: args.public_key.as_deref().map(PublicKey::open).transpose()?,
         policy: args.policy.open(&args.dir.adapters)?,
+        ..Asked::default()
     };
     Ok(Store::new(&args.dir.adapters).install_asking(&file, args.allow_downgrade, &asked)?)
 }

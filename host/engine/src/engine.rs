@@ -1,6 +1,5 @@
 //! The engine's door: the queue and what is counted.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use transducer_backbone::Backbone;
 
 use crate::backbone_runner::BackboneRunner;
+use crate::queue::Queue;
 use crate::running::{Room, work};
 use crate::{
     CancelToken, Completion, Decoding, EngineError, Event, GenerateError, PromptEmbeddings, Request, RequestId, Sink,
@@ -85,12 +85,16 @@ pub struct Stats {
     pub prompt_tokens: u64,
     /// Generated tokens of completed requests, since the start.
     pub completion_tokens: u64,
+    /// Tokens that the caches of the running requests may come to have.
+    pub cache_tokens: usize,
+    /// Tokens that they may have together.
+    pub cache_bound: usize,
 }
 
 /// How to run a [`LocalEngine`].
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Requests that may wait; one more is refused.
+    /// Requests that may wait; one more is refused. The last eighth is for lanes in which nobody waits.
     pub queue_bound: usize,
     /// Tokens of a prompt read between two steps of the answers in the making; 0 counts as 1.
     pub prefill_chunk: usize,
@@ -111,8 +115,8 @@ impl Default for EngineOptions {
     }
 }
 
-/// An engine in this process: one thread owns the forward passes. Requests begin first come, first served, join those that
-/// run between two tokens, and share every step with them.
+/// An engine in this process: one thread owns the forward passes. Requests begin first come, first served within their lane
+/// ([`Request::in_lane`]), and lanes take turns; they join those that run between two tokens, and share every step with them.
 ///
 /// Dropping it stops it as [`LocalEngine::stop`] does.
 #[derive(Debug)]
@@ -133,7 +137,7 @@ impl LocalEngine {
             most_running,
             cache_tokens,
         } = *options;
-        Self::spawn(queue_bound, move |shared| {
+        let engine = Self::spawn(queue_bound, move |shared| {
             let runner = BackboneRunner {
                 backbone: &backbone,
                 prefill_chunk: prefill_chunk.max(1),
@@ -144,7 +148,9 @@ impl LocalEngine {
                 tokens: cache_tokens,
             };
             work(shared, runner, room);
-        })
+        })?;
+        engine.shared.lock().stats.cache_bound = cache_tokens;
+        Ok(engine)
     }
 
     /// Starts the engine's thread with this work.
@@ -200,7 +206,7 @@ impl Engine for LocalEngine {
         let mut state = self.shared.lock();
         let refusal = if state.closed {
             Some(SubmitError::ShuttingDown)
-        } else if state.queue.len() >= state.stats.queue_bound {
+        } else if !state.queue.has_room(&request.lane, state.stats.queue_bound) {
             Some(SubmitError::QueueFull {
                 bound: state.stats.queue_bound,
             })
@@ -216,11 +222,13 @@ impl Engine for LocalEngine {
             cancel: CancelToken::default(),
         };
         state.next_id += 1;
-        state.queue.push_back(Job {
+        let lane = request.lane.clone();
+        let job = Job {
             request,
             ticket: ticket.clone(),
             submitted: Instant::now(),
-        });
+        };
+        state.queue.push(&lane, job);
         self.shared.changed.notify_all();
         Ok(ticket)
     }
@@ -257,7 +265,7 @@ pub(crate) struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Job>,
+    queue: Queue<Job>,
     /// No more requests are taken, and the thread ends with the queue.
     closed: bool,
     next_id: u64,
@@ -293,15 +301,17 @@ impl Shared {
                 return None;
             }
         }
-        let job = state.queue.pop_front()?;
+        let job = state.queue.pop()?;
         state.stats.running += 1;
+        state.stats.cache_tokens += job.tokens();
         Some(job)
     }
 
-    /// Counts a request that ended. Done before its sink hears of it, so that whoever asks after the last event finds it counted.
-    pub(crate) fn count(&self, outcome: &Result<Completion, EngineError>) {
+    /// Counts a request that ended, whose cache had room for so many tokens. Done before its sink hears of it, so that whoever asks after the last event finds it counted.
+    pub(crate) fn count(&self, outcome: &Result<Completion, EngineError>, tokens: usize) {
         let mut state = self.lock();
         state.stats.running -= 1;
+        state.stats.cache_tokens -= tokens;
         state.stats.count(outcome);
         drop(state);
         self.changed.notify_all();

@@ -17,6 +17,7 @@ mod error;
 mod event;
 mod offline;
 mod prompt;
+mod queue;
 mod request;
 mod running;
 mod sampler;

@@ -10,16 +10,18 @@ pub struct Request {
     pub(crate) decoding: Decoding,
     pub(crate) deadline: Option<Instant>,
     pub(crate) sink: Sink,
+    pub(crate) lane: String,
 }
 
 impl Request {
-    /// A request without a deadline.
+    /// A request without a deadline, in the lane without a name.
     pub fn new(prompt: PromptEmbeddings, decoding: Decoding, sink: Sink) -> Self {
         Self {
             prompt,
             decoding,
             deadline: None,
             sink,
+            lane: String::new(),
         }
     }
 
@@ -28,6 +30,13 @@ impl Request {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// Waits in this lane. Lanes take turns, so that many requests in one do not hold up those in another.
+    #[must_use]
+    pub fn in_lane(mut self, lane: impl Into<String>) -> Self {
+        self.lane = lane.into();
         self
     }
 }

@@ -104,12 +104,14 @@ pub(crate) fn work<R: Runner>(shared: &Shared, mut runner: R, room: Room) {
 fn begin<R: Runner>(shared: &Shared, runner: &mut R, job: Job) -> Option<Running<R::Sequence>> {
     let tokens = job.tokens();
     let Job {
-        request: Request {
-            prompt,
-            decoding,
-            deadline,
-            sink,
-        },
+        request:
+            Request {
+                prompt,
+                decoding,
+                deadline,
+                sink,
+                lane: _,
+            },
         ticket,
         submitted,
     } = job;
@@ -231,7 +233,7 @@ impl Line {
 
     /// The last event.
     fn end(mut self, shared: &Shared, outcome: Result<Completion, EngineError>) {
-        shared.count(&outcome);
+        shared.count(&outcome, self.tokens);
         let id = self.ticket.id;
         match &outcome {
             Ok(completion) => tracing::debug!(%id, ?completion.usage, ?completion.timings, "request done"),

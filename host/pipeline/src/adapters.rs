@@ -95,6 +95,15 @@ impl Adapters {
         &self.dir
     }
 
+    pub(crate) fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// The policy in force, if there is one.
+    pub(crate) fn policy_now(&self) -> Option<Arc<Policy>> {
+        self.in_force().policy.clone()
+    }
+
     /// Where the policy is, if there is one.
     pub(crate) fn policy_file(&self) -> Option<PathBuf> {
         self.in_force().policy.as_ref().map(|policy| policy.path().to_owned())

@@ -11,7 +11,7 @@ use transducer_engine::{
     LocalEngine, PromptEmbeddings, Request, Sink, SubmitError,
 };
 
-use crate::{Cancel, Event, Events, Load, RequestError};
+use crate::{Cancel, Event, Events, FinishReason, Load, RequestError};
 
 /// How often a request that waits looks whether it was cancelled: soon enough for a person, rare enough to cost nothing.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
@@ -40,19 +40,22 @@ impl Generator {
         Load {
             queued: stats.queued,
             running: stats.running,
+            cache_tokens: stats.cache_tokens,
+            cache_bound: stats.cache_bound,
         }
     }
 
-    /// Generates from prompt embeddings `[tokens, hidden]`, and hands pieces of text on as they come.
+    /// Generates from prompt embeddings `[tokens, hidden]`, and hands pieces of text on as they come. Those who wait in one lane
+    /// do not hold up another's.
     pub(crate) fn generate(
         &self,
+        lane: &str,
         embeddings: &Tensor,
-        decoding: &transducer_tasks::Decoding,
+        decoding: Decoding,
         cancel: &Cancel,
         time: Option<TimeLimit>,
         events: &mut Events<'_>,
     ) -> Result<Completion, RequestError> {
-        let decoding = engine_decoding(decoding)?;
         // Unbounded, so that a caller who reads slowly does not hold up the engine's thread and with it everybody else; what
         // can pile up is one answer.
         let (sender, receiver) = channel();
@@ -60,7 +63,8 @@ impl Generator {
             Ok(()) => std::ops::ControlFlow::Continue(()),
             Err(_) => std::ops::ControlFlow::Break(()),
         });
-        let mut request = Request::new(PromptEmbeddings::new(embeddings, &self.backbone)?, decoding, sink);
+        let prompt = PromptEmbeddings::new(embeddings, &self.backbone)?;
+        let mut request = Request::new(prompt, decoding, sink).in_lane(lane);
         if let Some(time) = time {
             request = request.with_deadline(time.until);
         }
@@ -97,6 +101,15 @@ pub(crate) fn engine_decoding(decoding: &transducer_tasks::Decoding) -> Result<D
         beams: decoding.beams as usize,
         seed: None,
     })
+}
+
+impl From<transducer_engine::FinishReason> for FinishReason {
+    fn from(reason: transducer_engine::FinishReason) -> Self {
+        match reason {
+            transducer_engine::FinishReason::EndToken | transducer_engine::FinishReason::StopString => Self::Stop,
+            transducer_engine::FinishReason::Length => Self::Length,
+        }
+    }
 }
 
 fn failed(error: EngineError, time: Option<TimeLimit>) -> RequestError {

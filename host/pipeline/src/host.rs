@@ -15,14 +15,15 @@ use transducer_tasks::{TaskEngine, TaskError, TaskLimits};
 
 use crate::adapter::Adapter;
 use crate::adapters::{Adapters, Ground};
-use crate::generate::{Generator, TimeLimit};
+use crate::generate::{Generator, TimeLimit, engine_decoding};
 use crate::parser::Parser;
 use crate::prompt::{self, Prompt};
 use crate::service::ms;
 use crate::watch::Watch;
 use crate::{
-    AdapterStatus, Answer, Diagnostic, Event, Events, FinishReason, GraphRequest, Load, LoadError, ModelInfo,
-    PolicyStatus, Reloads, Request, RequestError, Service, Timings, Usage,
+    AdapterStatus, Answer, ChangeError, Changed, Completion, Diagnostic, Event, Events, Expected, GraphRequest,
+    Install, Load, LoadError, ModelInfo, PlainInput, PlainRequest, PolicyStatus, Reloads, Request, RequestError,
+    Service, Timings, Usage,
 };
 
 /// What a host is made of.
@@ -73,10 +74,10 @@ pub enum Precision {
 
 /// One frozen LLM and its adapters.
 pub struct Host {
-    backbone: Arc<Backbone>,
-    generator: Generator,
+    pub(crate) backbone: Arc<Backbone>,
+    pub(crate) generator: Generator,
     front_ends: Arc<FrontEnds>,
-    model: ModelInfo,
+    pub(crate) model: ModelInfo,
     adapters: Arc<Adapters>,
     /// Until the host is dropped.
     watch: Option<Watch>,
@@ -192,6 +193,30 @@ impl Service for Host {
         crate::graph::draw(&self.front_ends, request)
     }
 
+    fn complete(&self, request: &PlainRequest<'_>, events: &mut Events<'_>) -> Result<Completion, RequestError> {
+        self.write(request, events)
+    }
+
+    fn tokenize(&self, input: &PlainInput<'_>) -> Result<Vec<u32>, RequestError> {
+        self.ids(input)
+    }
+
+    fn detokenize(&self, tokens: &[u32]) -> Result<String, RequestError> {
+        self.text(tokens)
+    }
+
+    fn install(&self, install: Install<'_>) -> Result<Changed, ChangeError> {
+        self.adapters.install(install)
+    }
+
+    fn remove(&self, name: &str, expected: Option<&Expected>) -> Result<(), ChangeError> {
+        self.adapters.remove(name, expected)
+    }
+
+    fn roll_back(&self, name: &str, expected: Option<&Expected>) -> Result<Changed, ChangeError> {
+        self.adapters.roll_back(name, expected)
+    }
+
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError> {
         let begun = Instant::now();
         let adapter = self.adapters.lease(request.adapter)?;
@@ -230,9 +255,10 @@ impl Service for Host {
             limit,
             until: begun + limit,
         });
+        let decoding = engine_decoding(&prepared.decoding)?;
         let generated = self
             .generator
-            .generate(&embeddings, &prepared.decoding, &request.cancel, time, events)?;
+            .generate(&adapter.name, &embeddings, decoding, &request.cancel, time, events)?;
         timings.queue_ms = ms(generated.timings.queued);
         timings.prefill_ms = ms(generated.timings.prefill);
         timings.decode_ms = ms(generated.timings.decode);
@@ -255,12 +281,7 @@ impl Service for Host {
             text: answer.text,
             data: answer.data,
             diagnostics: diagnostics.collect(),
-            finish_reason: match generated.finish_reason {
-                transducer_engine::FinishReason::EndToken | transducer_engine::FinishReason::StopString => {
-                    FinishReason::Stop
-                }
-                transducer_engine::FinishReason::Length => FinishReason::Length,
-            },
+            finish_reason: generated.finish_reason.into(),
             usage: Usage {
                 prompt_tokens: length,
                 completion_tokens: generated.usage.completion_tokens,

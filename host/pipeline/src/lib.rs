@@ -17,11 +17,13 @@
 
 mod adapter;
 mod adapters;
+mod change;
 mod error;
 mod generate;
 mod graph;
 mod host;
 mod parser;
+mod plain;
 mod prompt;
 mod rehearsal;
 mod service;
@@ -29,9 +31,11 @@ mod watch;
 mod workshop;
 
 pub use adapter::check_bundle;
+pub use change::{ChangeError, Changed, Install};
 pub use error::{AdapterError, LoadError, RequestError};
 pub use graph::{GraphForm, GraphRequest};
 pub use host::{Host, HostOptions, Precision};
+pub use plain::{Completion, PlainInput, PlainRequest};
 pub use prompt::{Code, Prompt, PromptError};
 pub use rehearsal::Rehearsal;
 pub use service::{
@@ -39,8 +43,10 @@ pub use service::{
     ModelInfo, PolicyStatus, Reloads, Request, Service, Timings, Usage,
 };
 pub use transducer_backbone::WeightFormat;
-pub use transducer_bundle::{Policy, Signer};
-pub use transducer_engine::EngineOptions;
+/// What a conversation with the LLM itself is made of.
+pub use transducer_backbone::chat::{Message, Role};
+pub use transducer_bundle::{BundleError, Expected, MAX_ARCHIVE_BYTES, Policy, Signer, StoreError};
+pub use transducer_engine::{DecodingOptions, EngineOptions};
 /// What a [`Rehearsal`] gives.
 pub use transducer_tasks::{Answer as TaskAnswer, Decoding as TaskDecoding, Prepared, Segment, TaskError};
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
-use transducer_bundle::Signer;
+use transducer_bundle::{Expected, Signer};
 
-use crate::{GraphRequest, RequestError};
+use crate::{ChangeError, Changed, Completion, GraphRequest, Install, PlainInput, PlainRequest, RequestError};
 
 /// How busy the frozen LLM is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub struct Load {
     pub queued: usize,
     /// Requests whose answers are in the making.
     pub running: usize,
+    /// Tokens, prompts and answers, that their memory has room for.
+    pub cache_tokens: usize,
+    /// Tokens that there is memory for.
+    pub cache_bound: usize,
 }
 
 /// A host that answers requests. The implementation is [`crate::Host`]; the trait is there so that the HTTP server can
@@ -45,6 +50,33 @@ pub trait Service: Send + Sync {
 
     /// The graph of a piece of code, written down. Blocks.
     fn graph(&self, request: &GraphRequest<'_>) -> Result<String, RequestError>;
+
+    /// Has the frozen LLM itself write, without an adapter, and reports on the way. Blocks, as [`Service::answer`] does.
+    fn complete(&self, request: &PlainRequest<'_>, events: &mut Events<'_>) -> Result<Completion, RequestError>;
+
+    /// The tokens that the LLM reads for this.
+    fn tokenize(&self, input: &PlainInput<'_>) -> Result<Vec<u32>, RequestError>;
+
+    /// The text of tokens.
+    fn detokenize(&self, tokens: &[u32]) -> Result<String, RequestError>;
+
+    /// Puts an archive into the adapters directory, and returns once it serves. Blocks.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; what served before goes on.
+    fn install(&self, install: Install<'_>) -> Result<Changed, ChangeError>;
+
+    /// Removes an adapter that was installed, and its earlier versions. Running requests finish. Blocks.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; what served before goes on.
+    fn remove(&self, name: &str, expected: Option<&Expected>) -> Result<(), ChangeError>;
+
+    /// Puts the version of an adapter back that was installed before the current one, and returns once it serves. Blocks.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; what served before goes on.
+    fn roll_back(&self, name: &str, expected: Option<&Expected>) -> Result<Changed, ChangeError>;
 
     /// Takes one request from end to end and reports on the way. Blocks; any number of threads may call it at once.
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError>;
@@ -98,7 +130,7 @@ impl Cancel {
 }
 
 /// The answer to a request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Answer {
     /// Who answered.
     pub adapter: String,
@@ -119,7 +151,7 @@ pub struct Answer {
 }
 
 /// Something that the user should know about an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diagnostic {
     /// `note`, `warning` or `error`.
     pub severity: String,
@@ -130,7 +162,7 @@ pub struct Diagnostic {
 }
 
 /// Why the model wrote no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FinishReason {
     /// It was done, or came to where the task had it stop.
@@ -140,7 +172,7 @@ pub enum FinishReason {
 }
 
 /// Counts of tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Usage {
     /// In the prompt, the chat template's included.
     pub prompt_tokens: usize,
@@ -149,7 +181,7 @@ pub struct Usage {
 }
 
 /// The time that each stage took, in milliseconds. Parsing happens while the task prepares; it is counted as `cpg` only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Timings {
     /// The task's `prepare`, without the parsing that it asked for.
     pub prepare_ms: f64,
@@ -193,7 +225,7 @@ pub(crate) fn ms(duration: Duration) -> f64 {
 }
 
 /// The frozen LLM, as far as a caller may know it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ModelInfo {
     /// Name of the file or folder.
     pub name: String,
@@ -214,7 +246,7 @@ pub struct ModelInfo {
 }
 
 /// One bundle of the adapters directory.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AdapterStatus {
     /// Name of its folder, which requests ask for.
     pub name: String,
@@ -230,7 +262,7 @@ pub struct AdapterStatus {
 }
 
 /// By which policy bundles are let in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum PolicyStatus {
     /// By none: every bundle is.
@@ -255,7 +287,7 @@ pub struct Reloads {
 }
 
 /// Whether an adapter can be asked.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum AdapterState {
     /// It answers.
@@ -268,7 +300,7 @@ pub enum AdapterState {
 }
 
 /// An adapter that answers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AdapterInfo {
     /// The bundle's version.
     pub version: String,
@@ -293,7 +325,7 @@ pub struct AdapterInfo {
 }
 
 /// A request to try.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Example {
     /// What it shows.
     pub title: String,

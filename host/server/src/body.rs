@@ -12,23 +12,37 @@ use crate::error::ApiError;
 /// sends resets the connection, and the client never sees the answer.
 const DISCARDED_BYTES: usize = 64 << 20;
 
+/// Longest time for an archive to arrive: some megabytes over a slow line.
+const ARCHIVE_TIME: Duration = Duration::from_secs(300);
+
 /// Longest time for a body to arrive: a client that needs longer for a few megabytes is gone, or holds a connection on
 /// purpose.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The body as text that is JSON: what a task is given was at least that.
 pub(crate) async fn json_text(body: Body, limit: usize) -> Result<String, ApiError> {
-    let body = tokio::time::timeout(BODY_TIME, read(body, limit)).await.map_err(|_| {
-        let message = format!("the body did not arrive within {BODY_TIME:?}");
-        ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
-    })??;
+    let body = within(BODY_TIME, body, limit, "send less code").await?;
     let bad = |message| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message);
     serde_json::from_slice::<serde::de::IgnoredAny>(&body)
         .map_err(|error| bad(format!("the body is not JSON: {error}")))?;
     String::from_utf8(body).map_err(|error| bad(format!("the body is not UTF-8: {error}")))
 }
 
-async fn read(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+/// The body as it is.
+pub(crate) async fn archive(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+    within(ARCHIVE_TIME, body, limit, "no archive is that long").await
+}
+
+async fn within(time: Duration, body: Body, limit: usize, advice: &str) -> Result<Vec<u8>, ApiError> {
+    tokio::time::timeout(time, read(body, limit, advice))
+        .await
+        .map_err(|_| {
+            let message = format!("the body did not arrive within {time:?}");
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
+        })?
+}
+
+async fn read(body: Body, limit: usize, advice: &str) -> Result<Vec<u8>, ApiError> {
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut total) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
@@ -42,7 +56,7 @@ async fn read(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
         }
     }
     if total > limit {
-        let message = format!("the body is longer than the limit of {limit} bytes: send less code");
+        let message = format!("the body is longer than the limit of {limit} bytes: {advice}");
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
     }
     Ok(bytes)

@@ -1,10 +1,13 @@
 //! Errors as clients see them: OpenAI's envelope, with codes that do not change.
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
-use transducer_pipeline::RequestError;
+use transducer_pipeline::{BundleError, ChangeError, RequestError, StoreError};
+
+use crate::record::Failure;
 
 /// An error on its way to a client.
 #[derive(Debug)]
@@ -13,15 +16,19 @@ pub(crate) struct ApiError {
     code: &'static str,
     message: String,
     retry_after: Option<u32>,
+    /// What a client without the right key is told of how to send one (RFC 6750).
+    challenge: Option<&'static str>,
 }
 
 /// `{"error": {"message", "type", "param", "code"}}`
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
 pub(crate) struct Envelope {
     error: Body,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErrorBody")]
 struct Body {
     message: String,
     r#type: &'static str,
@@ -36,12 +43,34 @@ impl ApiError {
             code,
             message: message.into(),
             retry_after: None,
+            challenge: None,
         }
     }
 
     /// Its stable name.
     pub(crate) fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// What the log says of it.
+    pub(crate) fn failure(&self) -> Failure {
+        Failure {
+            code: self.code,
+            message: self.message.clone(),
+        }
+    }
+
+    /// A key is missing, or is not known.
+    pub(crate) fn no_key(message: impl Into<String>, was_given: bool) -> Self {
+        let challenge = if was_given {
+            "Bearer realm=\"transducer-host\", error=\"invalid_token\""
+        } else {
+            "Bearer realm=\"transducer-host\""
+        };
+        Self {
+            challenge: Some(challenge),
+            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+        }
     }
 
     /// Tells the client after how many seconds another try makes sense.
@@ -53,6 +82,8 @@ impl ApiError {
     /// The envelope alone, for an error in the middle of a stream.
     pub(crate) fn envelope(self) -> Envelope {
         let r#type = match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
             404 => "not_found_error",
             429 => "rate_limit_error",
             400..500 => "invalid_request_error",
@@ -94,12 +125,50 @@ impl From<RequestError> for ApiError {
     }
 }
 
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        use ChangeError as E;
+        let message = error.to_string();
+        let new = |status, code| Self::new(status, code, message);
+        match error {
+            E::Name(_) => new(StatusCode::BAD_REQUEST, "invalid_name"),
+            E::Unusable { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "bundle_unusable"),
+            E::NotServing { .. } => new(StatusCode::CONFLICT, "not_serving"),
+            E::Reload(_) | E::Staging(_) => new(StatusCode::INTERNAL_SERVER_ERROR, "store_failed"),
+            E::Store(error) => match error {
+                StoreError::OtherGeneration { .. } => new(StatusCode::CONFLICT, "generation_mismatch"),
+                StoreError::OtherName { .. } => new(StatusCode::BAD_REQUEST, "name_mismatch"),
+                StoreError::Downgrade { .. } | StoreError::SameVersion { .. } => {
+                    new(StatusCode::CONFLICT, "version_not_newer")
+                }
+                StoreError::Occupied { .. } => new(StatusCode::CONFLICT, "not_installed_here"),
+                StoreError::NotInstalled { .. } => new(StatusCode::NOT_FOUND, "adapter_not_found"),
+                StoreError::NoEarlier { .. } => new(StatusCode::CONFLICT, "no_earlier_version"),
+                StoreError::Bundle(BundleError::Refused(_)) | StoreError::Signature(_) => {
+                    new(StatusCode::FORBIDDEN, "bundle_refused")
+                }
+                StoreError::Bundle(_) | StoreError::Weights { .. } | StoreError::NotPacked { .. } => {
+                    new(StatusCode::UNPROCESSABLE_ENTITY, "bundle_unusable")
+                }
+                StoreError::Io { .. } => new(StatusCode::INTERNAL_SERVER_ERROR, "store_failed"),
+            },
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, retry_after) = (self.status, self.retry_after);
+        let (status, retry_after, challenge) = (self.status, self.retry_after, self.challenge);
+        let failure = self.failure();
         let mut response = (status, Json(self.envelope())).into_response();
+        // For the request's line in the log.
+        response.extensions_mut().insert(failure);
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(challenge) = challenge {
+            let challenge = HeaderValue::from_static(challenge);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

@@ -3,9 +3,12 @@
 //! | route | what it does |
 //! |---|---|
 //! | `POST /v1/tasks/{adapter}` | answers a request, whole or as server-sent events |
-//! | `POST /v1/completions`, `POST /v1/chat/completions`, `GET /v1/models` | the same for OpenAI's clients |
+//! | `POST /v1/completions`, `POST /v1/chat/completions`, `GET /v1/models` | the same for OpenAI's clients, and the base model |
+//! | `POST /tokenize`, `POST /detokenize` | the base model's tokens |
 //! | `POST /v1/cpg` | the graph of a piece of code, as JSON or as a picture |
 //! | `GET /v1/adapters` | every bundle and its state |
+//! | `PUT`, `DELETE /v1/adapters/{adapter}`, `POST …/rollback` | changes them |
+//! | `GET /openapi.json` | all of this for programs |
 //! | `GET /metrics` | counts and times, for Prometheus |
 //! | `GET /health` | 200 once requests are taken, 503 while loading and draining |
 //! | `GET /` | a page to try the adapters; as JSON, the routes |
@@ -14,24 +17,33 @@
 //! On shutdown new requests are refused, running ones get [`Options::drain_limit`] to finish, and what still runs
 //! then is cancelled.
 
+mod access;
 mod body;
 mod error;
 mod metrics;
+mod record;
 mod routes;
+mod running;
 mod state;
+mod tls;
+
+pub use tls::{Tls, TlsError};
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::{HeaderName, Request};
+use axum::serve::ListenerExt;
+use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
+use transducer_access::Gate;
 use transducer_pipeline::Service;
 
 use crate::state::Server;
+use crate::tls::TlsListener;
 
 /// Settings of the server, each with a default that fits one host with a small model.
 #[derive(Clone, Debug)]
@@ -46,6 +58,12 @@ pub struct Options {
     /// How long running requests may go on after the host was asked to stop. Service managers kill after 30 seconds or
     /// so (Kubernetes) up to 90 (systemd).
     pub drain_limit: Duration,
+    /// Who may ask; none for everybody who can reach the server.
+    pub keys: Option<Arc<Gate>>,
+    /// Whether everybody who may ask may change adapters too, and not only keys of admins.
+    pub allow_changes: bool,
+    /// The certificate to answer with; none for plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Options {
@@ -55,6 +73,9 @@ impl Default for Options {
             max_requests: 64,
             time_limit: Duration::from_secs(300),
             drain_limit: Duration::from_secs(20),
+            keys: None,
+            allow_changes: false,
+            tls: None,
         }
     }
 }
@@ -103,11 +124,17 @@ pub async fn serve(
             server.set_draining();
         }
     };
-    let mut serving = tokio::spawn(
-        axum::serve(listener, router(server.clone()))
-            .with_graceful_shutdown(draining)
-            .into_future(),
-    );
+    let router = router(server.clone());
+    let mut serving = match options.tls.clone() {
+        Some(tls) => {
+            let serving = axum::serve(TlsListener::new(listener, tls), router);
+            tokio::spawn(serving.with_graceful_shutdown(draining).into_future())
+        }
+        None => {
+            let serving = axum::serve(listener.tap_io(|stream| tls::no_delay(stream)), router);
+            tokio::spawn(serving.with_graceful_shutdown(draining).into_future())
+        }
+    };
 
     let loaded = tokio::select! {
         // The host may be asked to stop while it loads; the thread that loads cannot be interrupted and goes with the process.
@@ -145,6 +172,8 @@ fn router(server: Arc<Server>) -> Router {
         tracing::info_span!("http", method = %request.method(), path = request.uri().path(), id)
     });
     routes::all()
+        .layer(middleware::from_fn_with_state(server.clone(), access::guard))
+        .layer(middleware::from_fn(record::keep))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(trace)
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))

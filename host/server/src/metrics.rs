@@ -1,6 +1,19 @@
 //! What the server counts, for Prometheus.
+//!
+//! The Kubernetes Gateway API inference extension chooses among servers by gauges that its model server protocol
+//! (proposal 003) describes and leaves for servers to name. They bear the names that they have in vLLM, with this program's prefix:
+//!
+//! | of the protocol | here |
+//! |---|---|
+//! | TotalQueuedRequests | `transducer_num_requests_waiting` |
+//! | TotalRunningRequests | `transducer_num_requests_running` |
+//! | KVCacheUtilization | `transducer_kv_cache_usage_perc`, 0 to 1 as in vLLM |
+//! | LoRA adapter metrics | `transducer_lora_requests_info{max_lora, running_lora_adapters, waiting_lora_adapters}`; its value is the time |
 
-use std::sync::atomic::Ordering;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -9,7 +22,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use transducer_pipeline::{AdapterState, Answer, Service};
+use transducer_pipeline::{AdapterState, Load, Service};
+
+use crate::running::Reply;
 
 /// Stands for every adapter that there is not: what clients make up shall not grow the table.
 const UNKNOWN: &str = "unknown";
@@ -24,6 +39,30 @@ pub(crate) struct Metrics {
     adapters: Family<State, Gauge>,
     loaded: Counter,
     failed: Counter,
+    first_token: Histogram,
+    waiting: Gauge,
+    running: Gauge,
+    cache_usage: Gauge<f64, AtomicU64>,
+    cache_tokens: Family<State, Gauge>,
+    residents: Family<Resident, Gauge>,
+    lora: Family<Lora, Gauge<f64, AtomicU64>>,
+    /// Held while the gauges are set and written down.
+    turn: Mutex<()>,
+}
+
+/// An adapter that is loaded.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Resident {
+    adapter: String,
+    generation: String,
+}
+
+/// Which adapters have requests.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Lora {
+    max_lora: usize,
+    running_lora_adapters: String,
+    waiting_lora_adapters: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -62,6 +101,15 @@ impl Metrics {
             adapters: Family::default(),
             loaded: Counter::default(),
             failed: Counter::default(),
+            // From five milliseconds, a short prompt's, to forty seconds in a full queue.
+            first_token: Histogram::new(exponential_buckets(5e-3, 2.0, 14)),
+            waiting: Gauge::default(),
+            running: Gauge::default(),
+            cache_usage: Gauge::default(),
+            cache_tokens: Family::default(),
+            residents: Family::default(),
+            lora: Family::default(),
+            turn: Mutex::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests by adapter and outcome", metrics.requests.clone());
@@ -80,11 +128,26 @@ impl Metrics {
             "Bundles that could not be used",
             metrics.failed.clone(),
         );
+        let help = "Time from a request to the first piece of its text";
+        registry.register_with_unit("time_to_first_token", help, Unit::Seconds, metrics.first_token.clone());
+        let help = "Requests that wait for the LLM";
+        registry.register("num_requests_waiting", help, metrics.waiting.clone());
+        let help = "Requests that share the LLM's steps";
+        registry.register("num_requests_running", help, metrics.running.clone());
+        let help = "The part of the KV cache's tokens that running requests may come to need, 0 to 1";
+        registry.register("kv_cache_usage_perc", help, metrics.cache_usage.clone());
+        let help =
+            "Tokens of the KV cache: those that running requests may come to need, and those that there is memory for";
+        registry.register("kv_cache_tokens", help, metrics.cache_tokens.clone());
+        let help = "1 for each adapter that is loaded";
+        registry.register("adapter_loaded", help, metrics.residents.clone());
+        let help = "Adapters with requests; the value is the time, in seconds since 1970";
+        registry.register("lora_requests_info", help, metrics.lora.clone());
         metrics
     }
 
     /// A request ended.
-    pub(crate) fn count(&self, adapter: &str, result: Result<&Answer, &'static str>) {
+    pub(crate) fn count(&self, adapter: &str, result: Result<&Reply, &'static str>) {
         let (adapter, outcome) = match result {
             Ok(_) => (adapter, "ok"),
             Err("adapter_not_found") => (UNKNOWN, "adapter_not_found"),
@@ -95,14 +158,12 @@ impl Metrics {
             outcome,
         };
         self.requests.get_or_create(&labels).inc();
-        let Ok(answer) = result else { return };
-        for (stage, ms) in answer.timings.stages() {
+        let Ok(reply) = result else { return };
+        for (stage, ms) in reply.timings().stages() {
             self.stages.get_or_create(&Stage { stage }).observe(ms / 1e3);
         }
-        let counts = [
-            ("prompt", answer.usage.prompt_tokens),
-            ("completion", answer.usage.completion_tokens),
-        ];
+        let usage = reply.usage();
+        let counts = [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)];
         for (kind, count) in counts {
             self.tokens.get_or_create(&Kind { kind }).inc_by(count as u64);
         }
@@ -113,25 +174,46 @@ impl Metrics {
         self.count(UNKNOWN, Err(code));
     }
 
+    /// A request has its first piece of text after so many seconds.
+    pub(crate) fn observe_first_token(&self, seconds: f64) {
+        self.first_token.observe(seconds);
+    }
+
     /// Everything in OpenMetrics' text form; without a service before the host is loaded.
-    pub(crate) fn text(&self, service: Option<&dyn Service>, in_progress: usize) -> Result<String, std::fmt::Error> {
-        self.in_progress.set(in_progress as i64);
+    pub(crate) fn text(
+        &self,
+        service: Option<&dyn Service>,
+        in_progress: &BTreeMap<String, usize>,
+    ) -> Result<String, std::fmt::Error> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_progress.set(in_progress.values().sum::<usize>() as i64);
         if let Some(service) = service {
             let (mut ready, mut stale, mut broken) = (0, 0, 0);
+            let mut asked = Vec::new();
+            self.residents.clear();
             for adapter in service.adapters() {
-                match adapter.state {
-                    AdapterState::Ready(_) if adapter.last_error.is_some() => stale += 1,
-                    AdapterState::Ready(_) => ready += 1,
-                    AdapterState::Broken { .. } => broken += 1,
+                let AdapterState::Ready(info) = adapter.state else {
+                    broken += 1;
+                    continue;
+                };
+                match adapter.last_error {
+                    Some(_) => stale += 1,
+                    None => ready += 1,
                 }
+                if in_progress.contains_key(&adapter.name) {
+                    asked.push(adapter.name.clone());
+                }
+                let resident = Resident {
+                    adapter: adapter.name,
+                    generation: info.generation,
+                };
+                self.residents.get_or_create(&resident).set(1);
             }
+            self.set_lora(ready + stale, &asked);
             for (state, count) in [("ready", ready), ("stale", stale), ("broken", broken)] {
                 self.adapters.get_or_create(&State { state }).set(count);
             }
-            let load = service.load();
-            for (state, count) in [("queued", load.queued), ("running", load.running)] {
-                self.llm.get_or_create(&State { state }).set(count as i64);
-            }
+            self.set_load(service.load());
             let reloads = service.reloads();
             self.loaded.inner().store(reloads.loaded, Ordering::Relaxed);
             self.failed.inner().store(reloads.failed, Ordering::Relaxed);
@@ -139,5 +221,30 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+    fn set_load(&self, load: Load) {
+        for (state, count) in [("queued", load.queued), ("running", load.running)] {
+            self.llm.get_or_create(&State { state }).set(count as i64);
+        }
+        self.waiting.set(load.queued as i64);
+        self.running.set(load.running as i64);
+        for (state, count) in [("used", load.cache_tokens), ("budget", load.cache_bound)] {
+            self.cache_tokens.get_or_create(&State { state }).set(count as i64);
+        }
+        // A request that needs more than there is runs alone.
+        let usage = load.cache_tokens as f64 / load.cache_bound.max(1) as f64;
+        self.cache_usage.set(usage.min(1.0));
+    }
+
+    /// The engine does not know adapters, so that those that wait cannot be told from those that run.
+    fn set_lora(&self, loaded: i64, asked: &[String]) {
+        self.lora.clear();
+        let labels = Lora {
+            max_lora: usize::try_from(loaded).unwrap_or_default(),
+            running_lora_adapters: asked.join(","),
+            waiting_lora_adapters: String::new(),
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.lora.get_or_create(&labels).set(now.as_secs_f64());
     }
 }

@@ -1,9 +1,10 @@
 //! What the routes share: how far the host is, how many requests run, and the word to stop.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use transducer_pipeline::Service;
 
 use crate::Options;
@@ -15,10 +16,31 @@ pub(crate) struct Server {
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
     phase: Mutex<Phase>,
-    /// A permit a request that is worked on.
-    slots: Arc<Semaphore>,
+    /// Requests that are worked on, by what they ask for.
+    slots: Arc<Mutex<BTreeMap<String, usize>>>,
     /// How far the end is.
     end: watch::Sender<End>,
+}
+
+/// One over this is the part of the places that is kept for adapters that have none.
+const KEPT_FREE: usize = 8;
+
+/// A request's place, until it is dropped.
+pub(crate) struct Slot {
+    slots: Arc<Mutex<BTreeMap<String, usize>>>,
+    adapter: String,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = slots.get_mut(&self.adapter) {
+            *count -= 1;
+            if *count == 0 {
+                slots.remove(&self.adapter);
+            }
+        }
+    }
 }
 
 /// How far the host is.
@@ -43,7 +65,7 @@ enum End {
 impl Server {
     pub(crate) fn new(options: Options) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(options.max_requests)),
+            slots: Arc::default(),
             phase: Mutex::new(Phase::Loading("starting".to_owned())),
             end: watch::Sender::new(End::NotYet),
             metrics: Metrics::new(),
@@ -107,18 +129,29 @@ impl Server {
         }
     }
 
-    /// Room for one more request.
-    pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        self.slots.clone().try_acquire_owned().map_err(|_| {
-            let limit = self.options.max_requests;
-            let message = format!("{limit} requests are being worked on, which is the limit: try again later");
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message).retry_after(1)
+    /// Room for one more request for an adapter. The last places are for those that have none, so that one that is asked a lot does
+    /// not keep the others out.
+    pub(crate) fn slot(&self, adapter: &str) -> Result<Slot, ApiError> {
+        let limit = self.options.max_requests;
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = limit.saturating_sub(slots.values().sum());
+        if free == 0 || (free <= limit / KEPT_FREE && slots.contains_key(adapter)) {
+            let busy = limit - free;
+            let message = format!(
+                "{busy} requests are being worked on; {limit} is the limit, of which the last are for others than {adapter:?}: try again later"
+            );
+            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message).retry_after(1));
+        }
+        *slots.entry(adapter.to_owned()).or_default() += 1;
+        Ok(Slot {
+            slots: self.slots.clone(),
+            adapter: adapter.to_owned(),
         })
     }
 
-    /// How many requests are worked on.
-    pub(crate) fn in_progress(&self) -> usize {
-        self.options.max_requests - self.slots.available_permits()
+    /// How many requests are worked on, by what they ask for.
+    pub(crate) fn in_progress(&self) -> BTreeMap<String, usize> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Phase> {

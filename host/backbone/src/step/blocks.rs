@@ -49,8 +49,8 @@ pub(super) trait Block: Send + Sync + Sized {
 /// 4 bits: `min + scale * code`, codes from 0 to 15. As GGUF's Q4_1, with the numbers of the block in `f32`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block4 {
-    scale: f32,
-    min: f32,
+    pub(super) scale: f32,
+    pub(super) min: f32,
     /// Code `i` is the low half of byte `i`, code `i + 16` the high half.
     codes: [u8; BLOCK / 2],
 }
@@ -58,8 +58,18 @@ pub(super) struct Block4 {
 /// 8 bits: `scale * code`, codes from -127 to 127. As GGUF's Q8_0, with the scale in `f32`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block8 {
-    scale: f32,
-    codes: [i8; BLOCK],
+    pub(super) scale: f32,
+    pub(super) codes: [i8; BLOCK],
+}
+
+impl Block4 {
+    /// The codes of the weights, one after the other.
+    pub(super) fn codes(&self) -> [u8; BLOCK] {
+        std::array::from_fn(|i| match i.checked_sub(BLOCK / 2) {
+            None => self.codes[i] & 15,
+            Some(i) => self.codes[i] >> 4,
+        })
+    }
 }
 
 impl Block for Block4 {

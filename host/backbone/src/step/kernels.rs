@@ -7,7 +7,11 @@ use super::blocks::{BLOCK, Block, GROUP};
 use super::memory::Element;
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 
 /// Numbers that are added up side by side: sums of floats may not be reordered by a compiler, so the order is chosen here.
 const LANES: usize = 8;
@@ -96,6 +100,24 @@ pub(super) fn attend<E: Element>(
     out: &mut [f32],
 ) {
     let tokens = keys.len() / head_dim;
+    #[cfg(target_arch = "x86_64")]
+    if let (Some(keys), Some(values)) = (E::as_bf16(keys), E::as_bf16(values))
+        && head_dim == avx512::HEAD_DIM
+        && avx512::is_there()
+    {
+        for (queries, out) in queries
+            .chunks(avx512::QUERIES * head_dim)
+            .zip(out.chunks_mut(avx512::QUERIES * head_dim))
+        {
+            let scores = &mut scores[..queries.len() / head_dim * tokens];
+            // SAFETY: the CPU has what the functions are compiled for.
+            unsafe { avx512::score(queries, keys, scores) };
+            scores.chunks_exact_mut(tokens).for_each(softmax);
+            // SAFETY: likewise.
+            unsafe { avx512::weigh(values, scores, out) };
+        }
+        return;
+    }
     for (token, key) in keys.chunks_exact(head_dim).enumerate() {
         for (query, scores) in queries.chunks_exact(head_dim).zip(scores.chunks_exact_mut(tokens)) {
             scores[token] = dot(query, key);

@@ -5,19 +5,26 @@ use rayon::slice::ParallelSlice;
 use tch::{Kind, Tensor};
 
 use super::blocks::{BLOCK, Block, Block4, Block8, GROUP, pack};
+#[cfg(target_arch = "x86_64")]
+use super::kernels::amx;
+#[cfg(target_arch = "x86_64")]
+use super::tiles::{self, Tile4, Tile8};
 use super::{kernels, memory};
 use crate::{BackboneError, WeightFormat};
 
-/// Up to how many inputs are multiplied with packed weights where the CPU multiplies `bf16`: few cost what it costs to read the
-/// weights, and packed ones are small; with more the products are the cost, and such a CPU's are the fastest.
+/// Up to how many inputs are multiplied with packed weights where libtorch multiplies `bf16` and we cannot (see [`amx`]): few cost
+/// what it costs to read the weights, and packed ones are small; with more the products are the cost.
 const PACKED_ROWS_BF16: usize = 6;
 
-/// Columns that a thread multiplies before it asks for more, whole groups: some ten microseconds of work.
-const PART: usize = 16 * GROUP;
+/// Columns that a thread multiplies before it asks for more, whole groups and tiles: some ten microseconds of work.
+const PART: usize = 64;
 
 /// How far, of the largest weight of a block, four bits may be from the weights they stand for, to be taken for them: what the
 /// rounding of a file's own blocks to `f32` leaves.
 const SAME: f32 = 1e-5;
+
+/// Likewise where the weights were rounded to `bf16`: each by 2^-9 of itself, and so were the ends of its block.
+const SAME_BF16: f32 = 1.01 / 256.0;
 
 /// Weights `[columns, width]`, for products with vectors of length `width`.
 #[derive(Debug)]
@@ -31,6 +38,10 @@ pub(super) struct Matrix {
 enum Packed {
     Four(Vec<[Block4; GROUP]>),
     Eight(Vec<[Block8; GROUP]>),
+    #[cfg(target_arch = "x86_64")]
+    TiledFour(Vec<Tile4>),
+    #[cfg(target_arch = "x86_64")]
+    TiledEight(Vec<Tile8>),
 }
 
 impl Matrix {
@@ -42,10 +53,24 @@ impl Matrix {
         }
         let numbers = weights.f_to_kind(Kind::Float)?;
         let (numbers, width) = (memory::numbers::<f32>(&numbers)?, weights.size()[1] as usize);
-        let packed = match format {
-            WeightFormat::Int4 => Packed::Four(pack(numbers, width)),
-            WeightFormat::Auto if four_bits_suffice(numbers) => Packed::Four(pack(numbers, width)),
-            _ => Packed::Eight(pack(numbers, width)),
+        let same = if full.kind() == Kind::Float { SAME } else { SAME_BF16 };
+        let four = match format {
+            WeightFormat::Auto => four_bits_suffice(numbers, same),
+            format => format == WeightFormat::Int4,
+        };
+        #[cfg(target_arch = "x86_64")]
+        if full.kind() == Kind::BFloat16 && amx::is_there() {
+            let packed = Some(if four {
+                Packed::TiledFour(tiles::pack(numbers, width, amx::TOGETHER))
+            } else {
+                Packed::TiledEight(tiles::pack(numbers, width, amx::TOGETHER))
+            });
+            return Ok(Self { full, packed });
+        }
+        let packed = if four {
+            Packed::Four(pack(numbers, width))
+        } else {
+            Packed::Eight(pack(numbers, width))
         };
         Ok(Self {
             full,
@@ -63,63 +88,94 @@ impl Matrix {
             None => self.full.numel() * self.full.kind().elt_size_in_bytes(),
             Some(Packed::Four(groups)) => size_of_val(&groups[..]),
             Some(Packed::Eight(groups)) => size_of_val(&groups[..]),
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::TiledFour(tiles)) => size_of_val(&tiles[..]),
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::TiledEight(tiles)) => size_of_val(&tiles[..]),
         }
     }
 
-    pub(super) fn is_packed(&self) -> bool {
-        self.packed.is_some()
+    /// Whether any number of inputs is multiplied with packed weights.
+    pub(super) fn is_always_packed(&self) -> bool {
+        match &self.packed {
+            None => false,
+            Some(Packed::Four(_) | Packed::Eight(_)) => self.full.kind() == Kind::Float,
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::TiledFour(_) | Packed::TiledEight(_)) => true,
+        }
     }
 
     fn packed_is_faster(&self, rows: usize) -> bool {
         self.full.kind() != Kind::BFloat16 || rows <= PACKED_ROWS_BF16
     }
 
-    /// The products with the inputs `x [rows, width]`: `[rows, columns]`.
-    pub(super) fn multiply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>, BackboneError> {
-        let mut out = vec![0.0; rows * self.columns()];
+    /// The products with the inputs `x [rows, width]`: `[rows, columns]`, in place of what is in `out`.
+    pub(super) fn multiply(&self, x: &[f32], rows: usize, out: &mut Vec<f32>) -> Result<(), BackboneError> {
+        out.resize(rows * self.columns(), 0.0);
         if rows == 0 {
-            return Ok(out);
+            return Ok(());
         }
         match &self.packed {
-            Some(Packed::Four(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, &mut out),
-            Some(Packed::Eight(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, &mut out),
+            Some(Packed::Four(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, out),
+            Some(Packed::Eight(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, out),
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, x, rows, out),
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, x, rows, out),
             _ => {
                 let x = Tensor::f_from_slice(x)?.f_view([rows as i64, -1])?;
                 let products = x.f_to_kind(self.full.kind())?.f_linear(&self.full, None::<&Tensor>)?;
                 products
                     .f_to_kind(Kind::Float)?
-                    .f_copy_data(&mut out, rows * self.columns())?;
+                    .f_copy_data(out, rows * self.columns())?;
             }
         }
-        Ok(out)
+        Ok(())
     }
 }
 
 /// Whether four bits say all that is in the weights.
-fn four_bits_suffice(weights: &[f32]) -> bool {
+fn four_bits_suffice(weights: &[f32], same: f32) -> bool {
     weights.as_chunks::<BLOCK>().0.iter().all(|weights| {
         let decoded = Block4::encode(weights).decode();
         let most = weights.iter().fold(0.0, |most: f32, weight| most.max(weight.abs()));
         weights
             .iter()
             .zip(decoded)
-            .all(|(weight, decoded)| (weight - decoded).abs() <= most * SAME)
+            .all(|(weight, decoded)| (weight - decoded).abs() <= most * same)
     })
 }
 
 /// The columns in parts, each of them by one thread.
 fn multiply_packed<B: Block>(groups: &[[B; GROUP]], x: &[f32], rows: usize, out: &mut [f32]) {
-    let (width, columns) = (x.len() / rows, out.len() / rows);
-    let mut parts: Vec<Vec<&mut [f32]>> = (0..columns.div_ceil(PART)).map(|_| Vec::with_capacity(rows)).collect();
+    let width = x.len() / rows;
+    groups
+        .par_chunks(PART / GROUP * (width / BLOCK))
+        .zip(parts(out, rows))
+        .for_each(|(groups, mut out)| kernels::multiply(groups, x, width, &mut out));
+}
+
+/// Likewise, with tiles.
+#[cfg(target_arch = "x86_64")]
+fn multiply_tiled<T: amx::Unpack>(tiles: &[T], x: &[f32], rows: usize, out: &mut [f32]) {
+    let width = x.len() / rows;
+    let inputs = amx::Inputs::new(x, width);
+    tiles
+        .par_chunks(PART / tiles::COLUMNS * width.div_ceil(tiles::DEPTH))
+        .zip(parts(out, rows))
+        .for_each(|(tiles, mut out)| amx::multiply(tiles, &inputs, &mut out));
+}
+
+/// Of the outputs `[rows, columns]`, the columns of each part, row by row.
+fn parts(out: &mut [f32], rows: usize) -> Vec<Vec<&mut [f32]>> {
+    let columns = out.len() / rows;
+    let mut parts: Vec<Vec<_>> = (0..columns.div_ceil(PART)).map(|_| Vec::with_capacity(rows)).collect();
     for row in out.chunks_exact_mut(columns) {
         for (part, out) in parts.iter_mut().zip(row.chunks_mut(PART)) {
             part.push(out);
         }
     }
-    groups
-        .par_chunks(PART / GROUP * (width / BLOCK))
-        .zip(parts)
-        .for_each(|(groups, mut out)| kernels::multiply(groups, x, width, &mut out));
+    parts
 }
 
 #[cfg(test)]
@@ -132,7 +188,8 @@ mod tests {
     /// One input, several, and a width of no whole blocks.
     #[test]
     fn products_are_those_of_libtorch() {
-        for (width, rows) in [(64, 1), (64, 5), (40, 3)] {
+        // 16 inputs are a tile; 33 are two and a rest.
+        for (width, rows) in [(64, 1), (64, 2), (64, 5), (64, 16), (64, 33), (40, 3)] {
             let weights = Tensor::randn([130, width], (Kind::Float, Device::Cpu));
             let x = Tensor::randn([rows as i64, width], (Kind::Float, Device::Cpu));
             let expected = x.linear(&weights, None::<&Tensor>);
@@ -141,14 +198,19 @@ mod tests {
                 (WeightFormat::Int8, 0.3),
                 (WeightFormat::Int4, 5.0),
             ] {
-                let matrix = Matrix::new(&weights, format).expect("a valid matrix");
-                let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
-                let products = matrix.multiply(&numbers, rows).expect("valid inputs");
-                let far = (Tensor::from_slice(&products).view_as(&expected) - &expected)
-                    .abs()
-                    .max()
-                    .double_value(&[]);
-                assert!(far < tolerance, "{format:?}, {rows} x {width}: {far}");
+                // In `bf16` each product is off by up to 2^-8 of it.
+                for (kind, rounding) in [(Kind::Float, 0.0), (Kind::BFloat16, 0.25)] {
+                    let matrix = Matrix::new(&weights.to_kind(kind), format).expect("a valid matrix");
+                    let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
+                    let mut products = Vec::new();
+                    matrix.multiply(&numbers, rows, &mut products).expect("valid inputs");
+                    let far = (Tensor::from_slice(&products).view_as(&expected) - &expected)
+                        .abs()
+                        .max()
+                        .double_value(&[]);
+                    let tolerance = tolerance + rounding;
+                    assert!(far < tolerance, "{kind:?}, {format:?}, {rows} x {width}: {far}");
+                }
             }
         }
     }
@@ -160,7 +222,20 @@ mod tests {
         let _ = codes.view([-1, 32]).select(1, 0).fill_(0.0);
         let _ = codes.view([-1, 32]).select(1, 1).fill_(15.0);
         let packed = |weights: &Tensor| Matrix::new(weights, WeightFormat::Auto).expect("a valid matrix").packed;
-        assert!(matches!(packed(&(&codes * 0.013 - 0.1)), Some(Packed::Four(_))));
+        let in_file = &codes * 0.013 - 0.1;
+        assert!(matches!(packed(&in_file), Some(Packed::Four(_))));
         assert!(matches!(packed(&codes.exp2()), Some(Packed::Eight(_))));
+        let four = |packed: Option<Packed>| match packed {
+            Some(Packed::Four(_)) => true,
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::TiledFour(_)) => true,
+            _ => false,
+        };
+        assert!(
+            four(packed(&in_file.to_kind(Kind::BFloat16))),
+            "rounding to bf16 changes nothing"
+        );
+        let others = Tensor::randn([8, 64], (Kind::BFloat16, Device::Cpu));
+        assert!(!four(packed(&others)));
     }
 }

@@ -8,9 +8,12 @@ mod blocks;
 mod kernels;
 mod matrix;
 mod memory;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 use half::bf16;
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tch::{Device, Kind, Tensor};
 
@@ -24,6 +27,9 @@ use memory::{Element, numbers, numbers_mut};
 
 /// From how many products on the attention of a step is shared between threads: to wake one takes as long as some ten thousand.
 const SHARED_ATTENTION: usize = 200_000;
+
+/// From how many numbers on the rows of a step are shared between threads.
+const SHARED_ROWS: usize = 50_000;
 
 /// The model's weights, as a step reads them.
 #[derive(Debug)]
@@ -78,9 +84,9 @@ impl Stepper {
         layers.chain([&self.head]).map(Matrix::bytes).sum()
     }
 
-    /// Whether prompts are read here, too: where libtorch would read them in `f32` and with weights in full.
+    /// Whether prompts are read here, too: where all numbers of inputs are multiplied with packed weights.
     pub(crate) fn reads_prompts(&self) -> bool {
-        self.kind == Kind::Float && self.head.is_packed()
+        self.head.is_always_packed()
     }
 
     /// Logits `[sequences, 1, vocab]` in `f32` after one more token of each sequence, `embeddings [sequences, 1, hidden]`. The input
@@ -126,7 +132,8 @@ impl Stepper {
             _ => self.step::<bf16>(config, x, tokens, caches)?,
         };
         let wanted = &hidden[first * config.hidden_size..][..count * config.hidden_size];
-        let logits = self.head.multiply(wanted, count)?;
+        let mut logits = Vec::new();
+        self.head.multiply(wanted, count, &mut logits)?;
         for cache in caches.iter_mut() {
             cache.advance(tokens);
         }
@@ -143,24 +150,29 @@ impl Stepper {
     ) -> Result<Vec<f32>, BackboneError> {
         let rows = tokens * caches.len();
         let mut normed = vec![0.0; x.len()];
+        // Memory that every layer uses again.
+        let (mut qkv, mut attended, mut both, mut gated, mut added) =
+            <(Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
         for (index, layer) in self.layers.iter().enumerate() {
             norm_rows(&x, &layer.attention_norm, config, &mut normed);
-            let mut qkv = layer.qkv.multiply(&normed, rows)?;
+            layer.qkv.multiply(&normed, rows, &mut qkv)?;
             if let Some(bias) = &layer.qkv_bias {
                 qkv.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
             }
-            let attended = attention::<E>(config, index, &mut qkv, tokens, caches)?;
-            add(&mut x, &layer.output.multiply(&attended, rows)?);
+            attention::<E>(config, index, &mut qkv, tokens, caches, &mut attended)?;
+            layer.output.multiply(&attended, rows, &mut added)?;
+            add(&mut x, &added);
 
             norm_rows(&x, &layer.ffn_norm, config, &mut normed);
-            let both = layer.gate_up.multiply(&normed, rows)?;
-            let mut gated = vec![0.0; both.len() / 2];
+            layer.gate_up.multiply(&normed, rows, &mut both)?;
+            gated.resize(both.len() / 2, 0.0);
             let ffn = gated.len() / rows;
-            for (both, gated) in both.chunks_exact(2 * ffn).zip(gated.chunks_exact_mut(ffn)) {
+            for_rows(&both, &mut gated, (2 * ffn, ffn), |both, gated| {
                 let (gate, up) = both.split_at(ffn);
                 kernels::gate(gate, up, gated);
-            }
-            add(&mut x, &layer.down.multiply(&gated, rows)?);
+            });
+            layer.down.multiply(&gated, rows, &mut added)?;
+            add(&mut x, &added);
         }
         norm_rows(&x, &self.final_norm, config, &mut normed);
         Ok(normed)
@@ -193,14 +205,15 @@ struct Group<'a, E> {
 }
 
 /// Attention of some more tokens of each sequence, whose keys and values go into the caches:
-/// `qkv [rows, (heads + 2 kv_heads) head_dim]` to `[rows, heads head_dim]`.
+/// `qkv [rows, (heads + 2 kv_heads) head_dim]` to `[rows, heads head_dim]`, in place of what is in `attended`.
 fn attention<E: Element>(
     config: &ModelConfig,
     layer: usize,
     qkv: &mut [f32],
     tokens: usize,
     caches: &mut [&mut KvCache],
-) -> Result<Vec<f32>, BackboneError> {
+    attended: &mut Vec<f32>,
+) -> Result<(), BackboneError> {
     let ModelConfig {
         heads,
         kv_heads,
@@ -242,7 +255,7 @@ fn attention<E: Element>(
         }
     }
 
-    let mut attended = vec![0.0; qkv.len() / per_row * heads * head_dim];
+    attended.resize(qkv.len() / per_row * heads * head_dim, 0.0);
     let mut groups = Vec::with_capacity(qkv.len() / per_row * kv_heads);
     let of_sequences = qkv
         .chunks_exact(tokens * per_row)
@@ -272,7 +285,7 @@ fn attention<E: Element>(
     } else {
         groups.into_par_iter().for_each(|group| group.attend(head_dim));
     }
-    Ok(attended)
+    Ok(())
 }
 
 impl<E: Element> Group<'_, E> {
@@ -284,8 +297,21 @@ impl<E: Element> Group<'_, E> {
 
 fn norm_rows(x: &[f32], weight: &[f32], config: &ModelConfig, out: &mut [f32]) {
     let width = weight.len();
-    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+    for_rows(x, out, (width, width), |x, out| {
         kernels::rms_norm(x, weight, config.rms_eps, out);
+    });
+}
+
+/// Makes each row of `out` from that of `x`, where there are many by several threads. Rows are so many numbers wide.
+fn for_rows(x: &[f32], out: &mut [f32], (from, to): (usize, usize), make: impl Fn(&[f32], &mut [f32]) + Sync) {
+    if x.len() < SHARED_ROWS {
+        x.chunks_exact(from)
+            .zip(out.chunks_exact_mut(to))
+            .for_each(|(x, out)| make(x, out));
+    } else {
+        let rows = x.par_chunks_exact(from).zip(out.par_chunks_exact_mut(to));
+        rows.with_min_len(SHARED_ROWS / 4 / from)
+            .for_each(|(x, out)| make(x, out));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod cases;
+mod config;
 mod dev;
 mod eval;
 mod options;
@@ -17,7 +18,9 @@ mod workshop;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use transducer_host::{LogArgs, about, exit_code, log_to_stderr};
+use transducer_host::{LogArgs, about, exit_code};
+
+use crate::config::Parsed;
 
 /// The commands of `transducer-host` that need the LLM; call that program instead.
 #[derive(Parser)]
@@ -58,13 +61,23 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let args: Vec<_> = std::env::args_os().collect();
+    let cli = match config::parse(&args) {
+        Ok(Parsed { effective: None, cli }) => cli,
+        Ok(Parsed {
+            effective: Some(text), ..
+        }) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return exit_code(Err(error)),
+    };
     let usual = if matches!(cli.task, Task::Serve(_) | Task::Dev(_)) {
         "info"
     } else {
         "warn"
     };
-    let result = log_to_stderr(cli.log.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.task {
+    let result = cli.log.start(usual).and_then(|()| match cli.task {
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Serve(args) => serve::run(&args),

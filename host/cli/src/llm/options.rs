@@ -27,26 +27,26 @@ pub(crate) struct HostArgs {
     model: ModelArgs,
 
     /// In how many bits the LLM's weights are read
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, env = "TRANSDUCER_WEIGHTS", value_enum, default_value_t)]
     weights: WeightsArg,
 
     #[command(flatten)]
     cache: CacheDir,
 
     /// Most answers that are made at once; more wait
-    #[arg(long, value_name = "N", default_value_t = EngineOptions::default().most_running)]
+    #[arg(long, env = "TRANSDUCER_MOST_RUNNING", value_name = "N", default_value_t = EngineOptions::default().most_running)]
     most_running: usize,
 
     /// Most answers that may wait; more are refused
-    #[arg(long, value_name = "N", default_value_t = EngineOptions::default().queue_bound)]
+    #[arg(long, env = "TRANSDUCER_QUEUE", value_name = "N", default_value_t = EngineOptions::default().queue_bound)]
     queue: usize,
 
     /// Tokens, prompts and answers, for which answers that are made at once have memory
-    #[arg(long, value_name = "TOKENS", default_value_t = EngineOptions::default().cache_tokens)]
+    #[arg(long, env = "TRANSDUCER_CACHE_TOKENS", value_name = "TOKENS", default_value_t = EngineOptions::default().cache_tokens)]
     cache_tokens: usize,
 
     /// Tokens of a prompt that are read between two tokens of the answers made beside it
-    #[arg(long, value_name = "TOKENS", default_value_t = EngineOptions::default().prefill_chunk)]
+    #[arg(long, env = "TRANSDUCER_PREFILL_CHUNK", value_name = "TOKENS", default_value_t = EngineOptions::default().prefill_chunk)]
     prefill_chunk: usize,
 }
 
@@ -58,11 +58,11 @@ pub(crate) struct ModelArgs {
     model: Option<PathBuf>,
 
     /// Number format of the frozen LLM's weights in memory
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, env = "TRANSDUCER_PRECISION", value_enum, default_value_t)]
     precision: PrecisionArg,
 
     /// Threads of the LLM [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, env = "TRANSDUCER_THREADS", value_name = "N")]
     threads: Option<std::num::NonZeroUsize>,
 
     #[command(flatten)]

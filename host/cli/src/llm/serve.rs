@@ -1,13 +1,15 @@
 //! `transducer-host serve`: every adapter over HTTP.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
+use transducer_access::Gate;
 use transducer_pipeline::{AdapterState, Host, HostOptions, Service};
-use transducer_server::Options;
+use transducer_server::{Options, Tls};
 
 use crate::options::HostArgs;
 
@@ -20,6 +22,14 @@ pub(crate) struct Args {
     /// Load everything, say what is broken, and end without listening; a broken bundle is a failure
     #[arg(long)]
     check: bool,
+
+    /// Settings in TOML, by the names of these flags; environment variables win over them, and flags over both
+    #[arg(long, env = "TRANSDUCER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print the settings in force, each with where it comes from, and end
+    #[arg(long)]
+    print_config: bool,
 
     #[command(flatten)]
     host: HostArgs,
@@ -38,20 +48,57 @@ pub(crate) struct HttpArgs {
     listen: SocketAddr,
 
     /// Longest time for one answer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = Options::default().time_limit.as_secs())]
+    #[arg(long, env = "TRANSDUCER_TIME_LIMIT", value_name = "SECONDS", default_value_t = Options::default().time_limit.as_secs())]
     time_limit: u64,
 
     /// How long running requests may go on after SIGTERM or Ctrl-C, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = Options::default().drain_limit.as_secs())]
+    #[arg(long, env = "TRANSDUCER_DRAIN_LIMIT", value_name = "SECONDS", default_value_t = Options::default().drain_limit.as_secs())]
     drain_limit: u64,
 
     /// Most requests that are worked on at once
-    #[arg(long, value_name = "N", default_value_t = Options::default().max_requests)]
+    #[arg(long, env = "TRANSDUCER_MAX_REQUESTS", value_name = "N", default_value_t = Options::default().max_requests)]
     max_requests: usize,
+
+    /// Ask for a key, one of those in this file (see `access new`); without it everybody who reaches the server may ask
+    #[arg(long, env = "TRANSDUCER_KEYS", value_name = "FILE")]
+    keys: Option<PathBuf>,
+
+    /// Let everybody who may ask an adapter change it over HTTP, and not only the keys of admins
+    #[arg(long, env = "TRANSDUCER_ALLOW_CHANGES")]
+    allow_changes: bool,
+
+    /// Certificate in PEM, the server's own first: HTTPS instead of HTTP
+    #[arg(long, env = "TRANSDUCER_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// Its key in PEM
+    #[arg(long, env = "TRANSDUCER_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+}
+
+impl HttpArgs {
+    fn options(&self) -> Result<Options> {
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Some(Tls::open(cert, key)?),
+            (None, None) => None,
+            _ => bail!("--tls-cert and --tls-key belong together: give both"),
+        };
+        Ok(Options {
+            time_limit: Duration::from_secs(self.time_limit),
+            drain_limit: Duration::from_secs(self.drain_limit),
+            max_requests: self.max_requests,
+            keys: self.keys.as_deref().map(Gate::open).transpose()?.map(Arc::new),
+            allow_changes: self.allow_changes,
+            tls,
+            ..Options::default()
+        })
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.check {
+        // What would keep it from listening is looked at too.
+        args.http.options()?;
         return check(&args.host.load()?);
     }
     serve(&args.http, args.host.options()?)
@@ -59,12 +106,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Serves until it is asked to stop.
 pub(crate) fn serve(args: &HttpArgs, host_options: HostOptions) -> Result<()> {
-    let options = Options {
-        time_limit: Duration::from_secs(args.time_limit),
-        drain_limit: Duration::from_secs(args.drain_limit),
-        max_requests: args.max_requests,
-        ..Options::default()
-    };
+    let options = args.options()?;
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await.with_context(|| {
@@ -74,14 +117,17 @@ pub(crate) fn serve(args: &HttpArgs, host_options: HostOptions) -> Result<()> {
             )
         })?;
         let address = listener.local_addr()?;
-        eprintln!("listening on http://{address}; loading…");
+        eprintln!("listening on {scheme}://{address}; loading…");
         let load = move |stage: &dyn Fn(&str)| {
             let mut host = Host::load(&host_options, stage).map_err(|error| error.to_string())?;
             host.watch()
                 .map_err(|error| format!("cannot watch the adapters: {error}"))?;
             Ok(Arc::new(host) as Arc<dyn Service>)
         };
-        let ready = move |host: &dyn Service| announce(host, address);
+        let ready = move |host: &dyn Service| {
+            describe(host);
+            eprintln!("ready on {scheme}://{address}");
+        };
         Ok(transducer_server::serve(listener, options, load, ready, asked_to_stop()).await?)
     });
     // A host that is still loading when it is asked to stop cannot be waited for.
@@ -101,11 +147,6 @@ fn check(host: &Host) -> Result<()> {
         bail!("{broken} of {} adapters cannot be used", adapters.len());
     }
     Ok(())
-}
-
-fn announce(host: &dyn Service, address: SocketAddr) {
-    describe(host);
-    eprintln!("ready on http://{address}");
 }
 
 /// The model, and each adapter or what is wrong with it.

@@ -1,5 +1,6 @@
 //! The queue, cancellation and sinks, with a stand-in for the model that says when it is where.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
@@ -362,4 +363,34 @@ fn a_step_that_fails_ends_those_in_it_and_no_others() {
                   not finite";
     assert_eq!(all(first_events), ["text break", failed]);
     assert_eq!(all(second_events).last().map(String::as_str), Some(DONE_AB));
+}
+
+#[test]
+fn a_full_lane_does_not_hold_up_another() {
+    let (first, begun, step) = led();
+    let says = std::iter::repeat_with(|| Script::Say(&["a"])).take(102);
+    let engine = engine(1000, std::iter::once(first).chain(says));
+    let (sender, ended) = channel();
+    let submit = |lane: &'static str| {
+        let sender = sender.clone();
+        let sink: Sink = Box::new(move |event| {
+            if matches!(event, Event::Done(_)) {
+                sender.send(lane).expect("the test listens");
+            }
+            ControlFlow::Continue(())
+        });
+        engine.submit(request(sink).in_lane(lane)).expect("there is room");
+    };
+    for _ in 0..=100 {
+        submit("full");
+    }
+    begun.recv().expect("the first runs");
+    submit("other");
+    submit("third");
+    // The one that runs: 3 tokens of a prompt and 256 of an answer.
+    assert_eq!((engine.stats().queued, engine.stats().cache_tokens), (102, 259));
+    drop(step);
+    let order: Vec<_> = ended.iter().take(103).collect();
+    assert_eq!(order[..5], ["full", "full", "other", "third", "full"]);
+    assert_eq!(engine.stats().cache_tokens, 0);
 }

@@ -40,6 +40,18 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
+// What the server is asked, with the key if there is one. Without the right one, the field for it appears.
+async function ask(path, options = {}) {
+  const key = sessionStorage.getItem("key");
+  const headers = { ...options.headers, ...(key && { authorization: `Bearer ${key}` }) };
+  const response = await fetch(path, { ...options, headers });
+  if (response.status === 401) {
+    $("key-form").hidden = false;
+    $("key").focus();
+  }
+  return response;
+}
+
 async function errorOf(response) {
   try {
     return (await response.json()).error.message;
@@ -69,7 +81,8 @@ async function load() {
     }
     const model = state.model;
     show("model", `${model.name} · ${model.precision} on ${model.device} · context ${model.context}`);
-    const response = await fetch("/v1/adapters");
+    const response = await ask("/v1/adapters");
+    if (response.status === 401) return;
     if (!response.ok) throw new Error(await errorOf(response));
     adapters = (await response.json()).data;
   } catch (error) {
@@ -185,7 +198,7 @@ async function run() {
   $("facts").hidden = true;
   show("error", "");
   try {
-    const response = await fetch(`/v1/tasks/${encodeURIComponent(chosen().name)}?stream=true`, {
+    const response = await ask(`/v1/tasks/${encodeURIComponent(chosen().name)}?stream=true`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(request()),
@@ -279,7 +292,7 @@ async function draw() {
   drawing = new AbortController();
   $("graph").classList.add("stale");
   try {
-    const response = await fetch("/v1/cpg?format=svg", {
+    const response = await ask("/v1/cpg?format=svg", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ language, code: body.code, edges }),
@@ -305,6 +318,13 @@ function drawSoon() {
   drawLater = setTimeout(draw, 500);
 }
 
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("key", $("key").value.trim());
+  $("key").value = "";
+  $("key-form").hidden = true;
+  load();
+});
 $("adapter").addEventListener("change", choose);
 $("fields").addEventListener("input", drawSoon);
 $("edges").addEventListener("change", draw);

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use transducer_pipeline::{GraphForm, GraphRequest};
 
@@ -28,11 +29,13 @@ enum Format {
     Svg,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Code {
+pub(crate) struct Code {
+    /// `java`, `python`, or another that the host has a front end for.
     language: String,
     code: String,
+    /// Kinds of edges, such as `CFG`; all by default.
     #[serde(default)]
     edges: Vec<String>,
 }
@@ -45,7 +48,7 @@ pub(crate) async fn graph(
 ) -> Result<Response, ApiError> {
     let code: Code = json_form(body, server.options.max_body_bytes).await?;
     let service = server.ready()?;
-    let slot = server.slot()?;
+    let slot = server.slot("cpg")?;
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let wants_picture = accept.is_some_and(|accept| accept.contains("image/svg+xml"));
     let (form, content_type) = match query.format {

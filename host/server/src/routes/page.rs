@@ -20,11 +20,7 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
         return Json(serde_json::json!({
             "name": "transducer-host",
             "version": env!("CARGO_PKG_VERSION"),
-            "routes": [
-                "GET /", "GET /health",
-                "GET /metrics", "GET /v1/adapters", "GET /v1/models", "POST /v1/chat/completions",
-                "POST /v1/completions", "POST /v1/cpg", "POST /v1/tasks/{adapter}",
-            ],
+            "routes": super::table().iter().map(|route| format!("{} {}", route.method.to_uppercase(), route.path)).collect::<Vec<_>>(),
         }))
         .into_response();
     }

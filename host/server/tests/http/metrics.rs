@@ -6,7 +6,11 @@ use crate::support::*;
 
 #[test]
 fn metrics_count_what_happened() {
-    let server = Running::ready();
+    let server = Running::ready_with(Options {
+        allow_changes: true,
+        ..Options::default()
+    });
+    server.ask("PUT", "/v1/adapters/new", "", "1.0.0");
     for name in ["echo", "echo", "picky", "made-up-1", "made-up-2"] {
         server.post(&format!("/v1/tasks/{name}"), b"{}");
     }
@@ -25,12 +29,20 @@ fn metrics_count_what_happened() {
         r#"transducer_llm_requests{state="running"} 3"#,
         r#"transducer_adapters{state="broken"} 1"#,
         "transducer_bundles_failed_total 7",
+        "transducer_num_requests_waiting 5",
+        "transducer_num_requests_running 3",
+        "transducer_kv_cache_usage_perc 0.75",
+        r#"transducer_kv_cache_tokens{state="budget"} 400"#,
+        r#"transducer_adapter_loaded{adapter="new",generation="g2"} 1"#,
+        "transducer_time_to_first_token_seconds_count 2",
     ] {
         assert!(
             metrics.lines().any(|found| found == line),
             "{line} is not in\n{metrics}"
         );
     }
+    let lora = r#"transducer_lora_requests_info{max_lora="1",running_lora_adapters="",waiting_lora_adapters=""} "#;
+    assert!(metrics.contains(lora), "{metrics}");
     assert!(!metrics.contains("made-up"), "clients cannot grow the table");
 }
 

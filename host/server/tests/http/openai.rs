@@ -88,8 +88,6 @@ fn clients_of_openai_ask_adapters_as_models() {
     );
     chat["stream"] = json!(false);
     check_error(post("/v1/chat/completions", &chat), 404, "adapter_not_found", "echo");
-    chat["model"] = json!("tiny");
-    check_error(post("/v1/chat/completions", &chat), 400, "base_model", "adapters");
     chat["messages"] = json!([]);
     check_error(post("/v1/chat/completions", &chat), 400, "invalid_request", "messages");
     check_error(
@@ -98,4 +96,100 @@ fn clients_of_openai_ask_adapters_as_models() {
         "invalid_request",
         "prompt",
     );
+}
+
+#[test]
+fn the_base_model_answers_by_itself() {
+    let server = Running::ready();
+    let post = |path: &str, body: &Value| server.post(path, body.to_string().as_bytes());
+    let (_, body) = post(
+        "/v1/completions",
+        &json!({"model": "tiny", "prompt": "f();", "temperature": 0}),
+    );
+    assert_eq!(body["choices"][0]["text"], "f(); (Some(16), 0)", "{body}");
+    assert_eq!(body["choices"][0]["finish_reason"], "length");
+    assert_eq!(body["usage"]["total_tokens"], 11);
+    assert!(body.get("system_fingerprint").is_none(), "{body}");
+
+    let mut chat = json!({"model": "tiny", "max_completion_tokens": 9, "messages": [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "```\nf();\n```"}]},
+    ]});
+    let (_, body) = post("/v1/chat/completions", &chat);
+    let said = "system: Be brief. | user: ```\nf();\n``` (Some(9), 1)";
+    assert_eq!(
+        body["choices"][0]["message"],
+        json!({"role": "assistant", "content": said})
+    );
+
+    // Its text comes as it is written.
+    chat["stream"] = json!(true);
+    chat["stream_options"] = json!({"include_usage": true});
+    let mut text = String::new();
+    let body = chat.to_string();
+    let mut stream = server.send("/v1/chat/completions", body.as_bytes(), "");
+    stream.read_to_string(&mut text).unwrap();
+    let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(lines.last(), Some(&"[DONE]"));
+    let parts = lines[..lines.len() - 1].iter();
+    let parts: Vec<Value> = parts.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let deltas: Vec<_> = parts.iter().map(|part| &part["choices"][0]["delta"]).collect();
+    assert_eq!(deltas[0], &json!({"role": "assistant", "content": "system: "}));
+    assert_eq!(deltas[1], &json!({"content": "Be "}));
+    let whole: String = deltas.iter().filter_map(|delta| delta["content"].as_str()).collect();
+    assert_eq!(whole, said);
+    assert_eq!(parts[parts.len() - 2]["choices"][0]["finish_reason"], "length");
+    assert_eq!(parts[parts.len() - 1]["usage"]["total_tokens"], 11);
+
+    for (body, code, said) in [
+        (
+            json!({"model": "tiny", "prompt": "a", "n": 2}),
+            "unsupported_parameter",
+            "`n`",
+        ),
+        (
+            json!({"model": "tiny", "prompt": ["a", "b"]}),
+            "invalid_request",
+            "list of 2",
+        ),
+    ] {
+        check_error(post("/v1/completions", &body), 400, code, said);
+    }
+    let tool =
+        json!({"model": "tiny", "messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]});
+    check_error(post("/v1/chat/completions", &tool), 400, "invalid_request", "\"tool\"");
+}
+
+#[test]
+fn tokens_are_those_of_the_base_model() {
+    let server = Running::ready();
+    let post = |path: &str, body: &Value| server.post(path, body.to_string().as_bytes());
+    let (status, body) = post("/tokenize", &json!({"model": "tiny", "prompt": "ab"}));
+    assert_eq!(
+        (status, body),
+        (200, json!({"count": 3, "max_model_len": 64, "tokens": [0, 97, 98]}))
+    );
+    let (_, body) = post("/tokenize", &json!({"prompt": "ab", "add_special_tokens": false}));
+    assert_eq!(body["tokens"], json!([97, 98]));
+    let chat = json!({"messages": [{"role": "user", "content": "a"}], "add_generation_prompt": false});
+    assert_eq!(post("/tokenize", &chat).1["tokens"], json!([97]));
+    assert_eq!(
+        post("/detokenize", &json!({"tokens": [97, 98]})),
+        (200, json!({"prompt": "ab"}))
+    );
+    check_error(
+        post("/detokenize", &json!({"tokens": [300]})),
+        400,
+        "request_rejected",
+        "300",
+    );
+    check_error(post("/tokenize", &json!({})), 400, "invalid_request", "one of");
+    check_error(
+        post("/tokenize", &json!({"model": "nobody", "prompt": "a"})),
+        404,
+        "model_not_found",
+        "nobody",
+    );
+    assert_eq!(server.get("/v1/models/tiny").1["max_model_len"], 64);
+    check_error(server.get("/v1/models/nobody"), 404, "model_not_found", "nobody");
 }

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use transducer_pipeline::{
-    AdapterState, AdapterStatus, Answer, Event, Events, FinishReason, GraphForm, GraphRequest, Load, ModelInfo,
-    Reloads, Request, RequestError, Service, Timings, Usage,
+    AdapterInfo, AdapterState, AdapterStatus, Answer, ChangeError, Changed, Completion, Event, Events, Example,
+    Expected, FinishReason, GraphForm, GraphRequest, Install, Load, ModelInfo, PlainInput, PlainRequest, Reloads,
+    Request, RequestError, Service, StoreError, Timings, Usage,
 };
 use transducer_server::{Options, ServeError, serve};
 
@@ -26,19 +27,24 @@ pub(crate) struct Scripted {
     slow: Mutex<Sender<&'static str>>,
     /// A word lets a `slow` request end.
     release: Mutex<Receiver<()>>,
+    installed: Mutex<Vec<String>>,
 }
 
 impl Service for Scripted {
     fn adapters(&self) -> Vec<AdapterStatus> {
-        let state = AdapterState::Broken {
-            error: "no weights".to_owned(),
-        };
-        vec![AdapterStatus {
-            name: "echo".to_owned(),
+        let status = |name: &str, state| AdapterStatus {
+            name: name.to_owned(),
             signer: None,
             state,
             last_error: None,
-        }]
+        };
+        let broken = AdapterState::Broken {
+            error: "no weights".to_owned(),
+        };
+        let mut adapters = vec![status("echo", broken)];
+        let installed = self.installed.lock().unwrap();
+        adapters.extend(installed.iter().map(|name| status(name, AdapterState::Ready(info()))));
+        adapters
     }
 
     fn reloads(&self) -> Reloads {
@@ -46,7 +52,12 @@ impl Service for Scripted {
     }
 
     fn load(&self) -> Load {
-        Load { queued: 5, running: 3 }
+        Load {
+            queued: 5,
+            running: 3,
+            cache_tokens: 300,
+            cache_bound: 400,
+        }
     }
 
     fn model(&self) -> &ModelInfo {
@@ -59,6 +70,76 @@ impl Service for Scripted {
             ("java", GraphForm::Json) => Ok(json!({"code": request.code}).to_string()),
             (other, _) => Err(RequestError::Rejected(format!("`language`: no front end for {other}"))),
         }
+    }
+
+    /// Says what it was asked, word by word.
+    fn complete(&self, request: &PlainRequest<'_>, events: &mut Events<'_>) -> Result<Completion, RequestError> {
+        let read = match request.input {
+            PlainInput::Prompt { text, .. } => text.to_owned(),
+            PlainInput::Chat { messages, .. } => messages
+                .iter()
+                .map(|message| format!("{}: {}", message.role, message.content))
+                .collect::<Vec<_>>()
+                .join(" | "),
+        };
+        let text = format!("{read} ({:?}, {})", request.most_tokens, request.decoding.temperature);
+        for word in text.split_inclusive(' ') {
+            let _ = events(Event::Text(word.to_owned()));
+        }
+        Ok(Completion {
+            text,
+            finish_reason: FinishReason::Length,
+            usage: Usage {
+                prompt_tokens: 7,
+                completion_tokens: 4,
+            },
+            timings: Timings::default(),
+        })
+    }
+
+    /// A token a byte, after token 0 where special ones are asked for.
+    fn tokenize(&self, input: &PlainInput<'_>) -> Result<Vec<u32>, RequestError> {
+        let (text, special) = match *input {
+            PlainInput::Prompt { text, special } => (text, special),
+            PlainInput::Chat { messages, opened } => (messages[0].content.as_str(), opened),
+        };
+        Ok(special
+            .then_some(0)
+            .into_iter()
+            .chain(text.bytes().map(u32::from))
+            .collect())
+    }
+
+    fn detokenize(&self, tokens: &[u32]) -> Result<String, RequestError> {
+        let byte = |&token| u8::try_from(token).map_err(|_| RequestError::Rejected(format!("token {token} is none")));
+        let bytes: Vec<u8> = tokens.iter().map(byte).collect::<Result<_, _>>()?;
+        Ok(String::from_utf8(bytes).unwrap())
+    }
+
+    fn install(&self, install: Install<'_>) -> Result<Changed, ChangeError> {
+        let name = install.name.parse().map_err(ChangeError::Name)?;
+        if let Some(expected) = install.expected {
+            let found = None;
+            return Err(StoreError::OtherGeneration { name, expected, found }.into());
+        }
+        self.installed.lock().unwrap().push(name.to_string());
+        Ok(Changed {
+            name: name.to_string(),
+            version: String::from_utf8(install.archive).unwrap(),
+            before: install.signature.map(str::to_owned),
+            generation: "g2".to_owned(),
+        })
+    }
+
+    fn remove(&self, name: &str, _: Option<&Expected>) -> Result<(), ChangeError> {
+        self.installed.lock().unwrap().retain(|installed| installed != name);
+        Ok(())
+    }
+
+    fn roll_back(&self, name: &str, _: Option<&Expected>) -> Result<Changed, ChangeError> {
+        let name = name.parse().map_err(ChangeError::Name)?;
+        let version = "1.0.0".parse().unwrap();
+        Err(StoreError::NoEarlier { name, version }.into())
     }
 
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError> {
@@ -100,6 +181,26 @@ impl Service for Scripted {
                 known: vec!["echo".to_owned()],
             }),
         }
+    }
+}
+
+/// Of an adapter that answers.
+fn info() -> AdapterInfo {
+    AdapterInfo {
+        version: "1.0.0".to_owned(),
+        generation: "g2".to_owned(),
+        summary: "Says nothing".to_owned(),
+        license: "MIT".to_owned(),
+        languages: vec!["java".to_owned()],
+        trained: true,
+        parameters: 1,
+        request_schema: json!({"type": "object", "properties": {"code": {"$ref": "#/$defs/code"}},
+                               "$defs": {"code": {"type": "string"}}}),
+        answer_schema: json!({"type": "object"}),
+        examples: vec![Example {
+            title: "a loop".to_owned(),
+            request: json!({"code": "f();"}),
+        }],
     }
 }
 
@@ -159,6 +260,7 @@ impl Running {
             model,
             slow: Mutex::new(slow_sender),
             release: Mutex::new(released),
+            installed: Mutex::default(),
         };
         let ended = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -239,6 +341,14 @@ impl Running {
         // A server that refuses a long body may close before it is all sent.
         let _ = stream.write_all(body);
         stream
+    }
+
+    /// A request with this method and these headers, and its response.
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
+        let length = body.len();
+        self.exchange(&format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+        ))
     }
 
     pub(crate) fn exchange(&self, request: &str) -> (u16, Value) {

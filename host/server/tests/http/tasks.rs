@@ -197,6 +197,31 @@ fn beyond_the_limit_requests_are_told_to_come_again() {
 }
 
 #[test]
+fn the_last_places_are_for_adapters_that_have_none() {
+    let server = Running::ready_with(Options {
+        max_requests: 8,
+        ..Options::default()
+    });
+    let mut running: Vec<_> = (0..7).map(|_| server.send("/v1/tasks/slow", b"{}", "")).collect();
+    for _ in 0..7 {
+        server.slow_says("begun");
+    }
+    check_error(
+        server.post("/v1/tasks/slow", b"{}"),
+        429,
+        "too_many_requests",
+        "7 requests",
+    );
+    assert_eq!(server.post("/v1/tasks/echo", b"{}").0, 200);
+    for _ in 0..7 {
+        server.release.send(()).unwrap();
+    }
+    for stream in &mut running {
+        assert_eq!(read_response(stream).0, 200);
+    }
+}
+
+#[test]
 fn a_shutdown_lets_running_requests_finish() {
     let mut server = Running::ready();
     let mut running = server.send("/v1/tasks/slow", b"{}", "");

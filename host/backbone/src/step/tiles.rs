@@ -1,0 +1,97 @@
+//! Weights in few bits, as CPUs with AMX multiply them: 16 columns at a time.
+
+use half::f16;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::blocks::{BLOCK, Block, Block4, Block8};
+
+/// Columns of a tile.
+pub(super) const COLUMNS: usize = 16;
+
+/// Blocks of each column in a tile.
+pub(super) const BLOCKS: usize = 2;
+
+/// Weights of each column in a tile.
+pub(super) const DEPTH: usize = BLOCKS * BLOCK;
+
+/// A number of each block: of the first blocks of all columns, then of the second.
+pub(super) type OfBlocks = [[f16; COLUMNS]; BLOCKS];
+
+/// Two blocks of each of 16 columns.
+pub(super) trait Tile: Send + Sync + Sized {
+    type Block: Block;
+
+    fn of(columns: &[[Self::Block; BLOCKS]; COLUMNS]) -> Self;
+}
+
+/// 4 bits: see [`Block4`].
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct Tile4 {
+    pub(super) scale: OfBlocks,
+    pub(super) min: OfBlocks,
+    /// Of each column, the first block in the low halves of the bytes, the second in the high halves.
+    pub(super) codes: [[u8; BLOCK]; COLUMNS],
+}
+
+/// 8 bits: see [`Block8`].
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct Tile8 {
+    pub(super) scale: OfBlocks,
+    pub(super) codes: [[[i8; BLOCK]; BLOCKS]; COLUMNS],
+}
+
+fn of_blocks<B>(columns: &[[B; BLOCKS]; COLUMNS], number: impl Fn(&B) -> f32) -> OfBlocks {
+    std::array::from_fn(|block| std::array::from_fn(|column| f16::from_f32(number(&columns[column][block]))))
+}
+
+impl Tile for Tile4 {
+    type Block = Block4;
+
+    fn of(columns: &[[Block4; BLOCKS]; COLUMNS]) -> Self {
+        let codes = columns.each_ref().map(|blocks| {
+            let [first, second] = blocks.each_ref().map(Block4::codes);
+            std::array::from_fn(|weight| first[weight] | second[weight] << 4)
+        });
+        Self {
+            scale: of_blocks(columns, |block| block.scale),
+            min: of_blocks(columns, |block| block.min),
+            codes,
+        }
+    }
+}
+
+impl Tile for Tile8 {
+    type Block = Block8;
+
+    fn of(columns: &[[Block8; BLOCKS]; COLUMNS]) -> Self {
+        Self {
+            scale: of_blocks(columns, |block| block.scale),
+            codes: columns
+                .each_ref()
+                .map(|blocks| blocks.each_ref().map(|block| block.codes)),
+        }
+    }
+}
+
+/// Packs the columns of a matrix, each of `width` weights: the tiles of the first 16 columns, then those of the next. What is missing
+/// of the last columns, of which there are a multiple of `together`, and of the last tile of each is zeros.
+pub(super) fn pack<T: Tile>(weights: &[f32], width: usize, together: usize) -> Vec<T> {
+    let columns = (weights.len() / width).next_multiple_of(together);
+    let depth = width.div_ceil(DEPTH);
+    let block = |column: usize, block: usize| {
+        let weights = weights.get(column * width..).unwrap_or_default();
+        let weights = &weights[..width.min(weights.len())];
+        T::Block::encode(weights.as_chunks::<BLOCK>().0.get(block).unwrap_or(&[0.0; BLOCK]))
+    };
+    (0..columns / COLUMNS * depth)
+        .into_par_iter()
+        .map(|index| {
+            let (group, place) = (index / depth, index % depth);
+            T::of(&std::array::from_fn(|column| {
+                std::array::from_fn(|of| block(group * COLUMNS + column, place * BLOCKS + of))
+            }))
+        })
+        .collect()
+}

@@ -1,0 +1,161 @@
+//! TLS in front of the routes.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::Listener;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// A client that needs longer is gone, or holds a connection on purpose.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// Handshakes at once. Each costs a signature; more clients wait in the system's own queue.
+const MOST_HANDSHAKES: usize = 64;
+
+/// How long to wait when the system has no connection to give, as when there are too many open files.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A server's certificate and key.
+#[derive(Clone, Debug)]
+pub struct Tls(Arc<ServerConfig>);
+
+/// A certificate or a key that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that cannot be read, or is not PEM.
+    #[error("cannot read {path}: {source}; expected PEM")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// There is nothing in it.
+    #[error("{path} has no certificate in it; expected PEM, the server's own first")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// They do not go together, or are of a kind that there is not here.
+    #[error("the certificate {cert} and the key {key}: {source}")]
+    Pair {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's.
+        key: PathBuf,
+        /// What is wrong.
+        source: rustls::Error,
+    },
+}
+
+impl Tls {
+    /// Reads a chain of certificates, the server's own first, and its key, both in PEM.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn open(cert: &Path, key: &Path) -> Result<Self, TlsError> {
+        let unreadable = |path: &Path, source| TlsError::Pem {
+            path: path.to_owned(),
+            source,
+        };
+        let chain = CertificateDer::pem_file_iter(cert).map_err(|source| unreadable(cert, source))?;
+        let chain: Vec<_> = chain
+            .collect::<Result<_, _>>()
+            .map_err(|source| unreadable(cert, source))?;
+        if chain.is_empty() {
+            return Err(TlsError::Empty { path: cert.to_owned() });
+        }
+        let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| unreadable(key, source))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret));
+        let mut config = config.map_err(|source| TlsError::Pair {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            source,
+        })?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+/// A connection whose handshake is done; none where it failed.
+type Done = Option<(TlsStream<TcpStream>, SocketAddr)>;
+
+/// Hands on connections whose handshake is done. Handshakes happen beside one another, so that a slow client holds up nobody.
+pub(crate) struct TlsListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    handshakes: JoinSet<Done>,
+}
+
+impl TlsListener {
+    pub(crate) fn new(listener: TcpListener, tls: Tls) -> Self {
+        Self {
+            listener,
+            acceptor: TlsAcceptor::from(tls.0),
+            handshakes: JoinSet::new(),
+        }
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            tokio::select! {
+                Some(done) = self.handshakes.join_next() => {
+                    if let Ok(Some(connection)) = done {
+                        return connection;
+                    }
+                }
+                accepted = TcpListener::accept(&self.listener), if self.handshakes.len() < MOST_HANDSHAKES => match accepted {
+                    Ok((stream, address)) => {
+                        self.handshakes.spawn(handshake(self.acceptor.clone(), stream, address));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "no connection could be taken");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+async fn handshake(acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr) -> Done {
+    no_delay(&stream);
+    match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some((stream, address)),
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%address, "a TLS handshake took longer than {HANDSHAKE_TIME:?}");
+            None
+        }
+    }
+}
+
+/// A piece of a stream goes out at once, and does not wait until the client has acknowledged the one before.
+pub(crate) fn no_delay(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection waits before it sends small pieces");
+    }
+}

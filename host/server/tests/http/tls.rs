@@ -1,0 +1,97 @@
+//! TLS.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use transducer_server::{Options, Tls};
+
+use crate::support::*;
+
+type Secure = StreamOwned<ClientConnection, TcpStream>;
+
+/// A certificate for `localhost`, as files and as a client trusts it.
+fn certificate() -> (tempfile::TempDir, CertificateDer<'static>, Tls) {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = Tls::open(&cert, &key).unwrap();
+    (dir, made.cert.der().clone(), tls)
+}
+
+fn connect(server: &Running, certificate: &CertificateDer<'static>) -> Secure {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let client = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(client, server.connect())
+}
+
+fn ask(stream: &mut Secure, request: &str) -> String {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn a_server_with_a_certificate_speaks_tls_and_drains() {
+    let (_dir, certificate, tls) = certificate();
+    let mut server = Running::ready_with(Options {
+        tls: Some(tls),
+        drain_limit: Duration::from_secs(15),
+        ..Options::default()
+    });
+    // Somebody who says nothing holds up nobody.
+    let _silent = server.connect();
+    let get = "GET /v1/adapters HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let answer = ask(&mut connect(&server, &certificate), get);
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("echo"),
+        "{answer}"
+    );
+    // Who speaks plain HTTP is not answered in it.
+    let mut plain = server.connect();
+    plain.write_all(get.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    let _ = plain.read_to_end(&mut bytes);
+    assert!(!bytes.starts_with(b"HTTP"), "{bytes:?}");
+
+    let mut running = connect(&server, &certificate);
+    let slow = "POST /v1/tasks/slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+    running.write_all(slow.as_bytes()).unwrap();
+    server.slow_says("begun");
+    server.stop();
+    server.release.send(()).unwrap();
+    let mut answer = String::new();
+    running.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    server.end().unwrap();
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_told_by_its_file() {
+    let (one, _, _) = certificate();
+    let (other, _, _) = certificate();
+    let (cert, key) = (one.path().join("cert.pem"), one.path().join("key.pem"));
+    for (cert, key, said) in [
+        (&cert, &other.path().join("key.pem"), "the certificate"),
+        (&key, &key, "has no certificate"),
+        (&cert, &cert, "cert.pem"),
+        (&one.path().join("none.pem"), &key, "none.pem"),
+    ] {
+        let error = Tls::open(cert, key).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
