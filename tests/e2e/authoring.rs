@@ -75,7 +75,21 @@ fn a_new_task_in_another_language_names_no_template_and_no_registry() {
             let text = fs::read_to_string(made.join(entry)).unwrap();
             assert!(!text.contains("my-task"), "{entry}: {text}");
         }
-        assert!(fs::read_to_string(made.join(main)).unwrap().contains(&name), "{main}");
+        let source = fs::read_to_string(made.join(main)).unwrap();
+        assert!(source.contains(&name), "{main}");
+        // It imports from the world that its manifest names.
+        let manifest = fs::read_to_string(made.join("adapter.toml")).unwrap();
+        let (_, world) = manifest.split_once("world = \"transducer:task@").unwrap();
+        let version = world.split('"').next().unwrap();
+        for (_, import) in source
+            .match_indices("transducer:task/")
+            .map(|(at, _)| source[at..].split_once('@').unwrap())
+        {
+            assert!(
+                import.starts_with(version),
+                "{main} is for another world than {version}: {source}"
+            );
+        }
     }
     let lock = fs::read_to_string(folder.path().join("brief-in-javascript/package-lock.json")).unwrap();
     assert!(!lock.contains("resolved") && !lock.contains("http"), "{lock}");

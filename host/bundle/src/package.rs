@@ -84,6 +84,21 @@ impl Package {
         })
     }
 
+    /// As [`Package::open`], of what a policy lets in; with who signed it, where the policy knows them.
+    ///
+    /// # Errors
+    /// [`BundleError::Refused`], and what [`Package::open`] says.
+    pub fn open_under(path: &Path, policy: &Policy) -> Result<(Self, Option<Signer>), BundleError> {
+        if path.is_dir() {
+            // Before it is read, so that what is wrong in it cannot make it more than a refused one.
+            policy.folder(path)?;
+            let package = Self::open_dir(path)?;
+            let signer = policy.admit(path, &package.bundle, Origin::Folder)?;
+            return Ok((package, signer));
+        }
+        Self::unpack_under(read_file(path, MAX_ARCHIVE_BYTES)?, path, policy)
+    }
+
     /// As [`Package::unpack`], of what a policy lets in: size and signature are looked at before anything is unpacked.
     ///
     /// # Errors

@@ -39,15 +39,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let path = args.dir.find(&args.which)?;
-    let package = Package::open(&path)?;
+    let policy = args.policy.open(&args.dir.adapters)?;
+    let (package, signer) = match &policy {
+        Some(policy) => Package::open_under(&path, policy)?,
+        None => (Package::open(&path)?, None),
+    };
     let context = || format!("{} would be refused by a host", args.which.display());
     package.weights().with_context(context)?;
     check_bundle(&package.bundle).with_context(context)?;
-    let policy = args.policy.open(&args.dir.adapters)?;
-    let signer = match &policy {
-        Some(policy) => package.admitted(&path, policy)?,
-        None => None,
-    };
     let comment = match &args.public_key {
         None => None,
         Some(key) => {

@@ -1,6 +1,6 @@
 // A task: a request becomes a prompt, and what the LLM wrote becomes an answer. Types and names are those of the WIT, in
-// lowerCamelCase. There is no console: use `log.write("info", "…")` of "transducer:task/log@1.0.0".
-import cpg from "transducer:task/cpg@1.0.0";
+// lowerCamelCase. There is no console: use `log.write("info", "…")` of "transducer:task/log@1.1.0".
+import cpg from "transducer:task/cpg@1.1.0";
 
 const requestSchema = {
   type: "object",
