@@ -128,7 +128,12 @@ fn every_promise_names_its_tests() {
     let promises = read(&root().join("sdk/SECURITY.md"));
     let hostile = read(&root().join("sdk/HOSTILE.md"));
     let mut sources = String::new();
-    for folder in ["tests/e2e", "host/bundle/tests", "host/pipeline/tests"] {
+    for folder in [
+        "tests/e2e",
+        "host/bundle/tests",
+        "host/pipeline/tests",
+        "host/server/tests/http",
+    ] {
         for entry in std::fs::read_dir(root().join(folder)).expect("a folder of tests") {
             let path = entry.expect("an entry can be read").path();
             if path.extension().is_some_and(|extension| extension == "rs") {
