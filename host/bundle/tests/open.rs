@@ -256,8 +256,7 @@ fn what_is_no_manifest_is_named() {
                |
             34 | [limit]
                |  ^^^^^
-            unknown field `limit`, expected one of `schema`, `adapter`, `task`, `base-model`, `transducer`, `limits`, `requires`, `train`, `provenance`, `evaluation`
-        "#]],
+            unknown field `limit`, expected one of `schema`, `adapter`, `task`, `base-model`, `transducer`, `limits`, `requires`, `train`, `provenance`, `evaluation`"#]],
     );
     check(
         "width = 16",
@@ -267,30 +266,27 @@ fn what_is_no_manifest_is_named() {
                |
             25 | widht = 16
                | ^^^^^
-            unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`, `parts`
-        "#]],
+            unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`, `parts`"#]],
     );
     check(
         "width = 16",
         "width = \"16\"",
         expect![[r#"
-        /hello/adapter.toml: TOML parse error at line 25, column 9
-           |
-        25 | width = "16"
-           |         ^^^^
-        invalid type: string "16", expected u32
-    "#]],
+            /hello/adapter.toml: TOML parse error at line 25, column 9
+               |
+            25 | width = "16"
+               |         ^^^^
+            invalid type: string "16", expected u32"#]],
     );
     check(
         "schema = 1",
         "schema = ",
         expect![[r#"
-        /hello/adapter.toml: TOML parse error at line 1, column 10
-          |
-        1 | schema = 
-          |          ^
-        string values must be quoted, expected literal string
-    "#]],
+            /hello/adapter.toml: TOML parse error at line 1, column 10
+              |
+            1 | schema = 
+              |          ^
+            string values must be quoted, expected literal string"#]],
     );
     let root = bundle(b"schema = 1 # \xff");
     expect!["/hello/adapter.toml: not UTF-8: invalid utf-8 sequence of 1 bytes from index 13"]

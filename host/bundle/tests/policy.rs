@@ -30,7 +30,7 @@ fn what_is_no_policy() {
               |
             1 | require-signatures = true
               | ^^^^^^^^^^^^^^^^^^
-            unknown field `require-signatures`, expected one of `require-signature`, `trusted`, `revoked`, `licenses`, `max-bytes`
+            unknown field `require-signatures`, expected one of `require-signature`, `trusted`, `revoked`, `licenses`, `max-bytes`, `max-memory-mib`, `max-deadline-ms`
         "#]],
     );
     bad(

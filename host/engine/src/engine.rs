@@ -94,7 +94,7 @@ pub struct Stats {
 /// How to run a [`LocalEngine`].
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Requests that may wait; one more is refused. The last eighth is for lanes in which nobody waits.
+    /// Requests that may wait; one more is refused, but for an eighth more of lanes in which nobody waits.
     pub queue_bound: usize,
     /// Tokens of a prompt read between two steps of the answers in the making; 0 counts as 1.
     pub prefill_chunk: usize,

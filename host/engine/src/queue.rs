@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-/// A part of the queue, one over this, is kept for lanes in which nobody waits yet, so that one full lane does not keep the others
-/// out altogether.
-const KEPT_FREE: usize = 8;
+/// Beyond its bound the queue has room for a part of it, one over this, for lanes in which nobody waits yet: so that one full lane
+/// does not keep the others out altogether.
+const EXTRA: usize = 8;
 
 /// Lanes by name, each with at least one that waits, the next one's in front.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ impl<T> Queue<T> {
 
     /// Whether one more may wait in a lane of a queue with this bound.
     pub(crate) fn has_room(&self, lane: &str, bound: usize) -> bool {
-        let free = bound.saturating_sub(self.len());
         let is_first = !self.lanes.iter().any(|known| known.name == lane);
-        free > 0 && (is_first || free > bound / KEPT_FREE)
+        let extra = if is_first { bound / EXTRA } else { 0 };
+        self.len() < bound + extra
     }
 
     /// At the end of its lane; a new lane comes after the others.
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_places_are_for_lanes_that_have_none() {
+    fn a_full_queue_has_room_for_lanes_that_have_none() {
         let mut queue = Queue::default();
         let mut taken = 0;
         while queue.has_room("full", 16) {
             queue.push("full", 0);
             taken += 1;
         }
-        assert_eq!(taken, 14);
+        assert_eq!(taken, 16);
         for lane in ["b", "c"] {
             assert!(queue.has_room(lane, 16), "{lane}");
             queue.push(lane, 0);

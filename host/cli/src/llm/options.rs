@@ -37,7 +37,7 @@ pub(crate) struct HostArgs {
     #[arg(long, env = "TRANSDUCER_MOST_RUNNING", value_name = "N", default_value_t = EngineOptions::default().most_running)]
     most_running: usize,
 
-    /// Most answers that may wait; more are refused
+    /// Most answers that may wait; more are refused, but for an eighth more of adapters that have none waiting
     #[arg(long, env = "TRANSDUCER_QUEUE", value_name = "N", default_value_t = EngineOptions::default().queue_bound)]
     queue: usize,
 

@@ -55,7 +55,7 @@ pub(crate) struct HttpArgs {
     #[arg(long, env = "TRANSDUCER_DRAIN_LIMIT", value_name = "SECONDS", default_value_t = Options::default().drain_limit.as_secs())]
     drain_limit: u64,
 
-    /// Most requests that are worked on at once
+    /// Most requests that are worked on at once; the last eighth is kept for adapters that have none
     #[arg(long, env = "TRANSDUCER_MAX_REQUESTS", value_name = "N", default_value_t = Options::default().max_requests)]
     max_requests: usize,
 
