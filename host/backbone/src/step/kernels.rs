@@ -255,8 +255,16 @@ mod tests {
 
     #[test]
     fn attention_is_a_mean_of_the_values() {
-        let (group, tokens, head_dim) = (3, 5, 8);
-        let queries = numbers(group * head_dim, 1.0);
+        attention(3, 5, 8);
+        // More keys and queries than AVX-512 takes at once, and one.
+        attention(6, 37, 64);
+        attention(1, 1, 64);
+    }
+
+    fn attention(group: usize, tokens: usize, head_dim: usize) {
+        // CPUs that multiply `bf16` round the queries to it.
+        let queries = numbers(group * head_dim, 1.0).into_iter();
+        let queries: Vec<f32> = queries.map(|query| bf16::from_f32(query).to_f32()).collect();
         let of = |seed| {
             numbers(tokens * head_dim, seed)
                 .into_iter()

@@ -215,6 +215,33 @@ mod tests {
         }
     }
 
+    /// In `bf16`, too, whose rounding loses nothing of these weights and inputs: so that no place of a tile can be another's.
+    #[test]
+    fn products_of_what_four_bits_can_say_are_exact() {
+        for (columns, width, rows) in [(130, 64, 1), (130, 64, 2), (33, 96, 17), (130, 160, 40)] {
+            let codes = Tensor::randint(16, [columns, width], (Kind::Float, Device::Cpu));
+            // Both ends are there in every block, as in a file's.
+            let _ = codes.view([-1, 32]).select(1, 0).fill_(0.0);
+            let _ = codes.view([-1, 32]).select(1, 1).fill_(15.0);
+            let weights = codes * 0.125 - 1.0;
+            let x = Tensor::randint(33, [rows, width], (Kind::Float, Device::Cpu)) - 16;
+            let expected = x.linear(&weights, None::<&Tensor>);
+            for kind in [Kind::Float, Kind::BFloat16] {
+                let matrix = Matrix::new(&weights.to_kind(kind), WeightFormat::Auto).expect("a valid matrix");
+                let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
+                let mut products = Vec::new();
+                matrix
+                    .multiply(&numbers, rows as usize, &mut products)
+                    .expect("valid inputs");
+                let far = (Tensor::from_slice(&products).view_as(&expected) - &expected)
+                    .abs()
+                    .max()
+                    .double_value(&[]);
+                assert!(far < 1e-3, "{kind:?}, {rows} x {width} x {columns}: {far}");
+            }
+        }
+    }
+
     #[test]
     fn four_bits_are_taken_where_they_say_it_all() {
         let codes = Tensor::randint(16, [8, 64], (Kind::Float, Device::Cpu));
