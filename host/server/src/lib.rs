@@ -163,14 +163,16 @@ pub async fn serve(
 /// Every route, with what all of them have in common.
 fn router(server: Arc<Server>) -> Router {
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-    let trace = TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
+    let span = |request: &Request<_>| {
         let id = request
             .extensions()
             .get::<RequestId>()
             .and_then(|id| id.header_value().to_str().ok())
             .unwrap_or("");
         tracing::info_span!("http", method = %request.method(), path = request.uri().path(), id)
-    });
+    };
+    // How a request ended is in its record.
+    let trace = TraceLayer::new_for_http().make_span_with(span).on_failure(());
     routes::all()
         .layer(middleware::from_fn_with_state(server.clone(), access::guard))
         .layer(middleware::from_fn(record::keep))

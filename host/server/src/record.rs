@@ -88,8 +88,11 @@ impl Drop for Record {
         let total_ms = self.begun.elapsed().as_secs_f64() * 1e3;
         let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
         let status = facts.status.unwrap_or(CLIENT_GONE);
-        // Probes come every few seconds, and nobody reads that all is well.
-        let is_probe = status == 200 && matches!(facts.route.as_str(), "/health" | "/metrics");
+        // Probes come every few seconds, and nobody reads that all is well, or that it loads or drains, which other lines say.
+        let is_probe = matches!(
+            (facts.route.as_str(), status),
+            ("/health", 200 | 503) | ("/metrics", 200)
+        );
         let (usage, failure) = (facts.usage, facts.failure.as_ref());
         let of = |stage: fn(&Timings) -> f64| facts.timings.as_ref().map(stage);
         macro_rules! line {
