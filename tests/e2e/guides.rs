@@ -82,9 +82,11 @@ fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> 
             .and_then(|time| time.parse::<f64>().ok())
             .expect("a time")
     };
+    // What is printed between two blocks is a server's, and part of what the first of them leads to.
+    let after_time = |part: &str| part.split_once('\n').map_or(String::new(), |(_, printed)| printed.to_owned());
     let each = parts.chunks(2).map(|pair| {
-        let printed = pair[0].split_once('\n').map_or("", |(_, printed)| printed);
-        (printed.to_owned(), seconds(pair[1]) - seconds(pair[0]))
+        let printed = after_time(pair[0]) + &after_time(pair[1]);
+        (printed, seconds(pair[1]) - seconds(pair[0]))
     });
     each.collect()
 }
