@@ -73,7 +73,7 @@ fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> 
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("BLESS");
     let output = bash.output().expect("bash starts");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout).replace(&format!(":{port}"), ":8077");
     assert!(output.status.success(), "{said}");
     let parts: Vec<&str> = said.split("@@ ").skip(1).collect();
     let seconds = |part: &str| {
@@ -83,7 +83,10 @@ fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> 
             .expect("a time")
     };
     // What is printed between two blocks is a server's, and part of what the first of them leads to.
-    let after_time = |part: &str| part.split_once('\n').map_or(String::new(), |(_, printed)| printed.to_owned());
+    let after_time = |part: &str| {
+        part.split_once('\n')
+            .map_or(String::new(), |(_, printed)| printed.to_owned())
+    };
     let each = parts.chunks(2).map(|pair| {
         let printed = after_time(pair[0]) + &after_time(pair[1]);
         (printed, seconds(pair[1]) - seconds(pair[0]))

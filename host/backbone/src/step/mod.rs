@@ -22,11 +22,17 @@ use crate::config::ModelConfig;
 use crate::model::{Layer, Model};
 use crate::{BackboneError, WeightFormat};
 
+#[cfg(target_arch = "x86_64")]
+use kernels::amx::attention as by_tiles;
 use matrix::Matrix;
 use memory::{Element, numbers, numbers_mut};
 
 /// From how many products on the attention of a step is shared between threads: to wake one takes as long as some ten thousand.
 const SHARED_ATTENTION: usize = 200_000;
+
+/// From how many tokens on a prompt's attend by tiles, where the CPU has some, which are of sixteen.
+#[cfg(target_arch = "x86_64")]
+const PROMPT_ATTENTION: usize = 8;
 
 /// From how many numbers on the rows of a step are shared between threads.
 const SHARED_ROWS: usize = 50_000;
@@ -256,6 +262,10 @@ fn attention<E: Element>(
     }
 
     attended.resize(qkv.len() / per_row * heads * head_dim, 0.0);
+    #[cfg(target_arch = "x86_64")]
+    if tokens >= PROMPT_ATTENTION && E::KIND == Kind::BFloat16 && by_tiles::is_for(head_dim) {
+        return prompt_attention(config, layer, qkv, tokens, caches, attended);
+    }
     let mut groups = Vec::with_capacity(qkv.len() / per_row * kv_heads);
     let of_sequences = qkv
         .chunks_exact(tokens * per_row)
@@ -284,6 +294,49 @@ fn attention<E: Element>(
         groups.into_iter().for_each(|group| group.attend(head_dim));
     } else {
         groups.into_par_iter().for_each(|group| group.attend(head_dim));
+    }
+    Ok(())
+}
+
+/// Attention of the tokens of prompts, whose keys and values lie in the caches: as [`attention`] from there.
+#[cfg(target_arch = "x86_64")]
+fn prompt_attention(
+    config: &ModelConfig,
+    layer: usize,
+    qkv: &[f32],
+    tokens: usize,
+    caches: &mut [&mut KvCache],
+    attended: &mut [f32],
+) -> Result<(), BackboneError> {
+    let ModelConfig {
+        heads,
+        kv_heads,
+        head_dim,
+        ..
+    } = *config;
+    let (width, per_row) = (heads * head_dim, (heads + 2 * kv_heads) * head_dim);
+    let of_sequences = qkv
+        .chunks_exact(tokens * per_row)
+        .zip(attended.chunks_exact_mut(tokens * width));
+    for ((rows, out), cache) in of_sequences.zip(caches.iter_mut()) {
+        let (len, capacity) = (cache.len(), cache.capacity());
+        let place = cache.at(layer);
+        let (keys, values) = (numbers::<bf16>(place.keys)?, numbers::<bf16>(place.values)?);
+        let seen: Vec<_> = keys
+            .par_chunks_exact(capacity * head_dim)
+            .zip(values.par_chunks_exact(capacity * head_dim))
+            .map(|(keys, values)| {
+                let seen = (len + tokens) * head_dim;
+                by_tiles::Seen::new(&keys[..seen], &values[..seen])
+            })
+            .collect();
+        let rows = rows.par_chunks(by_tiles::TOKENS * per_row);
+        rows.zip(out.par_chunks_mut(by_tiles::TOKENS * width))
+            .enumerate()
+            .for_each(|(block, (rows, out))| {
+                let before = len + block * by_tiles::TOKENS;
+                by_tiles::attend(&seen, heads / kv_heads, before, (rows, per_row), out);
+            });
     }
     Ok(())
 }
