@@ -49,7 +49,7 @@ fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> 
         script += &format!("echo @@ $(date +%s.%N)\n{}\necho @@ $(date +%s.%N)\n", block.commands);
         // A reader waits for a server, and needs a moment between two commands.
         script += if block.commands.ends_with('&') {
-            "until curl -sf http://127.0.0.1:8077/health; do sleep 0.1; done\n"
+            "until curl -sf http://127.0.0.1:8077/health; do kill -0 $!; sleep 0.1; done\n"
         } else {
             "sleep 2\n"
         };
