@@ -231,7 +231,8 @@ fn the_gradient_reaches_every_embedding_of_a_prompt() {
             let shift = Tensor::cat(&[&direction * step, gradient.narrow(0, 1, 4).zeros_like()], 0);
             tch::no_grad(|| loss(&[&prompts[0] + shift, prompts[1].shallow_clone()])).double_value(&[])
         };
-        let measured = (moved(1e-3) - moved(-1e-3)) / 2e-3;
+        // Embeddings are small here, and the norm of the first layer makes them large.
+        let measured = (moved(1e-5) - moved(-1e-5)) / 2e-5;
         assert!(
             (measured / slope - 1.0).abs() < 0.05,
             "{model}: slope {slope}, measured {measured}"

@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use crate::BackboneError;
 
-pub(crate) use decoder::{DecoderCache, Place};
+pub(crate) use decoder::DecoderCache;
 pub(crate) use encoder_decoder::{EncoderDecoderCache, ReadPrompt};
 
 /// Keys and values of `batch` sequences of one length, with room for `capacity` tokens, prompts included. Sequences of different
