@@ -156,7 +156,7 @@ impl Model for T5 {
     /// The decoder reads the start token and the answer but for its last token.
     fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError> {
         let longest_prompt = prompts.iter().map(|prompt| prompt.size()[0]).max().unwrap_or(0);
-        let longest_answer = answers.iter().map(|answer| answer.len()).max().unwrap_or(0);
+        let longest_answer = answers.iter().map(|answer| answer.len()).max().unwrap_or(0).max(1);
         self.fits(longest_answer)?;
         let padding: Vec<usize> = prompts
             .iter()
