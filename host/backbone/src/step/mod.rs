@@ -1,6 +1,6 @@
 //! One more token of each of several sequences, or a piece of a prompt, on a CPU.
 //!
-//! The same numbers as [`crate::model::Model`]'s, but for their rounding. A step has little to compute, a few hundred numbers at a
+//! The same numbers as [`crate::model::Decoder`]'s, but for their rounding. A step has little to compute, a few hundred numbers at a
 //! time: as tensor operations, each of which takes some microseconds to begin with, it would cost several times as much. And it
 //! reads every weight once, so that weights of fewer bits are faster weights.
 
@@ -17,9 +17,9 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tch::{Device, Kind, Tensor};
 
-use crate::cache::KvCache;
+use crate::cache::DecoderCache;
 use crate::config::ModelConfig;
-use crate::model::{Layer, Model};
+use crate::model::{Decoder, Layer};
 use crate::{BackboneError, WeightFormat};
 
 #[cfg(target_arch = "x86_64")]
@@ -46,7 +46,7 @@ pub(crate) struct Stepper {
     kind: Kind,
 }
 
-// SAFETY: as for `Model`: nothing writes to its tensors after loading.
+// SAFETY: as for `Decoder`: nothing writes to its tensors after loading.
 unsafe impl Sync for Stepper {}
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Stepper {
     /// `None` where steps are left to libtorch: on another device than the CPU, and for heads that are not a multiple of 8 wide.
     pub(crate) fn new(
         config: &ModelConfig,
-        model: &Model,
+        model: &Decoder,
         format: WeightFormat,
     ) -> Result<Option<Self>, BackboneError> {
         let kind = model.embedding.kind();
@@ -101,7 +101,7 @@ impl Stepper {
         &self,
         config: &ModelConfig,
         embeddings: &Tensor,
-        caches: &mut [&mut KvCache],
+        caches: &mut [&mut DecoderCache],
     ) -> Result<Tensor, BackboneError> {
         let sequences = caches.len();
         self.logits(config, embeddings, caches, (0, sequences))?
@@ -115,7 +115,7 @@ impl Stepper {
         &self,
         config: &ModelConfig,
         embeddings: &Tensor,
-        cache: &mut KvCache,
+        cache: &mut DecoderCache,
         (first, count): (usize, usize),
     ) -> Result<Tensor, BackboneError> {
         let logits = self.logits(config, embeddings, &mut [cache], (first, count))?;
@@ -127,7 +127,7 @@ impl Stepper {
         &self,
         config: &ModelConfig,
         embeddings: &Tensor,
-        caches: &mut [&mut KvCache],
+        caches: &mut [&mut DecoderCache],
         (first, count): (usize, usize),
     ) -> Result<Tensor, BackboneError> {
         enter_pool();
@@ -152,7 +152,7 @@ impl Stepper {
         config: &ModelConfig,
         mut x: Vec<f32>,
         tokens: usize,
-        caches: &mut [&mut KvCache],
+        caches: &mut [&mut DecoderCache],
     ) -> Result<Vec<f32>, BackboneError> {
         let rows = tokens * caches.len();
         let mut normed = vec![0.0; x.len()];
@@ -217,7 +217,7 @@ fn attention<E: Element>(
     layer: usize,
     qkv: &mut [f32],
     tokens: usize,
-    caches: &mut [&mut KvCache],
+    caches: &mut [&mut DecoderCache],
     attended: &mut Vec<f32>,
 ) -> Result<(), BackboneError> {
     let ModelConfig {
