@@ -49,7 +49,7 @@ fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> 
         script += &format!("echo @@ $(date +%s.%N)\n{}\necho @@ $(date +%s.%N)\n", block.commands);
         // A reader waits for a server, and needs a moment between two commands.
         script += if block.commands.ends_with('&') {
-            "until curl -sf http://127.0.0.1:8077/health; do sleep 0.1; done\n"
+            "until curl -sf http://127.0.0.1:8077/health; do kill -0 $!; sleep 0.1; done\n"
         } else {
             "sleep 2\n"
         };
@@ -73,7 +73,7 @@ fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> 
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("BLESS");
     let output = bash.output().expect("bash starts");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout).replace(&format!(":{port}"), ":8077");
     assert!(output.status.success(), "{said}");
     let parts: Vec<&str> = said.split("@@ ").skip(1).collect();
     let seconds = |part: &str| {
@@ -82,9 +82,14 @@ fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> 
             .and_then(|time| time.parse::<f64>().ok())
             .expect("a time")
     };
+    // What is printed between two blocks is a server's, and part of what the first of them leads to.
+    let after_time = |part: &str| {
+        part.split_once('\n')
+            .map_or(String::new(), |(_, printed)| printed.to_owned())
+    };
     let each = parts.chunks(2).map(|pair| {
-        let printed = pair[0].split_once('\n').map_or("", |(_, printed)| printed);
-        (printed.to_owned(), seconds(pair[1]) - seconds(pair[0]))
+        let printed = after_time(pair[0]) + &after_time(pair[1]);
+        (printed, seconds(pair[1]) - seconds(pair[0]))
     });
     each.collect()
 }

@@ -6,17 +6,17 @@ use tch::{Device, Kind, Tensor};
 
 use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Shape};
 use crate::error::BackboneError;
-use crate::fingerprint::{Fingerprint, sha256_f32};
+use crate::fingerprint::Fingerprint;
 use crate::gguf::Gguf;
 use crate::hardware::{LoadOptions, WeightFormat};
-use crate::model::{Layer, Model};
-use crate::step::Stepper;
+use crate::model::{Decoder, Model, T5, embed};
 use crate::tokenizer::Tokenizer;
-use crate::weights::{Folder, GgufWeights, LayerWeight, Weight, WeightSource, read_finite, validate};
+use crate::weights::{Folder, GgufWeights, WeightSource};
 
-/// The frozen LLM with its tokenizer and chat template.
+/// The frozen LLM with its tokenizer and chat template: a decoder, or an encoder with a decoder. Whoever uses it need not know which:
+/// a prompt's embeddings come first, then one token after the other.
 ///
 /// Nothing in here changes after loading, and no weight requires a gradient. No call switches gradients off either:
 /// a forward pass without a cache is differentiable with respect to the embeddings it is given, and who only
@@ -24,9 +24,7 @@ use crate::weights::{Folder, GgufWeights, LayerWeight, Weight, WeightSource, rea
 #[derive(Debug)]
 pub struct Backbone {
     config: ModelConfig,
-    model: Model,
-    /// `None` where libtorch does it.
-    stepper: Option<Stepper>,
+    model: Box<dyn Model>,
     tokenizer: Tokenizer,
     chat: ChatTemplate,
     fingerprint: Fingerprint,
@@ -70,7 +68,7 @@ impl Backbone {
     pub fn load_with_progress(
         path: &Path,
         options: &LoadOptions,
-        progress: impl FnMut(Progress),
+        mut progress: impl FnMut(Progress),
     ) -> Result<Self, BackboneError> {
         let (device, kind) = options.resolve()?;
         if let Some(threads) = options.threads {
@@ -85,7 +83,7 @@ impl Backbone {
                 config,
                 text,
                 (kind, device, options.weights),
-                progress,
+                &mut progress,
             )
         } else if path.join("config.json").is_file() {
             let config = ModelConfig::from_config_json(&path.join("config.json"))?;
@@ -95,7 +93,7 @@ impl Backbone {
                 config,
                 text,
                 (kind, device, options.weights),
-                progress,
+                &mut progress,
             )
         } else {
             Err(BackboneError::NoModel { path: path.to_owned() })
@@ -107,9 +105,8 @@ impl Backbone {
         config: ModelConfig,
         (tokenizer, chat): (Tokenizer, ChatTemplate),
         (kind, device, format): (Kind, Device, WeightFormat),
-        progress: impl FnMut(Progress),
+        progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, BackboneError> {
-        validate(source, &config)?;
         if tokenizer.vocab_size() > config.vocab_size {
             return Err(BackboneError::Config {
                 path: source.path().to_owned(),
@@ -118,8 +115,17 @@ impl Backbone {
                 expected: format!("at most {}, the rows of the embedding table", config.vocab_size),
             });
         }
-        let (model, embedding_sha256) = Loader::new(source, &config, (kind, device), progress).model()?;
-        let stepper = Stepper::new(&config, &model, format)?;
+        let (model, embedding_sha256): (Box<dyn Model>, _) = match &config.shape {
+            Shape::Decoder { rope } => {
+                let place = (kind, device, format);
+                let (decoder, digest) = Decoder::load(source, (&config, rope), place, progress)?;
+                (Box::new(decoder), digest)
+            }
+            Shape::EncoderDecoder(shape) => {
+                let (t5, digest) = T5::load(source, (&config, shape), (kind, device), progress)?;
+                (Box::new(t5), digest)
+            }
+        };
         let fingerprint = Fingerprint {
             embedding_sha256,
             tokenizer_sha256: tokenizer.sha256().to_owned(),
@@ -127,7 +133,6 @@ impl Backbone {
         Ok(Self {
             config,
             model,
-            stepper,
             tokenizer,
             chat,
             fingerprint,
@@ -141,12 +146,12 @@ impl Backbone {
 
     /// Where the model computes.
     pub fn device(&self) -> Device {
-        self.model.embedding.device()
+        self.model.embedding().device()
     }
 
     /// The kind of numbers the model computes in.
     pub fn kind(&self) -> Kind {
-        self.model.embedding.kind()
+        self.model.embedding().kind()
     }
 
     /// The tokenizer.
@@ -159,6 +164,22 @@ impl Backbone {
         &self.chat
     }
 
+    /// The special tokens before and after a prompt that the chat template did not write.
+    pub fn around_prompt(&self) -> (Option<u32>, Option<u32>) {
+        let end = self.tokenizer.text_end();
+        (self.text_start(), end.filter(|_| self.config.reads_prompts_whole()))
+    }
+
+    /// The special token that an answer begins with: a decoder that does not go on where the prompt stops was trained to write whole
+    /// texts.
+    pub fn before_answer(&self) -> Option<u32> {
+        self.text_start().filter(|_| self.config.reads_prompts_whole())
+    }
+
+    fn text_start(&self) -> Option<u32> {
+        self.tokenizer.bos().filter(|_| self.tokenizer.add_bos())
+    }
+
     /// What identifies this model, independent of how it was loaded.
     pub fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
@@ -166,7 +187,7 @@ impl Backbone {
 
     /// The input embeddings of all tokens, `[vocab, hidden]`, in [`Self::kind`]. Not to be written to.
     pub fn embedding_table(&self) -> &Tensor {
-        &self.model.embedding
+        self.model.embedding()
     }
 
     /// The input embeddings of `ids`, `[tokens, hidden]`. They require no gradient.
@@ -175,24 +196,19 @@ impl Backbone {
     ///
     /// [`BackboneError::TokenId`] for an id outside the vocabulary.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor, BackboneError> {
-        let vocab = self.config.vocab_size;
-        if let Some((place, &id)) = ids.iter().enumerate().find(|&(_, &id)| id as usize >= vocab) {
-            return Err(BackboneError::TokenId { id, place, vocab });
-        }
-        let ids = ids.iter().copied().map(i64::from).collect::<Vec<_>>();
-        let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device())?;
-        Ok(self.model.embedding.f_index_select(0, &ids)?)
+        self.check_ids(ids)?;
+        embed(self.embedding_table(), ids)
     }
 
-    /// An empty cache for `batch` sequences of up to `capacity` tokens. Memory:
+    /// An empty cache for `batch` sequences of up to `capacity` tokens, prompts included. Memory:
     /// `2 × layers × kv_heads × head_dim` numbers a token and sequence.
     ///
     /// # Errors
     ///
-    /// [`BackboneError::ContextFull`] if `capacity` exceeds the model's context, [`BackboneError::CacheRows`] if `batch`
+    /// [`BackboneError::ContextFull`] if `capacity` exceeds what the model can hold, [`BackboneError::CacheRows`] if `batch`
     /// is 0, [`BackboneError::Torch`] if memory does not suffice.
     pub fn new_cache(&self, batch: usize, capacity: usize) -> Result<KvCache, BackboneError> {
-        KvCache::new(&self.config, batch, capacity, (self.kind(), self.device()))
+        self.new_padded_cache(&vec![0; batch], capacity)
     }
 
     /// A cache for sequences of different lengths, whose embeddings are padded at their start: the first `padding[i]` tokens of
@@ -202,12 +218,23 @@ impl Backbone {
     ///
     /// As [`Self::new_cache`].
     pub fn new_padded_cache(&self, padding: &[usize], capacity: usize) -> Result<KvCache, BackboneError> {
-        self.new_cache(padding.len(), capacity)?.with_padding(padding)
+        if padding.is_empty() {
+            let (rows, batch) = (Vec::new(), 0);
+            return Err(BackboneError::CacheRows { rows, batch });
+        }
+        let (tokens, limit) = (capacity, self.config.longest_sequence());
+        if tokens > limit {
+            return Err(BackboneError::ContextFull { tokens, limit });
+        }
+        self.model.new_cache(padding, capacity)
     }
 
     /// Logits of the next token after `embeddings`, `[batch, tokens, hidden]` of any float kind, and after what `cache`
     /// holds; their keys and values are added to `cache`. Returns `[batch, positions, vocab]` in `f32`, positions being
     /// `tokens`, 1 or 0 as `positions` says.
+    ///
+    /// An encoder reads the first embeddings, which are the prompt, as a whole: without a cache, or into an empty one. Only after the
+    /// last of them is there a next token, so that [`Positions::All`] means [`Positions::Last`] there.
     ///
     /// # Errors
     ///
@@ -219,50 +246,30 @@ impl Backbone {
         cache: Option<&mut KvCache>,
         positions: Positions,
     ) -> Result<Tensor, BackboneError> {
-        let (batch, tokens) = self.check_embeddings(embeddings)?;
-        let (first, count) = match positions {
-            Positions::Last => (tokens - 1, 1),
-            Positions::All => (0, tokens),
-            Positions::None => (0, 0),
-        };
-        match (&self.stepper, cache) {
-            (Some(stepper), Some(cache))
-                if batch == 1 && stepper.reads_prompts() && !cache.is_padded() && !embeddings.requires_grad() =>
-            {
-                cache.check(batch, tokens)?;
-                stepper.logits_of(&self.config, embeddings, cache, (first, count))
-            }
-            (_, cache) => {
-                let hidden = self.hidden(embeddings, cache)?;
-                self.logits(&hidden.f_narrow(1, first as i64, count as i64)?)
-            }
-        }
+        self.check_embeddings(embeddings)?;
+        self.model.forward(embeddings, cache, positions)
     }
 
-    /// The first half of [`Self::forward`]: hidden states after the final norm, `[batch, tokens, hidden]`.
+    /// Hidden states from which [`Self::logits`] predicts the tokens of `answers`, each after its prompt `[tokens, hidden]` and after
+    /// those before it: `[answer tokens, hidden]`, those of the first answer first. Prompts and answers have at least one token.
     ///
-    /// Training computes [`Self::logits`] only for the positions that have a label: for a small model with a large
-    /// vocabulary the head is most of the work.
+    /// For training, which computes logits a few rows at a time: for a small model with a large vocabulary the head is most of the
+    /// work.
     ///
     /// # Errors
     ///
-    /// As [`Self::forward`].
-    pub fn hidden(&self, embeddings: &Tensor, cache: Option<&mut KvCache>) -> Result<Tensor, BackboneError> {
-        let (batch, tokens) = self.check_embeddings(embeddings)?;
-        match cache.as_deref() {
-            Some(cache) => cache.check(batch, tokens)?,
-            None if tokens > self.config.max_context => {
-                return Err(BackboneError::ContextFull {
-                    tokens,
-                    limit: self.config.max_context,
-                });
-            }
-            None => {}
+    /// [`BackboneError`] if a prompt or an answer does not fit the model.
+    pub fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError> {
+        for prompt in prompts {
+            self.check_embeddings(&prompt.f_unsqueeze(0)?)?;
         }
-        self.model.hidden(&self.config, embeddings, cache)
+        for answer in answers {
+            self.check_ids(answer)?;
+        }
+        self.model.hidden_of_answers(prompts, answers)
     }
 
-    /// The second half of [`Self::forward`]: logits of hidden states, `[.., hidden]` to `[.., vocab]` in `f32`.
+    /// Logits of hidden states, `[.., hidden]` to `[.., vocab]` in `f32`.
     ///
     /// # Errors
     ///
@@ -274,7 +281,7 @@ impl Backbone {
     /// Bytes of weights that [`Self::forward_each`] reads for one sequence: what a decoded token costs in memory traffic. `None`
     /// where libtorch does it.
     pub fn step_bytes(&self) -> Option<usize> {
-        self.stepper.as_ref().map(Stepper::bytes)
+        self.model.step_bytes()
     }
 
     /// Logits after one more token of each of several sequences that have nothing to do with one another, each in a cache of its
@@ -284,7 +291,8 @@ impl Backbone {
     /// # Errors
     ///
     /// As [`Self::forward`]; [`BackboneError::CacheBatch`] also where the number of caches is not that of the embeddings, or one
-    /// of them is not for one sequence, and [`BackboneError::PaddedCache`]. The caches are then as they were.
+    /// of them is not for one sequence, [`BackboneError::PaddedCache`], and [`BackboneError::NoPrompt`] for an encoder's cache
+    /// that is empty. The caches are then as they were.
     pub fn forward_each(&self, embeddings: &Tensor, caches: &mut [&mut KvCache]) -> Result<Tensor, BackboneError> {
         let (sequences, tokens) = self.check_embeddings(embeddings)?;
         if caches.len() != sequences {
@@ -299,15 +307,14 @@ impl Backbone {
                 hidden: self.config.hidden_size,
             });
         }
-        for (row, cache) in caches.iter().enumerate() {
-            cache.check(1, 1)?;
-            if cache.is_padded() {
-                return Err(BackboneError::PaddedCache { row });
-            }
-        }
-        match &self.stepper {
-            Some(stepper) => stepper.logits_each(&self.config, embeddings, caches),
-            None => self.logits(&self.model.hidden_each(&self.config, embeddings, caches)?),
+        self.model.forward_each(embeddings, caches)
+    }
+
+    fn check_ids(&self, ids: &[u32]) -> Result<(), BackboneError> {
+        let vocab = self.config.vocab_size;
+        match ids.iter().enumerate().find(|&(_, &id)| id as usize >= vocab) {
+            None => Ok(()),
+            Some((place, &id)) => Err(BackboneError::TokenId { id, place, vocab }),
         }
     }
 
@@ -327,103 +334,5 @@ impl Backbone {
                 hidden,
             }),
         }
-    }
-}
-
-/// Reads weights, puts them on the device and counts them.
-struct Loader<'a, P> {
-    source: &'a dyn WeightSource,
-    config: &'a ModelConfig,
-    place: (Kind, Device),
-    progress: P,
-    counted: Progress,
-}
-
-impl<'a, P: FnMut(Progress)> Loader<'a, P> {
-    fn new(source: &'a dyn WeightSource, config: &'a ModelConfig, place: (Kind, Device), progress: P) -> Self {
-        let parameters = |weight: Weight| weight.shape(config).iter().product::<usize>();
-        let total = Weight::all(config).into_iter().map(parameters).sum();
-        Self {
-            source,
-            config,
-            place,
-            progress,
-            counted: Progress { loaded: 0, total },
-        }
-    }
-
-    /// The model, and the digest of its embedding table.
-    fn model(mut self) -> Result<(Model, String), BackboneError> {
-        let table = read_finite(self.source, Weight::Embedding, self.config)?;
-        let embedding_sha256 = sha256_f32(&table);
-        let embedding = self.tensor(&table, &Weight::Embedding.shape(self.config))?;
-        drop(table);
-        let layers = (0..self.config.layers)
-            .map(|index| self.layer(index))
-            .collect::<Result<_, _>>()?;
-        let final_norm = self.weight(Weight::FinalNorm)?;
-        let head = if self.config.tied_head {
-            None
-        } else {
-            Some(self.weight(Weight::Head)?)
-        };
-        Ok((
-            Model {
-                embedding,
-                layers,
-                final_norm,
-                head,
-            },
-            embedding_sha256,
-        ))
-    }
-
-    fn layer(&mut self, index: usize) -> Result<Layer, BackboneError> {
-        use LayerWeight as W;
-        let qkv_bias = if self.config.family.has_qkv_bias() {
-            Some(self.stacked(index, &[W::QueryBias, W::KeyBias, W::ValueBias])?)
-        } else {
-            None
-        };
-        Ok(Layer {
-            attention_norm: self.weight(Weight::Layer(index, W::AttentionNorm))?,
-            qkv: self.stacked(index, &[W::Query, W::Key, W::Value])?,
-            qkv_bias,
-            output: self.weight(Weight::Layer(index, W::Output))?,
-            ffn_norm: self.weight(Weight::Layer(index, W::FfnNorm))?,
-            gate_up: self.stacked(index, &[W::Gate, W::Up])?,
-            down: self.weight(Weight::Layer(index, W::Down))?,
-        })
-    }
-
-    fn weight(&mut self, weight: Weight) -> Result<Tensor, BackboneError> {
-        let values = read_finite(self.source, weight, self.config)?;
-        self.tensor(&values, &weight.shape(self.config))
-    }
-
-    /// Weights of one layer one above the other, as one tensor.
-    fn stacked(&mut self, index: usize, weights: &[LayerWeight]) -> Result<Tensor, BackboneError> {
-        let mut values = Vec::new();
-        let mut shape = Vec::new();
-        for &weight in weights {
-            let weight = Weight::Layer(index, weight);
-            values.extend(read_finite(self.source, weight, self.config)?);
-            let rows = shape.first().copied().unwrap_or(0);
-            shape = weight.shape(self.config);
-            shape[0] += rows;
-        }
-        self.tensor(&values, &shape)
-    }
-
-    fn tensor(&mut self, values: &[f32], shape: &[usize]) -> Result<Tensor, BackboneError> {
-        let (kind, device) = self.place;
-        let shape = shape.iter().map(|&size| size as i64).collect::<Vec<_>>();
-        let tensor = Tensor::f_from_slice(values)?
-            .f_view(&shape[..])?
-            .f_to_device(device)?
-            .f_to_kind(kind)?;
-        self.counted.loaded += values.len();
-        (self.progress)(self.counted);
-        Ok(tensor)
     }
 }

@@ -209,6 +209,15 @@ pub enum BackboneError {
         /// The cache's place.
         row: usize,
     },
+    /// A cache that another shape of model made.
+    #[error("the KV cache was made by a model of another shape: use one that this backbone made")]
+    CacheModel,
+    /// One more token where there is no prompt yet.
+    #[error("the KV cache of row {row} is empty: an encoder reads the prompt before the decoder writes a token")]
+    NoPrompt {
+        /// The cache's place.
+        row: usize,
+    },
     /// A row asked for by [`crate::KvCache::reorder`] that the cache does not have, or none at all.
     #[error("the new rows {rows:?} are not a non-empty choice from the KV cache's {batch} sequences")]
     CacheRows {

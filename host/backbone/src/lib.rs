@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of adapters, graphs or HTTP: it turns token ids into embeddings and embeddings into logits.
 //!
-//! - [`Backbone`] loads a model and runs it; [`KvCache`] is the memory of a running batch.
+//! - [`Backbone`] loads a model and runs it, a decoder or an encoder with a decoder; [`KvCache`] is the memory of a running batch.
 //! - [`gguf`] reads GGUF files; Hugging Face folders are read through safetensors. Both meet in [`ModelConfig`].
 //! - [`tokenizer`] and [`chat`] turn text into token ids and back.
 
@@ -22,7 +22,7 @@ mod weights;
 
 pub use backbone::{Backbone, Positions, Progress};
 pub use cache::KvCache;
-pub use config::{Family, ModelConfig};
+pub use config::{EncoderDecoder, Family, FeedForward, ModelConfig, Shape};
 pub use error::BackboneError;
 pub use fingerprint::Fingerprint;
 pub use hardware::{DeviceChoice, DtypeChoice, LoadOptions, WeightFormat};

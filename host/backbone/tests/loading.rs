@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{copy_of, edit_config, f32_on_cpu, fixture};
 use transducer_backbone::gguf::Gguf;
-use transducer_backbone::{Backbone, LoadOptions, ModelConfig, RopeScaling};
+use transducer_backbone::{Backbone, LoadOptions, ModelConfig, RopeScaling, Shape};
 
 /// What loading `folder` after `edit` says, without the folder's own path.
 fn load_error(model: &str, edit: impl FnOnce(&Path)) -> String {
@@ -32,7 +32,7 @@ fn a_damaged_or_foreign_folder_is_refused_by_name() {
         (
             "model_type",
             "mamba".into(),
-            "the model family is \"mamba\"; supported: llama, qwen2",
+            "the model family is \"mamba\"; supported: llama, qwen2, t5",
         ),
         ("hidden_act", "gelu".into(), "hidden_act is \"gelu\"; supported: silu"),
         (
@@ -239,16 +239,20 @@ fn gguf_metadata_names_the_rope_scaling() {
         64_u32.to_le_bytes().to_vec(),
     );
 
+    let scaling_of = |config: &ModelConfig| match &config.shape {
+        Shape::Decoder { rope } => rope.scaling.clone(),
+        Shape::EncoderDecoder(_) => panic!("{config:?}"),
+    };
     let plain = gguf_config(&[]).unwrap();
-    assert_eq!((plain.rope.scaling, plain.max_context), (RopeScaling::None, 128));
+    assert_eq!((scaling_of(&plain), plain.max_context), (RopeScaling::None, 128));
     let linear = gguf_config(&[kind("linear"), factor(2.0)]).unwrap();
     assert_eq!(
-        (linear.rope.scaling, linear.max_context),
+        (scaling_of(&linear), linear.max_context),
         (RopeScaling::Linear { factor: 2.0 }, 128)
     );
     let yarn = gguf_config(&[kind("yarn"), factor(4.0), original]).unwrap();
-    let RopeScaling::Yarn(scaling) = yarn.rope.scaling else {
-        panic!("{:?}", yarn.rope.scaling)
+    let RopeScaling::Yarn(scaling) = scaling_of(&yarn) else {
+        panic!("{yarn:?}")
     };
     assert_eq!(
         (scaling.original_context, scaling.attention_factor, yarn.max_context),

@@ -62,7 +62,7 @@ impl<'a> Runner for BackboneRunner<'a> {
 
     fn begin(&mut self, prompt: PromptEmbeddings, decoding: Decoding) -> Result<Sequence<'a>, EngineError> {
         // A prompt leaves room for at least one token.
-        let room = self.backbone.config().max_context - prompt.tokens();
+        let room = self.backbone.config().room(prompt.tokens());
         let limit = decoding.max_new_tokens().min(room);
         Ok(Sequence {
             // The last token of an answer is never read.
@@ -130,16 +130,20 @@ impl<'a> Runner for BackboneRunner<'a> {
 }
 
 impl<'a> BackboneRunner<'a> {
-    /// Reads a piece of the prompt, if others have left some of this turn's tokens. Logits after the prompt, `[1, 1, vocab]`, once
+    /// Reads a piece of the prompt, or where an encoder reads it all of it, if others have left some of this turn's tokens. Logits after the prompt, `[1, 1, vocab]`, once
     /// it is read.
     fn read(&mut self, sequence: &mut Sequence<'a>) -> Result<Option<Tensor>, EngineError> {
         let Stage::Prompt { prompt, read } = &mut sequence.stage else {
             return Ok(None);
         };
-        let count = self
-            .prefill_chunk
-            .saturating_sub(self.read)
-            .min(prompt.tokens() - *read);
+        let (left, unread) = (self.prefill_chunk.saturating_sub(self.read), prompt.tokens() - *read);
+        let whole = self.backbone.config().reads_prompts_whole();
+        let count = match left.min(unread) {
+            // Longer than what is left of the turn, but it is the first: it would wait for ever.
+            _ if whole && self.read == 0 => unread,
+            count if whole && count < unread => 0,
+            count => count,
+        };
         if count == 0 {
             return Ok(None);
         }

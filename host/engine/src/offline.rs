@@ -113,7 +113,7 @@ fn pad(backbone: &Backbone, requests: &[OfflineRequest]) -> Result<(KvCache, Ten
         .map(|request| request.decoding.max_new_tokens())
         .max()
         .unwrap_or(0);
-    let room = longest.min(backbone.config().max_context - length);
+    let room = longest.min(backbone.config().room(length));
     let padded = requests.iter().zip(&padding).map(|(request, &padding)| {
         // Zeros: no attention sees them.
         request.prompt.tensor().f_constant_pad_nd([0, 0, padding as i64, 0])

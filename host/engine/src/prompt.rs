@@ -63,7 +63,7 @@ impl PromptEmbeddings {
             return Err(PromptError::Place { kind, device, expected });
         }
         let context = config.max_context;
-        let limit = context.saturating_sub(1);
+        let limit = config.longest_prompt();
         if tokens > limit {
             return Err(PromptError::TooLong { tokens, limit, context });
         }

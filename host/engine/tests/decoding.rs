@@ -1,5 +1,5 @@
 //! Answers of the engine against those of transformers' `generate` on the same prompts: `tests/fixtures/parity/decode.json`,
-//! made by `tests/parity/decode_reference.py`, and the greedy texts of `lm_smollm2.json`, made by `lm_reference.py`.
+//! made by `tests/parity/decode_reference.py`, `decode_t5.json`, made by `make_tiny_t5.py`, and the greedy texts of `lm_smollm2.json`, made by `lm_reference.py`.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,12 @@ fn fixtures() -> PathBuf {
 }
 
 fn cases(model: &str) -> Vec<Case> {
-    let json = std::fs::read(fixtures().join("parity/decode.json")).expect("the fixture is there");
+    let file = if model.starts_with("tiny-t5") {
+        "decode_t5.json"
+    } else {
+        "decode.json"
+    };
+    let json = std::fs::read(fixtures().join("parity").join(file)).expect("the fixture is there");
     let cases: Vec<Case> = serde_json::from_slice(&json).expect("the fixture is JSON");
     cases.into_iter().filter(|case| case.model == model).collect()
 }
@@ -51,6 +56,9 @@ fn load(path: &Path) -> Arc<Backbone> {
 fn tiny() -> Arc<Backbone> {
     load(&fixtures().join("tiny-llama"))
 }
+
+/// Encoders with decoders: `CodeT5+`'s configuration, and that of T5 1.1.
+const T5: [&str; 2] = ["tiny-t5", "tiny-t5-gated"];
 
 fn default_model() -> Arc<Backbone> {
     let path = std::env::var_os("TRANSDUCER_MODEL").expect("`.cargo/config.toml` names the default model");
@@ -142,6 +150,17 @@ fn the_tiny_model_answers_as_in_transformers() {
 }
 
 #[test]
+fn encoders_with_decoders_answer_as_in_transformers() {
+    for model in T5 {
+        let cases = cases(model);
+        for beams in [1, 2, 4] {
+            assert!(cases.iter().filter(|case| case.beams == beams).count() >= 3, "{model}");
+        }
+        check(&load(&fixtures().join(model)), &cases);
+    }
+}
+
+#[test]
 fn the_default_model_answers_as_in_transformers() {
     let cases = cases("default");
     let count = |beams: usize| cases.iter().filter(|case| case.beams == beams).count();
@@ -158,7 +177,7 @@ fn the_default_model_answers_as_in_transformers() {
 /// Prompts of different lengths side by side: each answer is that of the prompt alone, whatever its neighbours.
 fn check_together(backbone: &Backbone, cases: &[Case]) {
     let greedy: Vec<&Case> = cases.iter().filter(|case| case.beams == 1).collect();
-    assert!(greedy.len() >= 4);
+    assert!(greedy.len() >= 3);
     let requests: Vec<OfflineRequest> = greedy
         .iter()
         .map(|case| OfflineRequest {
@@ -181,6 +200,9 @@ fn check_together(backbone: &Backbone, cases: &[Case]) {
 #[test]
 fn answers_made_together_are_those_made_alone() {
     check_together(&tiny(), &cases("tiny"));
+    for model in T5 {
+        check_together(&load(&fixtures().join(model)), &cases(model));
+    }
     check_together(&default_model(), &cases("default"));
 }
 
@@ -282,6 +304,38 @@ fn an_answer_ends_with_the_context() {
     }
 }
 
+/// A prompt of an encoder leaves the decoder all of its own room.
+#[test]
+fn an_encoder_leaves_room_for_a_whole_answer() {
+    let backbone = load(&fixtures().join("tiny-t5-gated"));
+    let engine = start(&backbone);
+    let context = backbone.config().max_context;
+    let ids: Vec<u32> = (0..context as u32).map(|place| 5 + place % 300).collect();
+    // An answer that ends only where it must.
+    let stopless = |limit| {
+        let decoding = decoding(|options| {
+            (options.temperature, options.seed, options.max_new_tokens) = (1.0, Some(3), limit);
+        });
+        engine.generate(prompt(&backbone, &ids), decoding).expect("an answer")
+    };
+    let completion = stopless(20);
+    assert_eq!(
+        (completion.ids.len(), completion.finish_reason),
+        (20, FinishReason::Length)
+    );
+    let longest = stopless(context + 1);
+    assert!(longest.ids.len() <= context, "{}", longest.ids.len());
+    let too_long = backbone
+        .embed(&[ids.as_slice(), &[5]].concat())
+        .expect("ids are in the vocabulary");
+    assert_eq!(
+        PromptEmbeddings::new(&too_long, &backbone)
+            .expect_err("no room")
+            .to_string(),
+        "the prompt has 257 tokens; at most 256 leave room for an answer in the model's context of 256"
+    );
+}
+
 #[test]
 fn tensors_that_are_no_prompt_are_refused() {
     let backbone = tiny();
@@ -327,11 +381,17 @@ fn tensors_that_are_no_prompt_are_refused() {
     );
 }
 
-/// Requests of every kind that come and go while others run, each against itself alone. All numbers are drawn from one seed.
 #[test]
 fn whoever_runs_beside_it_an_answer_is_the_same() {
+    check_beside_others(tiny());
+    for model in T5 {
+        check_beside_others(load(&fixtures().join(model)));
+    }
+}
+
+/// Requests of every kind that come and go while others run, each against itself alone. All numbers are drawn from one seed.
+fn check_beside_others(backbone: Arc<Backbone>) {
     const REQUESTS: usize = 64;
-    let backbone = tiny();
     let alone = LocalEngine::start(
         Arc::clone(&backbone),
         &EngineOptions {

@@ -147,7 +147,7 @@ pub enum RequestError {
     Rejected(String),
     /// The prompt and the room for an answer do not fit the LLM.
     #[error(
-        "the prompt has {prompt} tokens and the answer may have {answer}, together more than the model's {context}: send less code (one method rather than a file)"
+        "the prompt has {prompt} tokens and the answer may have {answer}, more than the model's context of {context} has room for: send less code (one method rather than a file)"
     )]
     TooLong {
         /// Tokens of the prompt.

@@ -235,7 +235,7 @@ impl Service for Host {
         let prompt = prompt::assemble(&self.backbone, &prepared)?;
         timings.embed_ms = ms(tokenizing.elapsed());
         let (length, room) = (prompt.ids.len(), prepared.decoding.max_new_tokens as usize);
-        if length + room > self.model.context {
+        if room > self.backbone.config().room(length) {
             return Err(RequestError::TooLong {
                 prompt: length,
                 answer: room,

@@ -73,7 +73,7 @@ impl Host {
             return Err(RequestError::Rejected("the prompt is empty".to_owned()));
         }
         let context = self.model.context;
-        let room = context.saturating_sub(ids.len());
+        let room = self.backbone.config().room(ids.len());
         let answer = request.most_tokens.unwrap_or(room.clamp(1, MAX_NEW_TOKENS));
         if answer > room {
             return Err(RequestError::TooLong {
@@ -130,8 +130,12 @@ impl Host {
             }
         };
         let encoding = encoding.map_err(|error| RequestError::Rejected(error.to_string()))?;
-        let bos = tokenizer.bos().filter(|_| special && tokenizer.add_bos());
-        Ok(bos.into_iter().chain(encoding.ids).collect())
+        let (bos, end) = if special {
+            self.backbone.around_prompt()
+        } else {
+            (None, None)
+        };
+        Ok(bos.into_iter().chain(encoding.ids).chain(end).collect())
     }
 
     /// The text of tokens, special ones by their names.

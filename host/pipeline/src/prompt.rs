@@ -60,10 +60,12 @@ pub(crate) fn assemble(backbone: &Backbone, prepared: &Prepared) -> Result<Promp
     pieces.extend(prepared.reply_start.clone().map(PromptPiece::Content));
     let encoding = tokenizer.encode_pieces(&pieces)?;
 
-    // A model without a template gets its beginning-of-sequence token here; a template writes it itself.
-    let bos = tokenizer
-        .bos()
-        .filter(|_| backbone.chat().is_plain() && tokenizer.add_bos());
+    // A model without a template gets its special tokens here; a template writes them itself.
+    let (bos, end) = if backbone.chat().is_plain() {
+        backbone.around_prompt()
+    } else {
+        (None, None)
+    };
     let shift = usize::from(bos.is_some());
     let tokens_in = |bytes: &Range<usize>| {
         let tokens = tokens_in(&encoding.offsets, bytes);
@@ -90,7 +92,7 @@ pub(crate) fn assemble(backbone: &Backbone, prepared: &Prepared) -> Result<Promp
             Segment::Text(_) => {}
         }
     }
-    let ids: Vec<u32> = bos.into_iter().chain(encoding.ids).collect();
+    let ids: Vec<u32> = bos.into_iter().chain(encoding.ids).chain(end).collect();
     let text = between(codes.iter().map(|code| &code.tokens), 1..ids.len());
     Ok(Prompt { ids, codes, text })
 }

@@ -229,7 +229,7 @@ pub(crate) fn ms(duration: Duration) -> f64 {
 pub struct ModelInfo {
     /// Name of the file or folder.
     pub name: String,
-    /// `llama`, `qwen2`.
+    /// `llama`, `qwen2`, `t5`.
     pub family: String,
     /// Width of the input embeddings.
     pub hidden_size: usize,

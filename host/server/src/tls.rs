@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::serve::Listener;
 use rustls::ServerConfig;
@@ -23,9 +23,25 @@ const MOST_HANDSHAKES: usize = 64;
 /// How long to wait when the system has no connection to give, as when there are too many open files.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A server's certificate and key.
+/// How often, at most, the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A server's certificate and key, as their files have them: certificates are renewed while servers run.
 #[derive(Clone, Debug)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls(Arc<Mutex<Pair>>);
+
+#[derive(Debug)]
+struct Pair {
+    cert: PathBuf,
+    key: PathBuf,
+    config: Arc<ServerConfig>,
+    /// Of the files when they were read last.
+    changed: Changed,
+    looked: Instant,
+}
+
+/// When a certificate and its key were changed, where that can be told.
+type Changed = [Option<SystemTime>; 2];
 
 /// A certificate or a key that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,35 +73,73 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Reads a chain of certificates, the server's own first, and its key, both in PEM.
+    /// Reads a chain of certificates, the server's own first, and its key, both in PEM. Files that change later are read again.
     ///
     /// # Errors
     /// [`TlsError`].
     pub fn open(cert: &Path, key: &Path) -> Result<Self, TlsError> {
-        let unreadable = |path: &Path, source| TlsError::Pem {
-            path: path.to_owned(),
-            source,
-        };
-        let chain = CertificateDer::pem_file_iter(cert).map_err(|source| unreadable(cert, source))?;
-        let chain: Vec<_> = chain
-            .collect::<Result<_, _>>()
-            .map_err(|source| unreadable(cert, source))?;
-        if chain.is_empty() {
-            return Err(TlsError::Empty { path: cert.to_owned() });
-        }
-        let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| unreadable(key, source))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret));
-        let mut config = config.map_err(|source| TlsError::Pair {
+        let changed = changed(cert, key);
+        Ok(Self(Arc::new(Mutex::new(Pair {
+            config: read(cert, key)?,
             cert: cert.to_owned(),
             key: key.to_owned(),
-            source,
-        })?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
+            changed,
+            looked: Instant::now(),
+        }))))
     }
+
+    /// What the files hold now. Where that cannot be used, as between the change of one file and that of the other, it is what they
+    /// held before.
+    fn now(&self) -> Arc<ServerConfig> {
+        let mut pair = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pair.looked.elapsed() >= LOOK {
+            pair.looked = Instant::now();
+            let changed = changed(&pair.cert, &pair.key);
+            if changed != pair.changed {
+                pair.changed = changed;
+                match read(&pair.cert, &pair.key) {
+                    Ok(config) => {
+                        tracing::info!(cert = %pair.cert.display(), "the certificate was read again");
+                        pair.config = config;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the certificate changed and cannot be used; the one before goes on")
+                    }
+                }
+            }
+        }
+        pair.config.clone()
+    }
+}
+
+fn changed(cert: &Path, key: &Path) -> Changed {
+    [cert, key].map(|path| path.metadata().and_then(|file| file.modified()).ok())
+}
+
+fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let unreadable = |path: &Path, source| TlsError::Pem {
+        path: path.to_owned(),
+        source,
+    };
+    let chain = CertificateDer::pem_file_iter(cert).map_err(|source| unreadable(cert, source))?;
+    let chain: Vec<_> = chain
+        .collect::<Result<_, _>>()
+        .map_err(|source| unreadable(cert, source))?;
+    if chain.is_empty() {
+        return Err(TlsError::Empty { path: cert.to_owned() });
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| unreadable(key, source))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret));
+    let mut config = config.map_err(|source| TlsError::Pair {
+        cert: cert.to_owned(),
+        key: key.to_owned(),
+        source,
+    })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 /// A connection whose handshake is done; none where it failed.
@@ -94,7 +148,7 @@ type Done = Option<(TlsStream<TcpStream>, SocketAddr)>;
 /// Hands on connections whose handshake is done. Handshakes happen beside one another, so that a slow client holds up nobody.
 pub(crate) struct TlsListener {
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    tls: Tls,
     handshakes: JoinSet<Done>,
 }
 
@@ -102,7 +156,7 @@ impl TlsListener {
     pub(crate) fn new(listener: TcpListener, tls: Tls) -> Self {
         Self {
             listener,
-            acceptor: TlsAcceptor::from(tls.0),
+            tls,
             handshakes: JoinSet::new(),
         }
     }
@@ -122,7 +176,7 @@ impl Listener for TlsListener {
                 }
                 accepted = TcpListener::accept(&self.listener), if self.handshakes.len() < MOST_HANDSHAKES => match accepted {
                     Ok((stream, address)) => {
-                        self.handshakes.spawn(handshake(self.acceptor.clone(), stream, address));
+                        self.handshakes.spawn(handshake(self.tls.now().into(), stream, address));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "no connection could be taken");

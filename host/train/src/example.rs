@@ -20,7 +20,7 @@ pub struct Example {
     pub reference: String,
     /// The prompt's tokens.
     pub prompt: Vec<u32>,
-    /// The answer's tokens, the model's end token at the end.
+    /// The answer's tokens, the model's end token at the end; before them, where the model writes one, its start token.
     pub answer: Vec<u32>,
     /// Runs of the prompt's tokens that are not code.
     pub text: Vec<(u32, u32)>,
@@ -85,20 +85,25 @@ impl Example {
                 decoding: format!("{:?}", decoding.strategy()),
             });
         }
-        let tokenizer = workshop.backbone().tokenizer();
-        let mut answer = tokenizer
+        let backbone = workshop.backbone();
+        let tokenizer = backbone.tokenizer();
+        let text = tokenizer
             .encode(&format!("{}{}", row.target, train.answer_end))
-            .map_err(transducer_backbone::BackboneError::from)?
-            .ids;
-        answer.extend(tokenizer.eos_ids().iter().take(1));
-        let length = prompt.ids.len() + answer.len();
+            .map_err(transducer_backbone::BackboneError::from)?;
+        let end = tokenizer.eos_ids().first().copied();
+        let answer: Vec<u32> = backbone
+            .before_answer()
+            .into_iter()
+            .chain(text.ids)
+            .chain(end)
+            .collect();
         if prompt.ids.len() > train.max_prompt_tokens as usize {
             return Ok(Err(LeftOut::LongPrompt));
         }
         if answer.len() > train.max_answer_tokens as usize {
             return Ok(Err(LeftOut::LongAnswer));
         }
-        if length > workshop.backbone().config().max_context {
+        if answer.len() > backbone.config().room(prompt.ids.len()) {
             return Ok(Err(LeftOut::LongerThanContext));
         }
         let codes = prompt.codes.iter().map(|code| {

@@ -27,41 +27,28 @@ impl Loss {
 }
 
 /// The loss of `examples`; where `weight` is given, the gradient of `weight × sum` is added to the transducer's parameters.
-///
-/// Right padding: under causal attention no token sees what follows it, so no mask is needed.
 pub(crate) fn loss(
     backbone: &Backbone,
     transducer: Option<&Transducer>,
     examples: &[&Example],
     weight: Option<f64>,
 ) -> Result<Loss, TrainError> {
-    let length = examples.iter().map(|example| example.tokens()).max().unwrap_or(0);
-    let mut ids: Vec<u32> = Vec::with_capacity(length * examples.len());
-    let (mut labels, mut rows) = (Vec::new(), Vec::new());
-    for (place, example) in examples.iter().enumerate() {
-        let first = place * length;
-        // A token is predicted at the position before it.
-        let answer = first + example.prompt.len() - 1;
-        rows.extend((answer..answer + example.answer.len()).map(|row| row as i64));
-        labels.extend(example.answer.iter().copied().map(i64::from));
-        ids.extend(example.prompt.iter().chain(&example.answer));
-        ids.resize(first + length, 0);
+    // The prompts, one behind the other.
+    let (mut ids, mut inputs, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+    for example in examples {
+        inputs.push(example.input(ids.len()));
+        ids.extend(&example.prompt);
+        lengths.push(example.prompt.len() as i64);
     }
-    let device = backbone.device();
     let mut embeddings = backbone.embed(&ids)?;
     if let Some(transducer) = transducer {
-        let inputs: Vec<_> = examples
-            .iter()
-            .enumerate()
-            .map(|(place, example)| example.input(place * length))
-            .collect();
         embeddings = transducer.forward(&transducer.batch(&inputs, ids.len())?, &embeddings)?;
     }
-    let shape = [examples.len() as i64, length as i64, -1];
-    let hidden = backbone.hidden(&embeddings.f_view(shape)?, None)?;
-    let rows = Tensor::f_from_slice(&rows)?.f_to_device(device)?;
-    let answers = hidden.f_flatten(0, 1)?.f_index_select(0, &rows)?;
-    let labels = Tensor::f_from_slice(&labels)?.f_to_device(device)?;
+    let prompts = embeddings.f_split_with_sizes(&lengths[..], 0)?;
+    let ids: Vec<&[u32]> = examples.iter().map(|example| &example.answer[..]).collect();
+    let answers = backbone.hidden_of_answers(&prompts, &ids)?;
+    let labels: Vec<i64> = ids.concat().into_iter().map(i64::from).collect();
+    let labels = Tensor::f_from_slice(&labels)?.f_to_device(backbone.device())?;
 
     // The head's rows a few at a time, each with its gradient at once.
     let leaf = answers.detach().set_requires_grad(weight.is_some());

@@ -204,8 +204,8 @@ fn key(workshop: &Workshop, piece: &Workpiece, train: &Train, data: &Path) -> Re
         .filter(|language| piece.manifest.languages.contains(&language.name))
         .map(|language| Ok((language.name.clone(), file_sha256(&language.path)?)))
         .collect::<Result<_, TrainError>>()?;
-    let frame = workshop
-        .backbone()
+    let backbone = workshop.backbone();
+    let frame = backbone
         .chat()
         .split(None)
         .map_err(transducer_backbone::BackboneError::from)?;
@@ -213,9 +213,10 @@ fn key(workshop: &Workshop, piece: &Workpiece, train: &Train, data: &Path) -> Re
         "format": FORMAT,
         "data": file_sha256(data)?,
         "component": piece.component_sha256,
-        "tokenizer": workshop.backbone().fingerprint().tokenizer_sha256,
-        "context": workshop.backbone().config().max_context,
+        "tokenizer": backbone.fingerprint().tokenizer_sha256,
+        "context": backbone.config().max_context,
         "frame": format!("{frame:?}"),
+        "special tokens": [backbone.around_prompt().0, backbone.around_prompt().1, backbone.before_answer()],
         "front ends": front_ends,
         "request": train.request,
         "source field": train.source_field,

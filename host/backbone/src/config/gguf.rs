@@ -1,6 +1,6 @@
 //! The model's shape from GGUF metadata.
 
-use super::{Family, ModelConfig};
+use super::{Family, ModelConfig, Shape};
 use crate::BackboneError;
 use crate::gguf::{Gguf, Optional};
 use crate::rope::{Rope, RopeScaling, Yarn};
@@ -16,7 +16,12 @@ impl ModelConfig {
     /// [`BackboneError`] names the entry that is missing, out of range or not supported.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self, BackboneError> {
         let path = gguf.path();
-        let family = Family::from_name(gguf.str("general.architecture")?, path)?;
+        let family = Family::from_name(
+            gguf.str("general.architecture")?,
+            &[Family::Llama, Family::Qwen2],
+            "llama, qwen2",
+            path,
+        )?;
         let key = |name: &str| format!("{}.{name}", family.name());
         let size = |name: &str| gguf.u32(&key(name)).map(|number| number as usize);
         let hidden_size = size("embedding_length")?;
@@ -60,9 +65,11 @@ impl ModelConfig {
             head_dim,
             ffn_size: size("feed_forward_length")?,
             vocab_size: gguf.tensor("token_embd.weight")?.shape()[0],
-            rope: Rope {
-                theta: theta.into(),
-                scaling,
+            shape: Shape::Decoder {
+                rope: Rope {
+                    theta: theta.into(),
+                    scaling,
+                },
             },
             rms_eps: gguf.f32(&key("attention.layer_norm_rms_epsilon"))?.into(),
             max_context: max_context.max(extended),

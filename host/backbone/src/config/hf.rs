@@ -4,17 +4,22 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Family, ModelConfig};
+use super::{Family, ModelConfig, Shape, t5};
 use crate::BackboneError;
 use crate::rope::{Llama3, Rope, RopeScaling, Yarn};
 
 /// `rope_theta` where the file has none: transformers' default for both families.
 const DEFAULT_ROPE_THETA: f64 = 10_000.0;
 
-/// The keys of `config.json` that the forward pass depends on. The others describe training and generation.
+/// The key that says what the others are.
+#[derive(Deserialize)]
+struct ModelType {
+    model_type: String,
+}
+
+/// The keys of a decoder's `config.json` that the forward pass depends on. The others describe training and generation.
 #[derive(Deserialize)]
 struct ConfigJson {
-    model_type: String,
     hidden_size: usize,
     num_hidden_layers: usize,
     num_attention_heads: usize,
@@ -80,11 +85,17 @@ impl ModelConfig {
     }
 
     fn parse(text: &[u8], path: &Path) -> Result<Self, BackboneError> {
-        let json: ConfigJson = serde_json::from_slice(text).map_err(|source| BackboneError::Json {
+        let malformed = |source| BackboneError::Json {
             path: path.to_owned(),
             source,
-        })?;
-        let family = Family::from_name(&json.model_type, path)?;
+        };
+        let ModelType { model_type } = serde_json::from_slice(text).map_err(malformed)?;
+        let families = [Family::Llama, Family::Qwen2, Family::T5];
+        let family = Family::from_name(&model_type, &families, "llama, qwen2, t5", path)?;
+        if family == Family::T5 {
+            return t5::parse(text, path);
+        }
+        let json: ConfigJson = serde_json::from_slice(text).map_err(malformed)?;
         json.refuse_unsupported(path)?;
         let heads = json.num_attention_heads;
         let scaling = json.scaling(path)?;
@@ -109,7 +120,9 @@ impl ModelConfig {
                 .unwrap_or_else(|| json.hidden_size.checked_div(heads).unwrap_or(0)),
             ffn_size: json.intermediate_size,
             vocab_size: json.vocab_size,
-            rope: Rope { theta, scaling },
+            shape: Shape::Decoder {
+                rope: Rope { theta, scaling },
+            },
             rms_eps: json.rms_norm_eps,
             max_context,
             tied_head: json.tie_word_embeddings,

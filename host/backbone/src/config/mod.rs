@@ -2,6 +2,7 @@
 
 mod gguf;
 mod hf;
+mod t5;
 
 use std::path::Path;
 
@@ -27,6 +28,8 @@ pub enum Family {
     Llama,
     /// Qwen 2 and 2.5: Llama with biases at the query, key and value projections.
     Qwen2,
+    /// T5 and what follows it (`CodeT5`, `CodeT5+` 220M and 770M, `Flan-T5`): an encoder and a decoder.
+    T5,
 }
 
 impl Family {
@@ -35,29 +38,63 @@ impl Family {
         match self {
             Self::Llama => "llama",
             Self::Qwen2 => "qwen2",
+            Self::T5 => "t5",
         }
     }
 
-    /// What error messages list.
-    const SUPPORTED: &'static str = "llama, qwen2";
-
-    fn from_name(name: &str, path: &Path) -> Result<Self, BackboneError> {
-        match name {
-            "llama" => Ok(Self::Llama),
-            "qwen2" => Ok(Self::Qwen2),
-            _ => Err(BackboneError::Unsupported {
-                path: path.to_owned(),
-                what: "the model family",
-                found: format!("{name:?}"),
-                supported: Self::SUPPORTED,
-            }),
-        }
+    /// The one of these families that has the name.
+    fn from_name(name: &str, families: &[Self], supported: &'static str, path: &Path) -> Result<Self, BackboneError> {
+        let known = families.iter().copied().find(|family| family.name() == name);
+        known.ok_or_else(|| BackboneError::Unsupported {
+            path: path.to_owned(),
+            what: "the model family",
+            found: format!("{name:?}"),
+            supported,
+        })
     }
 
     /// Whether the query, key and value projections have biases.
     pub(crate) fn has_qkv_bias(self) -> bool {
         self == Self::Qwen2
     }
+}
+
+/// Which of the two shapes of model, and what only that one has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// One stack of layers reads the prompt and its answer; each token sees those before it.
+    Decoder {
+        /// Rotary position embedding.
+        rope: Rope,
+    },
+    /// An encoder reads the prompt, a decoder the answer so far; it sees all of what the encoder made of the prompt.
+    EncoderDecoder(EncoderDecoder),
+}
+
+/// What only an encoder with a decoder has. Positions count as distances, as in T5 (Raffel et al., arXiv 1910.10683, section 2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncoderDecoder {
+    /// Layers of the encoder.
+    pub encoder_layers: usize,
+    /// What is between the two projections of a feed-forward layer.
+    pub feed_forward: FeedForward,
+    /// Kinds of distance between a query and a key that have a bias of their own; half of them for either direction in the encoder.
+    pub distance_buckets: usize,
+    /// From how many tokens on all distances are of one kind.
+    pub max_distance: usize,
+    /// What the decoder reads before the first token of the answer.
+    pub start_token: u32,
+    /// Whether the decoder's hidden states are multiplied by `hidden_size ^ -0.5` before the head.
+    pub scaled_head: bool,
+}
+
+/// The feed-forward layers of T5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedForward {
+    /// `wo(relu(wi(x)))`: T5 1.0, `CodeT5+`.
+    Relu,
+    /// `wo(gelu(wi_0(x)) * wi_1(x))` with the GELU's tanh form (Shazeer, arXiv 2002.05202): T5 1.1.
+    GatedGelu,
 }
 
 /// The shape of a model. Validated: the numbers are in range and agree with each other.
@@ -67,29 +104,59 @@ pub struct ModelConfig {
     pub family: Family,
     /// Width of an embedding.
     pub hidden_size: usize,
-    /// Decoder layers.
+    /// Layers of the decoder.
     pub layers: usize,
     /// Query heads; a multiple of `kv_heads`.
     pub heads: usize,
     /// Key and value heads.
     pub kv_heads: usize,
-    /// Width of a head; even.
+    /// Width of a head; even, where positions are rotary.
     pub head_dim: usize,
     /// Width of the feed-forward layer.
     pub ffn_size: usize,
     /// Rows of the embedding table. May exceed the tokenizer's vocabulary.
     pub vocab_size: usize,
-    /// Rotary position embedding.
-    pub rope: Rope,
+    /// What this shape of model has beside.
+    pub shape: Shape,
     /// Epsilon of the RMS norms.
     pub rms_eps: f64,
-    /// Tokens a sequence may have.
+    /// Tokens that prompt and answer together may have, or with an encoder each of the two.
     pub max_context: usize,
     /// Whether the head is the embedding table.
     pub tied_head: bool,
 }
 
 impl ModelConfig {
+    /// The most tokens that the answer to a prompt of so many may have; 0 where the prompt itself is too long.
+    pub fn room(&self, prompt: usize) -> usize {
+        match self.shape {
+            Shape::Decoder { .. } => self.max_context.saturating_sub(prompt),
+            Shape::EncoderDecoder(_) if prompt <= self.max_context => self.max_context,
+            Shape::EncoderDecoder(_) => 0,
+        }
+    }
+
+    /// The most tokens of a prompt that leaves room for an answer.
+    pub fn longest_prompt(&self) -> usize {
+        match self.shape {
+            Shape::Decoder { .. } => self.max_context - 1,
+            Shape::EncoderDecoder(_) => self.max_context,
+        }
+    }
+
+    /// Whether a prompt is read as a whole: each of its tokens sees those that follow.
+    pub fn reads_prompts_whole(&self) -> bool {
+        matches!(self.shape, Shape::EncoderDecoder(_))
+    }
+
+    /// The most tokens that a cache has room for, prompt and answer.
+    pub(crate) fn longest_sequence(&self) -> usize {
+        match self.shape {
+            Shape::Decoder { .. } => self.max_context,
+            Shape::EncoderDecoder(_) => 2 * self.max_context,
+        }
+    }
+
     /// Query heads that share one key and value head.
     pub fn group_size(&self) -> usize {
         self.heads / self.kv_heads
@@ -139,13 +206,6 @@ impl ModelConfig {
             let expected = format!("a divisor of the {} attention heads", self.heads);
             return fault("the number of key/value heads", self.kv_heads.to_string(), expected);
         }
-        if !self.head_dim.is_multiple_of(2) {
-            return fault(
-                "the head dimension",
-                self.head_dim.to_string(),
-                "an even number".to_owned(),
-            );
-        }
         if !(self.rms_eps > 0.0 && self.rms_eps < 1.0) {
             return fault(
                 "the RMS norm's epsilon",
@@ -153,9 +213,19 @@ impl ModelConfig {
                 "between 0 and 1".to_owned(),
             );
         }
-        match self.rope.check() {
+        let checked = match &self.shape {
+            Shape::Decoder { .. } if !self.head_dim.is_multiple_of(2) => {
+                let found = self.head_dim.to_string();
+                Err(("the head dimension", found, "an even number".to_owned()))
+            }
+            Shape::Decoder { rope } => rope
+                .check()
+                .map_err(|(what, found, expected)| (what, found, expected.to_owned())),
+            Shape::EncoderDecoder(shape) => shape.check(self.vocab_size),
+        };
+        match checked {
             Ok(()) => Ok(self),
-            Err((what, found, expected)) => fault(what, found, expected.to_owned()),
+            Err((what, found, expected)) => fault(what, found, expected),
         }
     }
 }

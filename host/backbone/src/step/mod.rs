@@ -1,6 +1,6 @@
 //! One more token of each of several sequences, or a piece of a prompt, on a CPU.
 //!
-//! The same numbers as [`crate::model::Model`]'s, but for their rounding. A step has little to compute, a few hundred numbers at a
+//! The same numbers as [`crate::model::Decoder`]'s, but for their rounding. A step has little to compute, a few hundred numbers at a
 //! time: as tensor operations, each of which takes some microseconds to begin with, it would cost several times as much. And it
 //! reads every weight once, so that weights of fewer bits are faster weights.
 
@@ -17,16 +17,22 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tch::{Device, Kind, Tensor};
 
-use crate::cache::KvCache;
+use crate::cache::DecoderCache;
 use crate::config::ModelConfig;
-use crate::model::{Layer, Model};
+use crate::model::{Decoder, Layer};
 use crate::{BackboneError, WeightFormat};
 
+#[cfg(target_arch = "x86_64")]
+use kernels::amx::attention as by_tiles;
 use matrix::Matrix;
 use memory::{Element, numbers, numbers_mut};
 
 /// From how many products on the attention of a step is shared between threads: to wake one takes as long as some ten thousand.
 const SHARED_ATTENTION: usize = 200_000;
+
+/// From how many tokens on a prompt's attend by tiles, where the CPU has some, which are of sixteen.
+#[cfg(target_arch = "x86_64")]
+const PROMPT_ATTENTION: usize = 8;
 
 /// From how many numbers on the rows of a step are shared between threads.
 const SHARED_ROWS: usize = 50_000;
@@ -40,7 +46,7 @@ pub(crate) struct Stepper {
     kind: Kind,
 }
 
-// SAFETY: as for `Model`: nothing writes to its tensors after loading.
+// SAFETY: as for `Decoder`: nothing writes to its tensors after loading.
 unsafe impl Sync for Stepper {}
 
 #[derive(Debug)]
@@ -58,7 +64,7 @@ impl Stepper {
     /// `None` where steps are left to libtorch: on another device than the CPU, and for heads that are not a multiple of 8 wide.
     pub(crate) fn new(
         config: &ModelConfig,
-        model: &Model,
+        model: &Decoder,
         format: WeightFormat,
     ) -> Result<Option<Self>, BackboneError> {
         let kind = model.embedding.kind();
@@ -95,7 +101,7 @@ impl Stepper {
         &self,
         config: &ModelConfig,
         embeddings: &Tensor,
-        caches: &mut [&mut KvCache],
+        caches: &mut [&mut DecoderCache],
     ) -> Result<Tensor, BackboneError> {
         let sequences = caches.len();
         self.logits(config, embeddings, caches, (0, sequences))?
@@ -109,7 +115,7 @@ impl Stepper {
         &self,
         config: &ModelConfig,
         embeddings: &Tensor,
-        cache: &mut KvCache,
+        cache: &mut DecoderCache,
         (first, count): (usize, usize),
     ) -> Result<Tensor, BackboneError> {
         let logits = self.logits(config, embeddings, &mut [cache], (first, count))?;
@@ -121,7 +127,7 @@ impl Stepper {
         &self,
         config: &ModelConfig,
         embeddings: &Tensor,
-        caches: &mut [&mut KvCache],
+        caches: &mut [&mut DecoderCache],
         (first, count): (usize, usize),
     ) -> Result<Tensor, BackboneError> {
         enter_pool();
@@ -146,7 +152,7 @@ impl Stepper {
         config: &ModelConfig,
         mut x: Vec<f32>,
         tokens: usize,
-        caches: &mut [&mut KvCache],
+        caches: &mut [&mut DecoderCache],
     ) -> Result<Vec<f32>, BackboneError> {
         let rows = tokens * caches.len();
         let mut normed = vec![0.0; x.len()];
@@ -211,7 +217,7 @@ fn attention<E: Element>(
     layer: usize,
     qkv: &mut [f32],
     tokens: usize,
-    caches: &mut [&mut KvCache],
+    caches: &mut [&mut DecoderCache],
     attended: &mut Vec<f32>,
 ) -> Result<(), BackboneError> {
     let ModelConfig {
@@ -256,6 +262,10 @@ fn attention<E: Element>(
     }
 
     attended.resize(qkv.len() / per_row * heads * head_dim, 0.0);
+    #[cfg(target_arch = "x86_64")]
+    if tokens >= PROMPT_ATTENTION && E::KIND == Kind::BFloat16 && by_tiles::is_for(head_dim) {
+        return prompt_attention(config, layer, qkv, tokens, caches, attended);
+    }
     let mut groups = Vec::with_capacity(qkv.len() / per_row * kv_heads);
     let of_sequences = qkv
         .chunks_exact(tokens * per_row)
@@ -284,6 +294,49 @@ fn attention<E: Element>(
         groups.into_iter().for_each(|group| group.attend(head_dim));
     } else {
         groups.into_par_iter().for_each(|group| group.attend(head_dim));
+    }
+    Ok(())
+}
+
+/// Attention of the tokens of prompts, whose keys and values lie in the caches: as [`attention`] from there.
+#[cfg(target_arch = "x86_64")]
+fn prompt_attention(
+    config: &ModelConfig,
+    layer: usize,
+    qkv: &[f32],
+    tokens: usize,
+    caches: &mut [&mut KvCache],
+    attended: &mut [f32],
+) -> Result<(), BackboneError> {
+    let ModelConfig {
+        heads,
+        kv_heads,
+        head_dim,
+        ..
+    } = *config;
+    let (width, per_row) = (heads * head_dim, (heads + 2 * kv_heads) * head_dim);
+    let of_sequences = qkv
+        .chunks_exact(tokens * per_row)
+        .zip(attended.chunks_exact_mut(tokens * width));
+    for ((rows, out), cache) in of_sequences.zip(caches.iter_mut()) {
+        let (len, capacity) = (cache.len(), cache.capacity());
+        let place = cache.at(layer);
+        let (keys, values) = (numbers::<bf16>(place.keys)?, numbers::<bf16>(place.values)?);
+        let seen: Vec<_> = keys
+            .par_chunks_exact(capacity * head_dim)
+            .zip(values.par_chunks_exact(capacity * head_dim))
+            .map(|(keys, values)| {
+                let seen = (len + tokens) * head_dim;
+                by_tiles::Seen::new(&keys[..seen], &values[..seen])
+            })
+            .collect();
+        let rows = rows.par_chunks(by_tiles::TOKENS * per_row);
+        rows.zip(out.par_chunks_mut(by_tiles::TOKENS * width))
+            .enumerate()
+            .for_each(|(block, (rows, out))| {
+                let before = len + block * by_tiles::TOKENS;
+                by_tiles::attend(&seen, heads / kv_heads, before, (rows, per_row), out);
+            });
     }
     Ok(())
 }

@@ -32,17 +32,26 @@ impl Tokenizer {
             ends.extend(ids(&read_json(folder.join(file))?["eos_token_id"]));
         }
         let bos = named("bos_token");
+        // What the post-processor puts around an empty text.
+        let empty = inner.encode("", true).map_err(|error| TokenizerError::Encode {
+            reason: error.to_string(),
+        })?;
         let add_bos = match &config["add_bos_token"] {
             Value::Bool(flag) => *flag,
-            // Without the flag, what the post-processor puts in front of an empty text decides.
-            _ => {
-                let empty = inner.encode("", true).map_err(|error| TokenizerError::Encode {
-                    reason: error.to_string(),
-                })?;
-                bos.is_some() && empty.get_ids().first().copied() == bos
-            }
+            // Without the flag, what stands in front decides.
+            _ => bos.is_some() && empty.get_ids().first().copied() == bos,
         };
-        Self::assemble(inner, SpecialIds { bos, add_bos, ends })
+        let behind = &empty.get_ids()[usize::from(add_bos).min(empty.get_ids().len())..];
+        let text_end = behind.last().copied().filter(|id| ends.contains(id));
+        Self::assemble(
+            inner,
+            SpecialIds {
+                bos,
+                add_bos,
+                text_end,
+                ends,
+            },
+        )
     }
 }
 

@@ -132,6 +132,7 @@ fn special_ids(gguf: &Gguf, add_bos_by_default: bool) -> Result<SpecialIds, Gguf
         ends.extend(id(key)?);
     }
     Ok(SpecialIds {
+        text_end: None,
         bos: id("tokenizer.ggml.bos_token_id")?,
         add_bos: gguf
             .bool("tokenizer.ggml.add_bos_token")

@@ -63,6 +63,8 @@ pub struct Encoding {
 struct SpecialIds {
     bos: Option<u32>,
     add_bos: bool,
+    /// What an encoder is told the end of a text with.
+    text_end: Option<u32>,
     /// Ids that the file itself names as an end (of sequence, of turn, of message).
     ends: BTreeSet<u32>,
 }
@@ -79,6 +81,7 @@ pub struct Tokenizer {
     special: BTreeSet<u32>,
     bos: Option<u32>,
     add_bos: bool,
+    text_end: Option<u32>,
     ends: Vec<u32>,
     sha256: String,
 }
@@ -127,6 +130,7 @@ impl Tokenizer {
             special,
             bos: declared.bos,
             add_bos: declared.add_bos,
+            text_end: declared.text_end,
             ends: ends.into_iter().collect(),
             sha256,
         })
@@ -236,6 +240,12 @@ impl Tokenizer {
     /// Whether a prompt that was not made by a chat template begins with [`Self::bos`].
     pub fn add_bos(&self) -> bool {
         self.add_bos && self.bos.is_some()
+    }
+
+    /// The end token that the tokenizer puts behind every text, where it does: what an encoder was trained to read at the end of its
+    /// text. A decoder, which goes on where a prompt stops, is never given it.
+    pub fn text_end(&self) -> Option<u32> {
+        self.text_end
     }
 
     /// One more than the highest token id.

@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 use super::{LayerWeight, Weight, WeightSource};
 use crate::BackboneError;
-use crate::config::ModelConfig;
+use crate::config::{Family, ModelConfig};
+use crate::model::is_redundant_in_t5;
 
 /// A model in one file.
 const SINGLE: &str = "model.safetensors";
@@ -157,12 +158,19 @@ impl WeightSource for Folder {
     }
 
     fn is_redundant(&self, name: &str, config: &ModelConfig) -> bool {
-        // Some files repeat a tied head; old ones keep RoPE's frequencies, which the configuration determines.
-        (config.tied_head && name == self.name(Weight::Head)) || name.ends_with(".rotary_emb.inv_freq")
+        match config.family {
+            Family::T5 => is_redundant_in_t5(name),
+            // Some files repeat a tied head; old ones keep RoPE's frequencies, which the configuration determines.
+            _ => (config.tied_head && name == self.name(Weight::Head)) || name.ends_with(".rotary_emb.inv_freq"),
+        }
     }
 
     fn read(&self, weight: Weight, _: &ModelConfig) -> Result<Vec<f32>, BackboneError> {
-        let tensor = self.name(weight);
+        self.values(&self.name(weight))
+    }
+
+    fn values(&self, name: &str) -> Result<Vec<f32>, BackboneError> {
+        let tensor = name.to_owned();
         let Some(stored) = self.tensors.get(&tensor) else {
             return Err(BackboneError::MissingTensor {
                 path: self.path.clone(),

@@ -52,8 +52,12 @@ impl WeightSource for GgufWeights<'_> {
         name == "rope_freqs.weight"
     }
 
+    fn values(&self, name: &str) -> Result<Vec<f32>, BackboneError> {
+        Ok(self.0.dequantize(name)?)
+    }
+
     fn read(&self, weight: Weight, config: &ModelConfig) -> Result<Vec<f32>, BackboneError> {
-        let values = self.0.dequantize(&self.name(weight))?;
+        let values = self.values(&self.name(weight))?;
         // llama.cpp turns neighbouring places in Llama models, and its converter orders the rows for that.
         let paired_rows =
             config.family == Family::Llama && matches!(weight, Weight::Layer(_, LayerWeight::Query | LayerWeight::Key));

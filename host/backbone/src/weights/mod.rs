@@ -2,7 +2,9 @@
 
 mod folder;
 mod gguf;
+mod loader;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::BackboneError;
@@ -10,6 +12,7 @@ use crate::config::ModelConfig;
 
 pub(crate) use folder::Folder;
 pub(crate) use gguf::GgufWeights;
+pub(crate) use loader::Loader;
 
 /// One weight of a llama-like model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +101,7 @@ pub(crate) trait WeightSource {
     /// Where it is, for messages.
     fn path(&self) -> &Path;
 
-    /// What the source calls the weight.
+    /// What the source calls the weight of a llama-like model.
     fn name(&self, weight: Weight) -> String;
 
     /// The stored shape of the tensor `name`, outermost dimension first, if there is one.
@@ -107,32 +110,43 @@ pub(crate) trait WeightSource {
     /// The names of all tensors that are there.
     fn names(&self) -> Vec<&str>;
 
-    /// Whether a tensor that is no [`Weight`] may be there: it repeats or derives what is known otherwise.
+    /// Whether a tensor that is no weight may be there: it repeats or derives what is known otherwise.
     fn is_redundant(&self, name: &str, config: &ModelConfig) -> bool;
+
+    /// The tensor `name` as `f32`, row major, as it is stored.
+    fn values(&self, name: &str) -> Result<Vec<f32>, BackboneError>;
 
     /// The weight as `f32`, row major; query and key rows such that RoPE pairs the places `i` and `i + head_dim / 2`.
     fn read(&self, weight: Weight, config: &ModelConfig) -> Result<Vec<f32>, BackboneError>;
 }
 
-/// The one door for weights: all that `config` asks for are there and have its shapes, and nothing else is there.
-pub(crate) fn validate(source: &dyn WeightSource, config: &ModelConfig) -> Result<(), BackboneError> {
+/// A tensor's name and shape.
+pub(crate) type Named = (String, Vec<usize>);
+
+/// The one door for weights: all that a model of this `config` has are there, as `expected` names them, and have its shapes; and
+/// nothing else is there.
+pub(crate) fn validate(
+    source: &dyn WeightSource,
+    config: &ModelConfig,
+    expected: &[Named],
+) -> Result<(), BackboneError> {
     let path = || source.path().to_owned();
-    let mut known = std::collections::HashSet::new();
-    for weight in Weight::all(config) {
-        let (tensor, expected) = (source.name(weight), weight.shape(config));
+    for (tensor, expected) in expected {
+        let tensor = tensor.clone();
         match source.shape(&tensor) {
             None => return Err(BackboneError::MissingTensor { path: path(), tensor }),
-            Some(found) if found != expected => {
+            Some(found) if found != *expected => {
                 return Err(BackboneError::TensorShape {
                     path: path(),
                     tensor,
-                    expected,
+                    expected: expected.clone(),
                     found,
                 });
             }
-            Some(_) => known.insert(tensor),
-        };
+            Some(_) => {}
+        }
     }
+    let known: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
     match source
         .names()
         .into_iter()
@@ -150,23 +164,15 @@ pub(crate) fn validate(source: &dyn WeightSource, config: &ModelConfig) -> Resul
     }
 }
 
-/// Reads a weight and refuses infinities and NaN: one of them turns every output into NaN, far from its cause.
-pub(crate) fn read_finite(
-    source: &dyn WeightSource,
-    weight: Weight,
-    config: &ModelConfig,
-) -> Result<Vec<f32>, BackboneError> {
-    let values = source.read(weight, config)?;
+/// Refuses infinities and NaN: one of them turns every output into NaN, far from its cause.
+fn finite(source: &dyn WeightSource, tensor: &str, values: Vec<f32>) -> Result<Vec<f32>, BackboneError> {
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values),
-        Some(place) => {
-            let (tensor, value) = (source.name(weight), values[place]);
-            Err(BackboneError::NotFinite {
-                path: source.path().to_owned(),
-                tensor,
-                place,
-                value,
-            })
-        }
+        Some(place) => Err(BackboneError::NotFinite {
+            path: source.path().to_owned(),
+            tensor: tensor.to_owned(),
+            place,
+            value: values[place],
+        }),
     }
 }

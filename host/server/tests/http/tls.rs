@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +17,17 @@ type Secure = StreamOwned<ClientConnection, TcpStream>;
 /// A certificate for `localhost`, as files and as a client trusts it.
 fn certificate() -> (tempfile::TempDir, CertificateDer<'static>, Tls) {
     let dir = tempfile::tempdir().unwrap();
+    let certificate = write(dir.path());
+    let tls = Tls::open(&dir.path().join("cert.pem"), &dir.path().join("key.pem")).unwrap();
+    (dir, certificate, tls)
+}
+
+/// A new certificate and its key, in a folder.
+fn write(dir: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let tls = Tls::open(&cert, &key).unwrap();
-    (dir, made.cert.der().clone(), tls)
+    std::fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().clone()
 }
 
 fn connect(server: &Running, certificate: &CertificateDer<'static>) -> Secure {
@@ -36,6 +42,15 @@ fn connect(server: &Running, certificate: &CertificateDer<'static>) -> Secure {
     let name = "localhost".try_into().unwrap();
     let client = ClientConnection::new(Arc::new(config), name).unwrap();
     StreamOwned::new(client, server.connect())
+}
+
+/// The answer, if the client trusts the server.
+fn ask_once(server: &Running, certificate: &CertificateDer<'static>, request: &str) -> Option<String> {
+    let mut stream = connect(server, certificate);
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 fn ask(stream: &mut Secure, request: &str) -> String {
@@ -78,6 +93,28 @@ fn a_server_with_a_certificate_speaks_tls_and_drains() {
     running.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     server.end().unwrap();
+}
+
+#[test]
+fn a_renewed_certificate_is_served_and_a_broken_one_is_not() {
+    let (dir, first, tls) = certificate();
+    let server = Running::ready_with(Options {
+        tls: Some(tls),
+        ..Options::default()
+    });
+    let get = "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let serves =
+        |certificate| ask_once(&server, certificate, get).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"));
+    assert!(serves(&first));
+
+    std::fs::write(dir.path().join("key.pem"), "no key").unwrap();
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(serves(&first), "the one before goes on");
+
+    let second = write(dir.path());
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(serves(&second));
+    assert!(!serves(&first), "whoever trusts only the first one is not answered");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use super::super::blocks::BLOCK;
 use super::super::tiles::{BLOCKS, COLUMNS, DEPTH, OfBlocks, Tile, Tile4, Tile8};
 use super::avx512::{self, totals, transpose};
 
+pub(in super::super) mod attention;
+
 /// Columns that are multiplied together: two tiles.
 pub(in super::super) const TOGETHER: usize = 2 * COLUMNS;
 

@@ -3,26 +3,34 @@
 //! Llama as of Touvron et al. (arXiv 2302.13971) with grouped-query attention (arXiv 2305.13245): in every layer
 //! `x += output(attention(norm(x)))`, then `x += down(silu(gate(norm(x))) * up(norm(x)))`.
 
-use tch::{Kind, Tensor};
+mod load;
 
-use crate::BackboneError;
-use crate::cache::KvCache;
+use tch::Tensor;
+
+use super::{Model, embed, logits, parts, rms_norm, wanted};
+use crate::cache::{DecoderCache, KvCache, Shape};
 use crate::config::ModelConfig;
-use crate::rope::RotaryTable;
+use crate::rope::{Rope, RotaryTable};
+use crate::step::Stepper;
+use crate::{BackboneError, Positions};
 
 /// The weights, on their device and in their kind; none requires a gradient.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct Decoder {
+    config: ModelConfig,
+    rope: Rope,
     pub(crate) embedding: Tensor,
     pub(crate) layers: Vec<Layer>,
     pub(crate) final_norm: Tensor,
     /// `None`: the embedding table.
     pub(crate) head: Option<Tensor>,
+    /// `None` where libtorch does it.
+    stepper: Option<Stepper>,
 }
 
-// SAFETY: a `Model` holds nothing but tensors. It is only ever shared by reference, and nothing writes to its tensors
+// SAFETY: a `Decoder` holds nothing but tensors and numbers. It is only ever shared by reference, and nothing writes to its tensors
 // after loading; libtorch lets any number of threads read one tensor, and counts references to it atomically.
-unsafe impl Sync for Model {}
+unsafe impl Sync for Decoder {}
 
 /// One decoder layer. Projections that read the same input are one matrix: fewer, larger products.
 #[derive(Debug)]
@@ -59,24 +67,109 @@ enum Past<'a, 'c> {
     /// There are none, and none of these is kept.
     None,
     /// Those of a batch of sequences that go on together.
-    Batch(&'a mut KvCache),
+    Batch(&'a mut DecoderCache),
     /// Those of sequences that have nothing to do with one another: a cache of one sequence for each row.
-    Each(&'a mut [&'c mut KvCache]),
+    Each(&'a mut [&'c mut DecoderCache]),
 }
 
-impl Model {
-    /// Hidden states after the final norm, `[batch, tokens, hidden]`. The input has been checked.
-    pub(crate) fn hidden(
+impl Model for Decoder {
+    fn embedding(&self) -> &Tensor {
+        &self.embedding
+    }
+
+    fn new_cache(&self, padding: &[usize], capacity: usize) -> Result<KvCache, BackboneError> {
+        let place = (self.embedding.kind(), self.embedding.device());
+        let cache = DecoderCache::new((&self.config, &self.rope), padding, capacity, place)?;
+        Ok(KvCache(Shape::Decoder(cache)))
+    }
+
+    fn forward(
         &self,
-        config: &ModelConfig,
         embeddings: &Tensor,
-        mut cache: Option<&mut KvCache>,
+        cache: Option<&mut KvCache>,
+        positions: Positions,
     ) -> Result<Tensor, BackboneError> {
+        let (batch, tokens) = (embeddings.size()[0], embeddings.size()[1]);
+        let (first, count) = wanted(positions, tokens);
+        let cache = cache.map(KvCache::decoder).transpose()?;
+        match cache.as_deref() {
+            Some(cache) => cache.check(batch as usize, tokens as usize)?,
+            None => self.fits(tokens as usize)?,
+        }
+        match (&self.stepper, cache) {
+            (Some(stepper), Some(cache))
+                if batch == 1 && stepper.reads_prompts() && !cache.is_padded() && !embeddings.requires_grad() =>
+            {
+                stepper.logits_of(&self.config, embeddings, cache, (first as usize, count as usize))
+            }
+            (_, cache) => self.logits(&self.hidden(embeddings, cache)?.f_narrow(1, first, count)?),
+        }
+    }
+
+    fn forward_each(&self, embeddings: &Tensor, caches: &mut [&mut KvCache]) -> Result<Tensor, BackboneError> {
+        let caches = caches.iter_mut().map(|cache| cache.decoder());
+        let mut caches = caches.collect::<Result<Vec<_>, _>>()?;
+        for (row, cache) in caches.iter().enumerate() {
+            cache.check(1, 1)?;
+            if cache.is_padded() {
+                return Err(BackboneError::PaddedCache { row });
+            }
+        }
+        match &self.stepper {
+            Some(stepper) => stepper.logits_each(&self.config, embeddings, &mut caches),
+            None => self.logits(&self.hidden_each(embeddings, &mut caches)?),
+        }
+    }
+
+    /// Right padding: under causal attention no token sees what follows it, so no mask is needed.
+    fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError> {
+        let lengths = prompts
+            .iter()
+            .zip(answers)
+            .map(|(prompt, answer)| prompt.size()[0] + answer.len() as i64);
+        let longest = lengths.max().unwrap_or(0);
+        self.fits(longest as usize)?;
+        let (mut sequences, mut rows) = (Vec::new(), Vec::new());
+        for ((prompt, answer), first) in prompts.iter().zip(answers).zip((0..).step_by(longest as usize)) {
+            let (read, answered) = (prompt.size()[0], answer.len() as i64);
+            // A token is predicted at the position before it.
+            rows.extend(first + read - 1..first + read - 1 + answered);
+            let answer = embed(&self.embedding, answer)?.f_to_kind(prompt.kind())?;
+            let sequence = Tensor::f_cat(&[prompt, &answer], 0)?;
+            sequences.push(sequence.f_constant_pad_nd([0, 0, 0, longest - read - answered])?);
+        }
+        let hidden = self.hidden(&Tensor::f_stack(&sequences, 0)?, None)?;
+        let rows = Tensor::f_from_slice(&rows)?.f_to_device(hidden.device())?;
+        Ok(hidden.f_flatten(0, 1)?.f_index_select(0, &rows)?)
+    }
+
+    fn logits(&self, hidden: &Tensor) -> Result<Tensor, BackboneError> {
+        logits(hidden, self.head.as_ref().unwrap_or(&self.embedding))
+    }
+
+    fn step_bytes(&self) -> Option<usize> {
+        self.stepper.as_ref().map(Stepper::bytes)
+    }
+}
+
+impl Decoder {
+    /// Refuses more tokens than the model was made for.
+    fn fits(&self, tokens: usize) -> Result<(), BackboneError> {
+        let limit = self.config.max_context;
+        if tokens > limit {
+            return Err(BackboneError::ContextFull { tokens, limit });
+        }
+        Ok(())
+    }
+
+    /// Hidden states after the final norm, `[batch, tokens, hidden]`. The input has been checked.
+    fn hidden(&self, embeddings: &Tensor, mut cache: Option<&mut DecoderCache>) -> Result<Tensor, BackboneError> {
+        let config = &self.config;
         let (kind, device) = (self.embedding.kind(), self.embedding.device());
         let tokens = embeddings.size()[1] as usize;
         let pass = match cache.as_deref() {
             None => {
-                let rotary = RotaryTable::new(&config.rope, config.head_dim, tokens, (kind, device))?;
+                let rotary = RotaryTable::new(&self.rope, config.head_dim, tokens, (kind, device))?;
                 Pass {
                     config,
                     rotary,
@@ -101,12 +194,8 @@ impl Model {
     }
 
     /// Hidden states of one more token of each of several sequences, `[sequences, 1, hidden]`. The input has been checked.
-    pub(crate) fn hidden_each(
-        &self,
-        config: &ModelConfig,
-        embeddings: &Tensor,
-        caches: &mut [&mut KvCache],
-    ) -> Result<Tensor, BackboneError> {
+    fn hidden_each(&self, embeddings: &Tensor, caches: &mut [&mut DecoderCache]) -> Result<Tensor, BackboneError> {
+        let config = &self.config;
         let rows = caches
             .iter()
             .map(|cache| cache.rotary(1))
@@ -124,12 +213,6 @@ impl Model {
             cache.advance(1);
         }
         rms_norm(&x, &self.final_norm, config)
-    }
-
-    /// Logits of hidden states, `[.., hidden]` to `[.., vocab]`, in `f32`.
-    pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Tensor, BackboneError> {
-        let head = self.head.as_ref().unwrap_or(&self.embedding);
-        Ok(hidden.f_linear(head, None::<&Tensor>)?.f_to_kind(Kind::Float)?)
     }
 }
 
@@ -155,9 +238,9 @@ impl Layer {
             x.f_linear(&self.qkv, self.qkv_bias.as_ref())?
                 .f_view([batch, tokens, heads + 2 * kv_heads, head_dim])?;
         // Splits rather than narrows: backwards they are one concatenation instead of sums of mostly zeros.
-        let [to_turn, values] = two(qkv.f_split_with_sizes([heads + kv_heads, kv_heads], 2)?)?;
+        let [to_turn, values] = parts(qkv.f_split_with_sizes([heads + kv_heads, kv_heads], 2)?)?;
         let turned = pass.rotary.turn(&to_turn)?.f_transpose(1, 2)?;
-        let [queries, keys] = two(turned.f_split_with_sizes([heads, kv_heads], 1)?)?;
+        let [queries, keys] = parts(turned.f_split_with_sizes([heads, kv_heads], 1)?)?;
         let values = values.f_transpose(1, 2)?;
         if keys.requires_grad() && !matches!(past, Past::None) {
             return Err(BackboneError::GradientThroughCache);
@@ -202,7 +285,7 @@ impl Layer {
     fn feed_forward(&self, x: &Tensor) -> Result<Tensor, BackboneError> {
         let both = x.f_linear(&self.gate_up, None::<&Tensor>)?;
         let ffn = self.down.size()[1];
-        let [gate, up] = two(both.f_split_with_sizes([ffn, ffn], -1)?)?;
+        let [gate, up] = parts(both.f_split_with_sizes([ffn, ffn], -1)?)?;
         Ok(gate.f_silu()?.f_mul(&up)?.f_linear(&self.down, None::<&Tensor>)?)
     }
 }
@@ -243,16 +326,4 @@ fn attend_plainly(queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Te
     )?;
     let attended = scores.f_softmax(-1, None)?.f_bmm(&matrices(values)?)?;
     Ok(attended.f_view([batch, heads, tokens, head_dim])?.f_transpose(1, 2)?)
-}
-
-/// The parts of a split into two.
-fn two(parts: Vec<Tensor>) -> Result<[Tensor; 2], BackboneError> {
-    let count = parts.len();
-    let parts = parts.try_into();
-    parts.map_err(|_| tch::TchError::Shape(format!("a split into {count}")).into())
-}
-
-/// `x / sqrt(mean(x^2) + eps) * weight` over the last dimension (Zhang & Sennrich, arXiv 1910.07467).
-fn rms_norm(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Result<Tensor, BackboneError> {
-    Ok(x.f_rms_norm([config.hidden_size as i64], Some(weight), config.rms_eps)?)
 }

@@ -1,0 +1,143 @@
+//! The whole way on an encoder with a decoder: what works for a decoder works for a T5 with `--model` alone changed.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::program::{Server, failure, fixture, json, root, stdout};
+
+/// `tiny-t5` in a folder of its own, with room for a whole prompt: its tokens are little more than bytes.
+fn model(parent: &Path) -> String {
+    let (from, to) = (root().join("tests/fixtures/tiny-t5"), parent.join("tiny-t5"));
+    std::fs::create_dir(&to).unwrap();
+    for file in ["model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    let config = std::fs::read_to_string(from.join("config.json")).unwrap();
+    let longer = config.replace("\"n_positions\": 512", "\"n_positions\": 2048");
+    assert_ne!(config, longer, "the fixture's context has another size");
+    std::fs::write(to.join("config.json"), longer).unwrap();
+    to.display().to_string()
+}
+
+/// `summarize-java` for that model, without weights. The digests of the model are those that the program tells whoever pins others.
+fn bundle(parent: &Path, model: &str) -> String {
+    let (from, to) = (root().join("adapters/summarize-java"), parent.join("summarize-java"));
+    std::fs::create_dir_all(&to).unwrap();
+    std::fs::copy(from.join("task.wasm"), to.join("task.wasm")).unwrap();
+    let manifest = std::fs::read_to_string(from.join("adapter.toml")).unwrap();
+    let (before_train, _) = manifest.split_once("[train]").unwrap();
+    let mut lines: Vec<String> = before_train
+        .lines()
+        .filter(|line| !line.starts_with("weights"))
+        .map(|line| match line.split(" = ").next() {
+            Some("id") => "id = \"tiny-t5\"".to_owned(),
+            Some("family") => "family = \"t5\"".to_owned(),
+            Some("hidden-size") => "hidden-size = 32".to_owned(),
+            _ => line.to_owned(),
+        })
+        .collect();
+    let (dir, data) = (to.display().to_string(), fixture("summaries.jsonl"));
+    for key in ["embedding-sha256", "tokenizer-sha256"] {
+        std::fs::write(to.join("adapter.toml"), lines.join("\n") + "\n").unwrap();
+        let told = failure(&["train", &dir, "--data", &data, "--model", model]);
+        let (_, found) = told.split_once("this host's is ").unwrap_or_else(|| panic!("{told}"));
+        let line = lines.iter_mut().find(|line| line.starts_with(key)).unwrap();
+        *line = format!("{key} = {:?}", &found[..64]);
+    }
+    std::fs::write(to.join("adapter.toml"), lines.join("\n") + "\n").unwrap();
+    dir
+}
+
+#[test]
+fn a_t5_is_trained_evaluated_asked_packed_and_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let adapters = dir.path().join("adapters");
+    let model = model(dir.path());
+    let (bundle, data) = (bundle(&adapters, &model), fixture("summaries.jsonl"));
+    let (adapters, cache) = (
+        adapters.display().to_string(),
+        dir.path().join("cache").display().to_string(),
+    );
+    let common = ["--model", &model, "--precision", "f32"];
+
+    let train = ["train", &bundle, "--data", &data, "--cache", &cache, "--json"];
+    let settings = [
+        "--examples",
+        "24",
+        "--batch",
+        "6",
+        "--learning-rate",
+        "0.02",
+        "--set",
+        "train.max-prompt-tokens=2000",
+        "--set",
+        "train.max-answer-tokens=400",
+    ];
+    let events = stdout(&[&train[..], &settings, &common].concat());
+    let losses: Vec<f64> = events
+        .lines()
+        .map(json)
+        .filter(|event| event["event"] == "step")
+        .map(|event| event["loss"].as_f64().unwrap())
+        .collect();
+    assert!(losses.len() == 4 && losses[3] < losses[0] - 0.05, "{losses:?}");
+
+    let eval = |more: &[&str]| {
+        let eval = [
+            "eval",
+            "--adapter",
+            &bundle,
+            "--data",
+            &data,
+            "--limit",
+            "3",
+            "--json",
+            "--cache",
+            &cache,
+        ];
+        let out = dir.path().join("out.jsonl").display().to_string();
+        let scores = json(&stdout(&[&eval[..], &common, &["--out", &out], more].concat()));
+        assert_eq!(scores["rows"], 3);
+        let generated = std::fs::read_to_string(&out).unwrap();
+        let rows = generated.lines().map(|line| json(line)["generated"].clone());
+        rows.collect::<Vec<_>>()
+    };
+    assert_ne!(eval(&[]), eval(&["--untuned"]), "the weights change nothing");
+
+    let code = fixture("Fraction.java");
+    let source = std::fs::read_to_string(&code).unwrap();
+    let run = [
+        "run",
+        "--adapters",
+        &adapters,
+        "--adapter",
+        "summarize-java",
+        &code,
+        "--json",
+    ];
+    let answer = json(&stdout(&[&run[..], &common].concat()));
+    assert!(answer["usage"]["completion_tokens"].as_u64().unwrap() > 0, "{answer}");
+
+    let mut server = Server::start(&[&["--adapters", &adapters][..], &common].concat());
+    server.wait_for("ready on ");
+    let (status, served) = server.post("/v1/tasks/summarize-java", &json!({"code": source}));
+    assert_eq!((status, &served["text"]), (200, &answer["text"]), "{served}");
+    // The frozen model by itself: as many tokens as were asked for, or fewer.
+    let (status, plain) = server.post(
+        "/v1/completions",
+        &json!({"model": "tiny-t5", "prompt": "int max(int a, int b) {", "max_tokens": 8}),
+    );
+    assert_eq!(status, 200, "{plain}");
+    let usage = &plain["usage"];
+    // Framed by the start and the end of a text.
+    assert!(usage["prompt_tokens"].as_u64().unwrap() > 3, "{plain}");
+    assert!(
+        (1..=8).contains(&usage["completion_tokens"].as_u64().unwrap()),
+        "{plain}"
+    );
+
+    let archive = dir.path().join("summarize.tadapter").display().to_string();
+    stdout(&["pack", &bundle, "--out", &archive]);
+    assert!(stdout(&["inspect", &archive]).contains("tiny-t5"));
+}
