@@ -305,7 +305,7 @@ fn prompt_attention(
     layer: usize,
     qkv: &[f32],
     tokens: usize,
-    caches: &mut [&mut KvCache],
+    caches: &mut [&mut DecoderCache],
     attended: &mut [f32],
 ) -> Result<(), BackboneError> {
     let ModelConfig {
