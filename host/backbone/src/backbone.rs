@@ -1,14 +1,16 @@
 //! A loaded backbone: the door to the frozen model.
 
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
 use crate::config::ModelConfig;
+use crate::embedder::Embedder;
 use crate::error::BackboneError;
-use crate::fingerprint::{Fingerprint, sha256_f32};
 use crate::gguf::Gguf;
 use crate::hardware::{LoadOptions, WeightFormat};
 use crate::model::{Layer, Model};
@@ -23,13 +25,19 @@ use crate::weights::{Folder, GgufWeights, LayerWeight, Weight, WeightSource, rea
 /// generates calls it under [`tch::no_grad`].
 #[derive(Debug)]
 pub struct Backbone {
-    config: ModelConfig,
+    embedder: Arc<Embedder>,
     model: Model,
     /// `None` where libtorch does it.
     stepper: Option<Stepper>,
-    tokenizer: Tokenizer,
-    chat: ChatTemplate,
-    fingerprint: Fingerprint,
+}
+
+/// A backbone is an [`Embedder`] with layers.
+impl Deref for Backbone {
+    type Target = Embedder;
+
+    fn deref(&self) -> &Embedder {
+        &self.embedder
+    }
 }
 
 /// For which tokens of a forward pass logits are computed.
@@ -105,83 +113,24 @@ impl Backbone {
     fn assemble(
         source: &dyn WeightSource,
         config: ModelConfig,
-        (tokenizer, chat): (Tokenizer, ChatTemplate),
+        text: (Tokenizer, ChatTemplate),
         (kind, device, format): (Kind, Device, WeightFormat),
         progress: impl FnMut(Progress),
     ) -> Result<Self, BackboneError> {
         validate(source, &config)?;
-        if tokenizer.vocab_size() > config.vocab_size {
-            return Err(BackboneError::Config {
-                path: source.path().to_owned(),
-                what: "the tokenizer's vocabulary",
-                found: tokenizer.vocab_size().to_string(),
-                expected: format!("at most {}, the rows of the embedding table", config.vocab_size),
-            });
-        }
-        let (model, embedding_sha256) = Loader::new(source, &config, (kind, device), progress).model()?;
-        let stepper = Stepper::new(&config, &model, format)?;
-        let fingerprint = Fingerprint {
-            embedding_sha256,
-            tokenizer_sha256: tokenizer.sha256().to_owned(),
-        };
+        let embedder = Arc::new(Embedder::read(source, config, text, (device, kind))?);
+        let model = Loader::new(source, &embedder, progress).model()?;
+        let stepper = Stepper::new(embedder.config(), &model, format)?;
         Ok(Self {
-            config,
+            embedder,
             model,
             stepper,
-            tokenizer,
-            chat,
-            fingerprint,
         })
     }
 
-    /// The model's shape.
-    pub fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    /// Where the model computes.
-    pub fn device(&self) -> Device {
-        self.model.embedding.device()
-    }
-
-    /// The kind of numbers the model computes in.
-    pub fn kind(&self) -> Kind {
-        self.model.embedding.kind()
-    }
-
-    /// The tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
-    }
-
-    /// The chat template.
-    pub fn chat(&self) -> &ChatTemplate {
-        &self.chat
-    }
-
-    /// What identifies this model, independent of how it was loaded.
-    pub fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
-    }
-
-    /// The input embeddings of all tokens, `[vocab, hidden]`, in [`Self::kind`]. Not to be written to.
-    pub fn embedding_table(&self) -> &Tensor {
-        &self.model.embedding
-    }
-
-    /// The input embeddings of `ids`, `[tokens, hidden]`. They require no gradient.
-    ///
-    /// # Errors
-    ///
-    /// [`BackboneError::TokenId`] for an id outside the vocabulary.
-    pub fn embed(&self, ids: &[u32]) -> Result<Tensor, BackboneError> {
-        let vocab = self.config.vocab_size;
-        if let Some((place, &id)) = ids.iter().enumerate().find(|&(_, &id)| id as usize >= vocab) {
-            return Err(BackboneError::TokenId { id, place, vocab });
-        }
-        let ids = ids.iter().copied().map(i64::from).collect::<Vec<_>>();
-        let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.device())?;
-        Ok(self.model.embedding.f_index_select(0, &ids)?)
+    /// What stands before the first layer.
+    pub fn embedder(&self) -> &Arc<Embedder> {
+        &self.embedder
     }
 
     /// An empty cache for `batch` sequences of up to `capacity` tokens. Memory:
@@ -192,7 +141,7 @@ impl Backbone {
     /// [`BackboneError::ContextFull`] if `capacity` exceeds the model's context, [`BackboneError::CacheRows`] if `batch`
     /// is 0, [`BackboneError::Torch`] if memory does not suffice.
     pub fn new_cache(&self, batch: usize, capacity: usize) -> Result<KvCache, BackboneError> {
-        KvCache::new(&self.config, batch, capacity, (self.kind(), self.device()))
+        KvCache::new(self.config(), batch, capacity, (self.kind(), self.device()))
     }
 
     /// A cache for sequences of different lengths, whose embeddings are padded at their start: the first `padding[i]` tokens of
@@ -230,7 +179,7 @@ impl Backbone {
                 if batch == 1 && stepper.reads_prompts() && !cache.is_padded() && !embeddings.requires_grad() =>
             {
                 cache.check(batch, tokens)?;
-                stepper.logits_of(&self.config, embeddings, cache, (first, count))
+                stepper.logits_of(self.config(), embeddings, cache, (first, count))
             }
             (_, cache) => {
                 let hidden = self.hidden(embeddings, cache)?;
@@ -251,15 +200,15 @@ impl Backbone {
         let (batch, tokens) = self.check_embeddings(embeddings)?;
         match cache.as_deref() {
             Some(cache) => cache.check(batch, tokens)?,
-            None if tokens > self.config.max_context => {
+            None if tokens > self.config().max_context => {
                 return Err(BackboneError::ContextFull {
                     tokens,
-                    limit: self.config.max_context,
+                    limit: self.config().max_context,
                 });
             }
             None => {}
         }
-        self.model.hidden(&self.config, embeddings, cache)
+        self.model.hidden(self.config(), embeddings, cache)
     }
 
     /// The second half of [`Self::forward`]: logits of hidden states, `[.., hidden]` to `[.., vocab]` in `f32`.
@@ -296,7 +245,7 @@ impl Backbone {
         if tokens != 1 {
             return Err(BackboneError::EmbeddingShape {
                 found: embeddings.size(),
-                hidden: self.config.hidden_size,
+                hidden: self.config().hidden_size,
             });
         }
         for (row, cache) in caches.iter().enumerate() {
@@ -306,8 +255,8 @@ impl Backbone {
             }
         }
         match &self.stepper {
-            Some(stepper) => stepper.logits_each(&self.config, embeddings, caches),
-            None => self.logits(&self.model.hidden_each(&self.config, embeddings, caches)?),
+            Some(stepper) => stepper.logits_each(self.config(), embeddings, caches),
+            None => self.logits(&self.model.hidden_each(self.config(), embeddings, caches)?),
         }
     }
 
@@ -317,7 +266,7 @@ impl Backbone {
         if !matches!(kind, Kind::Float | Kind::BFloat16 | Kind::Half | Kind::Double) || device != expected {
             return Err(BackboneError::EmbeddingPlace { kind, device, expected });
         }
-        let hidden = self.config.hidden_size;
+        let hidden = self.config().hidden_size;
         match embeddings.size()[..] {
             [batch, tokens, width] if batch > 0 && tokens > 0 && width == hidden as i64 => {
                 Ok((batch as usize, tokens as usize))
@@ -333,54 +282,52 @@ impl Backbone {
 /// Reads weights, puts them on the device and counts them.
 struct Loader<'a, P> {
     source: &'a dyn WeightSource,
-    config: &'a ModelConfig,
-    place: (Kind, Device),
+    embedder: &'a Embedder,
     progress: P,
     counted: Progress,
 }
 
 impl<'a, P: FnMut(Progress)> Loader<'a, P> {
-    fn new(source: &'a dyn WeightSource, config: &'a ModelConfig, place: (Kind, Device), progress: P) -> Self {
+    fn new(source: &'a dyn WeightSource, embedder: &'a Embedder, progress: P) -> Self {
+        let config = embedder.config();
         let parameters = |weight: Weight| weight.shape(config).iter().product::<usize>();
         let total = Weight::all(config).into_iter().map(parameters).sum();
         Self {
             source,
-            config,
-            place,
+            embedder,
             progress,
             counted: Progress { loaded: 0, total },
         }
     }
 
-    /// The model, and the digest of its embedding table.
-    fn model(mut self) -> Result<(Model, String), BackboneError> {
-        let table = read_finite(self.source, Weight::Embedding, self.config)?;
-        let embedding_sha256 = sha256_f32(&table);
-        let embedding = self.tensor(&table, &Weight::Embedding.shape(self.config))?;
-        drop(table);
-        let layers = (0..self.config.layers)
+    fn config(&self) -> &'a ModelConfig {
+        self.embedder.config()
+    }
+
+    /// The model; its table is the embedder's.
+    fn model(mut self) -> Result<Model, BackboneError> {
+        let embedding = self.embedder.embedding_table().shallow_clone();
+        self.count(embedding.numel());
+        let layers = (0..self.config().layers)
             .map(|index| self.layer(index))
             .collect::<Result<_, _>>()?;
         let final_norm = self.weight(Weight::FinalNorm)?;
-        let head = if self.config.tied_head {
+        let head = if self.config().tied_head {
             None
         } else {
             Some(self.weight(Weight::Head)?)
         };
-        Ok((
-            Model {
-                embedding,
-                layers,
-                final_norm,
-                head,
-            },
-            embedding_sha256,
-        ))
+        Ok(Model {
+            embedding,
+            layers,
+            final_norm,
+            head,
+        })
     }
 
     fn layer(&mut self, index: usize) -> Result<Layer, BackboneError> {
         use LayerWeight as W;
-        let qkv_bias = if self.config.family.has_qkv_bias() {
+        let qkv_bias = if self.config().family.has_qkv_bias() {
             Some(self.stacked(index, &[W::QueryBias, W::KeyBias, W::ValueBias])?)
         } else {
             None
@@ -397,8 +344,8 @@ impl<'a, P: FnMut(Progress)> Loader<'a, P> {
     }
 
     fn weight(&mut self, weight: Weight) -> Result<Tensor, BackboneError> {
-        let values = read_finite(self.source, weight, self.config)?;
-        self.tensor(&values, &weight.shape(self.config))
+        let values = read_finite(self.source, weight, self.config())?;
+        self.tensor(&values, &weight.shape(self.config()))
     }
 
     /// Weights of one layer one above the other, as one tensor.
@@ -407,23 +354,27 @@ impl<'a, P: FnMut(Progress)> Loader<'a, P> {
         let mut shape = Vec::new();
         for &weight in weights {
             let weight = Weight::Layer(index, weight);
-            values.extend(read_finite(self.source, weight, self.config)?);
+            values.extend(read_finite(self.source, weight, self.config())?);
             let rows = shape.first().copied().unwrap_or(0);
-            shape = weight.shape(self.config);
+            shape = weight.shape(self.config());
             shape[0] += rows;
         }
         self.tensor(&values, &shape)
     }
 
     fn tensor(&mut self, values: &[f32], shape: &[usize]) -> Result<Tensor, BackboneError> {
-        let (kind, device) = self.place;
+        let (kind, device) = (self.embedder.kind(), self.embedder.device());
         let shape = shape.iter().map(|&size| size as i64).collect::<Vec<_>>();
         let tensor = Tensor::f_from_slice(values)?
             .f_view(&shape[..])?
             .f_to_device(device)?
             .f_to_kind(kind)?;
-        self.counted.loaded += values.len();
-        (self.progress)(self.counted);
+        self.count(values.len());
         Ok(tensor)
+    }
+
+    fn count(&mut self, parameters: usize) {
+        self.counted.loaded += parameters;
+        (self.progress)(self.counted);
     }
 }

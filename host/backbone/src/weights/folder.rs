@@ -65,6 +65,28 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Maps only the file that has `weight`; the others need not be there.
+    pub(crate) fn open_for(path: &Path, weight: Weight) -> Result<Self, BackboneError> {
+        let mut folder = Self {
+            path: path.to_owned(),
+            shards: Vec::new(),
+            tensors: HashMap::new(),
+        };
+        let index = path.join(INDEX);
+        let file = if index.is_file() {
+            let tensor = folder.name(weight);
+            let missing = || BackboneError::MissingTensor {
+                path: index.clone(),
+                tensor: tensor.clone(),
+            };
+            read_index(&index)?.remove(&tensor).ok_or_else(missing)?
+        } else {
+            SINGLE.to_owned()
+        };
+        folder.add_shard(&path.join(file))?;
+        Ok(folder)
+    }
+
     fn add_shard(&mut self, file: &Path) -> Result<(), BackboneError> {
         let io = |source| BackboneError::Io {
             path: file.to_owned(),

@@ -114,25 +114,32 @@ pub(crate) trait WeightSource {
     fn read(&self, weight: Weight, config: &ModelConfig) -> Result<Vec<f32>, BackboneError>;
 }
 
+/// Whether a weight that a model of this shape has is there, with the shape that it has to have. Returns its name.
+pub(crate) fn check_shape(
+    source: &dyn WeightSource,
+    weight: Weight,
+    config: &ModelConfig,
+) -> Result<String, BackboneError> {
+    let path = source.path().to_owned();
+    let (tensor, expected) = (source.name(weight), weight.shape(config));
+    match source.shape(&tensor) {
+        None => Err(BackboneError::MissingTensor { path, tensor }),
+        Some(found) if found != expected => Err(BackboneError::TensorShape {
+            path,
+            tensor,
+            expected,
+            found,
+        }),
+        Some(_) => Ok(tensor),
+    }
+}
+
 /// The one door for weights: all that `config` asks for are there and have its shapes, and nothing else is there.
 pub(crate) fn validate(source: &dyn WeightSource, config: &ModelConfig) -> Result<(), BackboneError> {
-    let path = || source.path().to_owned();
-    let mut known = std::collections::HashSet::new();
-    for weight in Weight::all(config) {
-        let (tensor, expected) = (source.name(weight), weight.shape(config));
-        match source.shape(&tensor) {
-            None => return Err(BackboneError::MissingTensor { path: path(), tensor }),
-            Some(found) if found != expected => {
-                return Err(BackboneError::TensorShape {
-                    path: path(),
-                    tensor,
-                    expected,
-                    found,
-                });
-            }
-            Some(_) => known.insert(tensor),
-        };
-    }
+    let known = Weight::all(config)
+        .into_iter()
+        .map(|weight| check_shape(source, weight, config))
+        .collect::<Result<std::collections::HashSet<_>, _>>()?;
     match source
         .names()
         .into_iter()
@@ -142,7 +149,7 @@ pub(crate) fn validate(source: &dyn WeightSource, config: &ModelConfig) -> Resul
         Some(name) => {
             let (tensor, family) = (name.to_owned(), config.family.name());
             Err(BackboneError::SurplusTensor {
-                path: path(),
+                path: source.path().to_owned(),
                 tensor,
                 family,
             })
