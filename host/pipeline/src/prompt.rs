@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use transducer_backbone::Backbone;
+use transducer_backbone::Embedder;
 use transducer_backbone::chat::{ChatError, PromptPiece};
 use transducer_backbone::tokenizer::TokenizerError;
 use transducer_tasks::{ParsedCode, Prepared, Segment};
@@ -45,9 +45,9 @@ pub enum PromptError {
 
 /// Puts the segments into the model's chat template and tokenizes the whole, so that the tokens are those that the model
 /// was trained on. Nothing that a user or a task wrote becomes a special token.
-pub(crate) fn assemble(backbone: &Backbone, prepared: &Prepared) -> Result<Prompt, PromptError> {
-    let tokenizer = backbone.tokenizer();
-    let frame = backbone.chat().split(prepared.system.as_deref())?;
+pub(crate) fn assemble(embedder: &Embedder, prepared: &Prepared) -> Result<Prompt, PromptError> {
+    let tokenizer = embedder.tokenizer();
+    let frame = embedder.chat().split(prepared.system.as_deref())?;
     let mut pieces = frame.before;
     let first = pieces.len();
     pieces.extend(
@@ -63,7 +63,7 @@ pub(crate) fn assemble(backbone: &Backbone, prepared: &Prepared) -> Result<Promp
     // A model without a template gets its beginning-of-sequence token here; a template writes it itself.
     let bos = tokenizer
         .bos()
-        .filter(|_| backbone.chat().is_plain() && tokenizer.add_bos());
+        .filter(|_| embedder.chat().is_plain() && tokenizer.add_bos());
     let shift = usize::from(bos.is_some());
     let tokens_in = |bytes: &Range<usize>| {
         let tokens = tokens_in(&encoding.offsets, bytes);

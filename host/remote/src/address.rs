@@ -14,6 +14,27 @@ pub struct Address {
     base: String,
 }
 
+/// One server or more, as they are written behind one another: with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses(pub Vec<Address>);
+
+impl FromStr for Addresses {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let mut addresses = Vec::new();
+        for address in text.split(',') {
+            let address: Address = address.trim().parse()?;
+            if addresses.contains(&address) {
+                let (text, why) = (address.to_string(), "it stands there twice");
+                return Err(AddressError { text, why });
+            }
+            addresses.push(address);
+        }
+        Ok(Self(addresses))
+    }
+}
+
 /// What is written there is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no address of a server: {why}; one is vllm+http://127.0.0.1:8000")]
@@ -71,7 +92,7 @@ impl std::fmt::Display for Address {
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::{Address, Addresses};
 
     fn check(text: &str, expected: &str) {
         let found = text.parse::<Address>().map_or_else(
@@ -79,6 +100,15 @@ mod tests {
             |address| format!("{address} {}", address.url("/health")),
         );
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn several_stand_behind_commas() {
+        let count = |text: &str| text.parse::<Addresses>().map(|addresses| addresses.0.len());
+        assert_eq!(count("vllm+http://a:1, vllm+http://b:1"), Ok(2));
+        let error = count("vllm+http://a:1,vllm+http://a:1/").expect_err("twice");
+        assert!(error.to_string().contains("twice"), "{error}");
+        assert!(count("vllm+http://a:1,").is_err());
     }
 
     #[test]

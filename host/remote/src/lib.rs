@@ -22,7 +22,7 @@ mod retry;
 mod sse;
 pub mod wire;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Addresses};
 pub use body::PromptBody;
 pub use endpoint::{EndpointState, EndpointStatus};
 pub use engine::{DEFAULT_PATIENCE, DEFAULT_REQUESTS, RemoteEngine, RemoteOptions};

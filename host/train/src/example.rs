@@ -85,7 +85,7 @@ impl Example {
                 decoding: format!("{:?}", decoding.strategy()),
             });
         }
-        let tokenizer = workshop.backbone().tokenizer();
+        let tokenizer = workshop.embedder().tokenizer();
         let mut answer = tokenizer
             .encode(&format!("{}{}", row.target, train.answer_end))
             .map_err(transducer_backbone::BackboneError::from)?
@@ -98,7 +98,7 @@ impl Example {
         if answer.len() > train.max_answer_tokens as usize {
             return Ok(Err(LeftOut::LongAnswer));
         }
-        if length > workshop.backbone().config().max_context {
+        if length > workshop.embedder().config().max_context {
             return Ok(Err(LeftOut::LongerThanContext));
         }
         let codes = prompt.codes.iter().map(|code| {

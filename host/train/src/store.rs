@@ -205,7 +205,7 @@ fn key(workshop: &Workshop, piece: &Workpiece, train: &Train, data: &Path) -> Re
         .map(|language| Ok((language.name.clone(), file_sha256(&language.path)?)))
         .collect::<Result<_, TrainError>>()?;
     let frame = workshop
-        .backbone()
+        .embedder()
         .chat()
         .split(None)
         .map_err(transducer_backbone::BackboneError::from)?;
@@ -213,8 +213,8 @@ fn key(workshop: &Workshop, piece: &Workpiece, train: &Train, data: &Path) -> Re
         "format": FORMAT,
         "data": file_sha256(data)?,
         "component": piece.component_sha256,
-        "tokenizer": workshop.backbone().fingerprint().tokenizer_sha256,
-        "context": workshop.backbone().config().max_context,
+        "tokenizer": workshop.embedder().fingerprint().tokenizer_sha256,
+        "context": workshop.embedder().config().max_context,
         "frame": format!("{frame:?}"),
         "front ends": front_ends,
         "request": train.request,
