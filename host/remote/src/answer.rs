@@ -318,7 +318,7 @@ impl<'a> Line<'a> {
     }
 
     /// A place at an endpoint, once there is one.
-    async fn slot(&self) -> Result<Slot<'a>, EngineError> {
+    async fn slot(&mut self) -> Result<Slot<'a>, EngineError> {
         loop {
             let changed = self.core.endpoints.changed.notified();
             self.check()?;
@@ -337,7 +337,7 @@ impl<'a> Line<'a> {
 
     /// What an endpoint does, as long as the answer is wanted and patience is not over. What is given up is dropped, and its
     /// connection with it, by which the server learns of it.
-    async fn watched<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+    async fn watched<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
         let mut work = pin!(work);
         let (begun, patience) = (Instant::now(), self.core.options.patience);
         loop {

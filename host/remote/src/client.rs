@@ -49,13 +49,14 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
-        let authorization = key
-            .map(|key| {
+        let authorization = match key {
+            None => None,
+            Some(key) => {
                 let mut value = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| RemoteError::Key)?;
                 value.set_sensitive(true);
-                Ok(value)
-            })
-            .transpose()?;
+                Some(value)
+            }
+        };
         Ok(Self {
             http: legacy::Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())

@@ -294,11 +294,11 @@ impl Core {
 /// Looks after one endpoint, as long as there is an engine.
 async fn watch(core: Arc<Core>, index: usize) {
     let address = &core.endpoints.addresses()[index];
+    let health = address.url("/health");
     let mut failed = 0;
     loop {
         if core.endpoints.is_up(index) {
-            let asked = core.client.get(&address.url("/health"));
-            match within(CHECK_TIME, asked).await {
+            match within(CHECK_TIME, core.client.get(&health)).await {
                 Ok(_) => failed = 0,
                 Err(error) => {
                     failed += 1;
