@@ -7,6 +7,7 @@ mod cases;
 mod commands;
 mod config;
 mod doctor;
+mod fleet;
 mod guides;
 mod hostile;
 mod http;

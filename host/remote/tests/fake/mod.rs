@@ -17,20 +17,20 @@ use tokio::runtime::Runtime;
 use transducer_remote::Address;
 
 /// The first token of every answer; each next one is one more.
-pub const FIRST: u32 = 60;
+pub(crate) const FIRST: u32 = 60;
 
 /// Tokens of every answer, before its end token.
-pub const LENGTH: usize = 12;
+pub(crate) const LENGTH: usize = 12;
 
 /// The tokens that tests ask for at most.
-pub const MOST: usize = 40;
+pub(crate) const MOST: usize = 40;
 
 /// What [`LENGTH`] tokens are followed by.
 const END: u32 = 2;
 
 /// What a server does with a request for a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub(crate) enum Manner {
     /// Answers.
     Well,
     /// Answers, with so long between two tokens.
@@ -56,8 +56,8 @@ pub enum Manner {
 }
 
 /// A running server.
-pub struct Fake {
-    pub address: Address,
+pub(crate) struct Fake {
+    pub(crate) address: Address,
     seen: Arc<Seen>,
     _runtime: Runtime,
 }
@@ -76,7 +76,7 @@ struct Server {
 }
 
 impl Fake {
-    pub fn start(manner: Manner) -> Self {
+    pub(crate) fn start(manner: Manner) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -109,12 +109,12 @@ impl Fake {
     }
 
     /// How many streams it was asked for.
-    pub fn streams(&self) -> usize {
+    pub(crate) fn streams(&self) -> usize {
         self.seen.streams.load(Ordering::SeqCst)
     }
 
     /// How many of them were dropped before their end.
-    pub fn dropped(&self) -> usize {
+    pub(crate) fn dropped(&self) -> usize {
         self.seen.dropped.load(Ordering::SeqCst)
     }
 }
