@@ -244,7 +244,7 @@ impl Service for Host {
         let prompt = prompt::assemble(&self.embedder, &prepared)?;
         timings.embed_ms = ms(tokenizing.elapsed());
         let (length, room) = (prompt.ids.len(), prepared.decoding.max_new_tokens as usize);
-        if room > self.backbone.config().room(length) {
+        if room > self.embedder.config().room(length) {
             return Err(RequestError::TooLong {
                 prompt: length,
                 answer: room,

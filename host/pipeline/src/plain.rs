@@ -73,7 +73,7 @@ impl Host {
             return Err(RequestError::Rejected("the prompt is empty".to_owned()));
         }
         let context = self.model.context;
-        let room = self.backbone.config().room(ids.len());
+        let room = self.embedder.config().room(ids.len());
         let answer = request.most_tokens.unwrap_or(room.clamp(1, MAX_NEW_TOKENS));
         if answer > room {
             return Err(RequestError::TooLong {
@@ -131,7 +131,7 @@ impl Host {
         };
         let encoding = encoding.map_err(|error| RequestError::Rejected(error.to_string()))?;
         let (bos, end) = if special {
-            self.backbone.around_prompt()
+            self.embedder.around_prompt()
         } else {
             (None, None)
         };
