@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod doctor;
 mod encoder_decoder;
+mod fleet;
 mod guides;
 mod hostile;
 mod http;

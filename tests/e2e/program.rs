@@ -162,6 +162,11 @@ impl Server {
         )
     }
 
+    pub(crate) fn get_for_text(&self, path: &str) -> String {
+        let mut response = self.agent.get(format!("{}{path}", self.url)).call().expect("an answer");
+        response.body_mut().read_to_string().expect("text")
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let mut response = self
             .agent

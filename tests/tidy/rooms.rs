@@ -57,6 +57,18 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "transducer-remote",
+        &[
+            "wasmtime",
+            "tree-sitter",
+            "axum",
+            "clap",
+            "transducer-cpg",
+            "transducer-bundle",
+            "transducer-core",
+        ],
+    ),
+    (
         "transducer-registry",
         &[
             "tch",

@@ -1,17 +1,19 @@
 //! A loaded backbone: the door to the frozen model.
 
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
 use crate::config::{ModelConfig, Shape};
+use crate::embedder::Embedder;
 use crate::error::BackboneError;
-use crate::fingerprint::Fingerprint;
 use crate::gguf::Gguf;
 use crate::hardware::{LoadOptions, WeightFormat};
-use crate::model::{Decoder, Model, T5, embed};
+use crate::model::{Decoder, Model, T5};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Folder, GgufWeights, WeightSource};
 
@@ -23,11 +25,17 @@ use crate::weights::{Folder, GgufWeights, WeightSource};
 /// generates calls it under [`tch::no_grad`].
 #[derive(Debug)]
 pub struct Backbone {
-    config: ModelConfig,
+    embedder: Arc<Embedder>,
     model: Box<dyn Model>,
-    tokenizer: Tokenizer,
-    chat: ChatTemplate,
-    fingerprint: Fingerprint,
+}
+
+/// A backbone is an [`Embedder`] with layers.
+impl Deref for Backbone {
+    type Target = Embedder;
+
+    fn deref(&self) -> &Embedder {
+        &self.embedder
+    }
 }
 
 /// For which tokens of a forward pass logits are computed.
@@ -103,101 +111,21 @@ impl Backbone {
     fn assemble(
         source: &dyn WeightSource,
         config: ModelConfig,
-        (tokenizer, chat): (Tokenizer, ChatTemplate),
+        text: (Tokenizer, ChatTemplate),
         (kind, device, format): (Kind, Device, WeightFormat),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, BackboneError> {
-        if tokenizer.vocab_size() > config.vocab_size {
-            return Err(BackboneError::Config {
-                path: source.path().to_owned(),
-                what: "the tokenizer's vocabulary",
-                found: tokenizer.vocab_size().to_string(),
-                expected: format!("at most {}, the rows of the embedding table", config.vocab_size),
-            });
-        }
-        let (model, embedding_sha256): (Box<dyn Model>, _) = match &config.shape {
-            Shape::Decoder { rope } => {
-                let place = (kind, device, format);
-                let (decoder, digest) = Decoder::load(source, (&config, rope), place, progress)?;
-                (Box::new(decoder), digest)
-            }
-            Shape::EncoderDecoder(shape) => {
-                let (t5, digest) = T5::load(source, (&config, shape), (kind, device), progress)?;
-                (Box::new(t5), digest)
-            }
+        let embedder = Arc::new(Embedder::read(source, config, text, (device, kind))?);
+        let model: Box<dyn Model> = match &embedder.config().shape {
+            Shape::Decoder { rope } => Box::new(Decoder::load(source, &embedder, rope, format, progress)?),
+            Shape::EncoderDecoder(shape) => Box::new(T5::load(source, &embedder, shape, progress)?),
         };
-        let fingerprint = Fingerprint {
-            embedding_sha256,
-            tokenizer_sha256: tokenizer.sha256().to_owned(),
-        };
-        Ok(Self {
-            config,
-            model,
-            tokenizer,
-            chat,
-            fingerprint,
-        })
+        Ok(Self { embedder, model })
     }
 
-    /// The model's shape.
-    pub fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    /// Where the model computes.
-    pub fn device(&self) -> Device {
-        self.model.embedding().device()
-    }
-
-    /// The kind of numbers the model computes in.
-    pub fn kind(&self) -> Kind {
-        self.model.embedding().kind()
-    }
-
-    /// The tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
-    }
-
-    /// The chat template.
-    pub fn chat(&self) -> &ChatTemplate {
-        &self.chat
-    }
-
-    /// The special tokens before and after a prompt that the chat template did not write.
-    pub fn around_prompt(&self) -> (Option<u32>, Option<u32>) {
-        let end = self.tokenizer.text_end();
-        (self.text_start(), end.filter(|_| self.config.reads_prompts_whole()))
-    }
-
-    /// The special token that an answer begins with: a decoder that does not go on where the prompt stops was trained to write whole
-    /// texts.
-    pub fn before_answer(&self) -> Option<u32> {
-        self.text_start().filter(|_| self.config.reads_prompts_whole())
-    }
-
-    fn text_start(&self) -> Option<u32> {
-        self.tokenizer.bos().filter(|_| self.tokenizer.add_bos())
-    }
-
-    /// What identifies this model, independent of how it was loaded.
-    pub fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
-    }
-
-    /// The input embeddings of all tokens, `[vocab, hidden]`, in [`Self::kind`]. Not to be written to.
-    pub fn embedding_table(&self) -> &Tensor {
-        self.model.embedding()
-    }
-
-    /// The input embeddings of `ids`, `[tokens, hidden]`. They require no gradient.
-    ///
-    /// # Errors
-    ///
-    /// [`BackboneError::TokenId`] for an id outside the vocabulary.
-    pub fn embed(&self, ids: &[u32]) -> Result<Tensor, BackboneError> {
-        self.check_ids(ids)?;
-        embed(self.embedding_table(), ids)
+    /// What stands before the first layer.
+    pub fn embedder(&self) -> &Arc<Embedder> {
+        &self.embedder
     }
 
     /// An empty cache for `batch` sequences of up to `capacity` tokens, prompts included. Memory:
@@ -222,7 +150,7 @@ impl Backbone {
             let (rows, batch) = (Vec::new(), 0);
             return Err(BackboneError::CacheRows { rows, batch });
         }
-        let (tokens, limit) = (capacity, self.config.longest_sequence());
+        let (tokens, limit) = (capacity, self.config().longest_sequence());
         if tokens > limit {
             return Err(BackboneError::ContextFull { tokens, limit });
         }
@@ -264,7 +192,7 @@ impl Backbone {
             self.check_embeddings(&prompt.f_unsqueeze(0)?)?;
         }
         for answer in answers {
-            self.check_ids(answer)?;
+            self.embedder.check_ids(answer)?;
         }
         self.model.hidden_of_answers(prompts, answers)
     }
@@ -304,18 +232,10 @@ impl Backbone {
         if tokens != 1 {
             return Err(BackboneError::EmbeddingShape {
                 found: embeddings.size(),
-                hidden: self.config.hidden_size,
+                hidden: self.config().hidden_size,
             });
         }
         self.model.forward_each(embeddings, caches)
-    }
-
-    fn check_ids(&self, ids: &[u32]) -> Result<(), BackboneError> {
-        let vocab = self.config.vocab_size;
-        match ids.iter().enumerate().find(|&(_, &id)| id as usize >= vocab) {
-            None => Ok(()),
-            Some((place, &id)) => Err(BackboneError::TokenId { id, place, vocab }),
-        }
     }
 
     /// Batch size and number of tokens.
@@ -324,7 +244,7 @@ impl Backbone {
         if !matches!(kind, Kind::Float | Kind::BFloat16 | Kind::Half | Kind::Double) || device != expected {
             return Err(BackboneError::EmbeddingPlace { kind, device, expected });
         }
-        let hidden = self.config.hidden_size;
+        let hidden = self.config().hidden_size;
         match embeddings.size()[..] {
             [batch, tokens, width] if batch > 0 && tokens > 0 && width == hidden as i64 => {
                 Ok((batch as usize, tokens as usize))

@@ -2,7 +2,8 @@
 //!
 //! Knows nothing of adapters, graphs or HTTP: it turns token ids into embeddings and embeddings into logits.
 //!
-//! - [`Backbone`] loads a model and runs it, a decoder or an encoder with a decoder; [`KvCache`] is the memory of a running batch.
+//! - [`Embedder`] is what stands before the first layer; [`Backbone`] loads the whole model and runs it, a decoder or an encoder with a
+//!   decoder; [`KvCache`] is the memory of a running batch.
 //! - [`gguf`] reads GGUF files; Hugging Face folders are read through safetensors. Both meet in [`ModelConfig`].
 //! - [`tokenizer`] and [`chat`] turn text into token ids and back.
 
@@ -10,6 +11,7 @@ mod backbone;
 mod cache;
 pub mod chat;
 mod config;
+mod embedder;
 mod error;
 mod fingerprint;
 pub mod gguf;
@@ -23,6 +25,7 @@ mod weights;
 pub use backbone::{Backbone, Positions, Progress};
 pub use cache::KvCache;
 pub use config::{EncoderDecoder, Family, FeedForward, ModelConfig, Shape};
+pub use embedder::Embedder;
 pub use error::BackboneError;
 pub use fingerprint::Fingerprint;
 pub use hardware::{DeviceChoice, DtypeChoice, LoadOptions, WeightFormat};

@@ -18,9 +18,9 @@ use crate::bundles::{AdaptersDir, CacheDir, PolicyArgs, print_json};
 
 /// What `--help` adds.
 const MORE: &str = "\
-Looks at the program's parts, libtorch, the CPU, the model, the front ends, the bundles of the
-adapters directory (each against the model), the policy, what compiles tasks, and the disk. A
-line is ok, warn or fail, and what is not ok has a line on how to mend it. Ends with 1 where
+Looks at the program's parts, libtorch, the CPU, the model and the servers that have its layers
+(--backbone), the front ends, the bundles of the adapters directory (each against the model), the
+policy, what compiles tasks, and the disk. A line is ok, warn or fail, and what is not ok has a line on how to mend it. Ends with 1 where
 something fails.";
 
 /// Arguments of the command.
@@ -34,6 +34,10 @@ pub struct Args {
     /// The frozen LLM: a GGUF file, or a Hugging Face folder
     #[arg(long, env = "TRANSDUCER_MODEL", value_name = "PATH")]
     model: Option<PathBuf>,
+
+    /// Servers that have the LLM's layers, as `serve` takes them
+    #[arg(long, env = "TRANSDUCER_BACKBONE", value_name = "URLS")]
+    backbone: Option<String>,
 
     #[command(flatten)]
     frontends: FrontEndOptions,

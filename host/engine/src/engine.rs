@@ -327,7 +327,8 @@ impl Job {
 }
 
 impl Stats {
-    fn count(&mut self, outcome: &Result<Completion, EngineError>) {
+    /// Counts a request that ended.
+    pub fn count(&mut self, outcome: &Result<Completion, EngineError>) {
         match outcome {
             Ok(Completion { usage, .. }) => {
                 self.completed += 1;

@@ -49,6 +49,14 @@ pub enum EngineError {
     /// The engine was stopped while the request waited or ran.
     #[error("the engine is shutting down")]
     ShuttingDown,
+
+    /// This engine cannot do what the request asks for, now or later.
+    #[error("{0}")]
+    Refused(Box<dyn std::error::Error + Send + Sync>),
+
+    /// Whoever this engine has its answers made by does not make them.
+    #[error("{0}")]
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<tch::TchError> for EngineError {

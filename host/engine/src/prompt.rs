@@ -1,5 +1,5 @@
 use tch::{Device, Kind, Tensor};
-use transducer_backbone::Backbone;
+use transducer_backbone::Embedder;
 
 /// Why a tensor cannot be a prompt.
 #[derive(Debug, thiserror::Error)]
@@ -36,18 +36,18 @@ pub enum PromptError {
     Torch(#[from] tch::TchError),
 }
 
-/// Input embeddings of a whole prompt, `[tokens, hidden]`: numbers of the backbone's kind and on its device, all finite,
+/// Input embeddings of a whole prompt, `[tokens, hidden]`: numbers of the model's kind and on its device, all finite,
 /// with room for an answer in the model's context. No gradient hangs on them.
 #[derive(Debug)]
 pub struct PromptEmbeddings(Tensor);
 
 impl PromptEmbeddings {
-    /// Checks `embeddings` against the backbone that will read them.
+    /// Checks `embeddings` against the model that will read them.
     ///
     /// # Errors
     /// [`PromptError`] says which expectation is not met, and by what.
-    pub fn new(embeddings: &Tensor, backbone: &Backbone) -> Result<Self, PromptError> {
-        let config = backbone.config();
+    pub fn new(embeddings: &Tensor, model: &Embedder) -> Result<Self, PromptError> {
+        let config = model.config();
         let hidden = config.hidden_size;
         let tokens = match embeddings.size()[..] {
             [tokens, width] if tokens > 0 && width == hidden as i64 => tokens as usize,
@@ -58,7 +58,7 @@ impl PromptEmbeddings {
                 });
             }
         };
-        let (kind, device, expected) = (embeddings.kind(), embeddings.device(), backbone.device());
+        let (kind, device, expected) = (embeddings.kind(), embeddings.device(), model.device());
         if !matches!(kind, Kind::Float | Kind::BFloat16 | Kind::Half | Kind::Double) || device != expected {
             return Err(PromptError::Place { kind, device, expected });
         }
@@ -68,16 +68,19 @@ impl PromptEmbeddings {
             return Err(PromptError::TooLong { tokens, limit, context });
         }
         // In the model's own kind of numbers, in which a large `f64` would be infinite.
-        let embeddings = embeddings.f_detach()?.f_to_kind(backbone.kind())?;
+        let embeddings = embeddings.f_detach()?.f_to_kind(model.kind())?;
+        // One pass, which is all that a good prompt takes: an infinity is an end of the range, and a NaN both.
+        let (low, high) = embeddings.f_aminmax(None, false)?;
+        let ends = [low.f_double_value(&[])?, high.f_double_value(&[])?];
+        if ends.iter().all(|end| end.is_finite()) {
+            return Ok(Self(embeddings));
+        }
         let not_finite = embeddings
             .f_isfinite()?
             .f_logical_not()?
             .f_sum(Kind::Int64)?
             .f_int64_value(&[])?;
-        if not_finite > 0 {
-            return Err(PromptError::NotFinite { count: not_finite });
-        }
-        Ok(Self(embeddings))
+        Err(PromptError::NotFinite { count: not_finite })
     }
 
     /// For tests of what does not read the embeddings.

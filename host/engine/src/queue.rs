@@ -8,7 +8,7 @@ const EXTRA: usize = 8;
 
 /// Lanes by name, each with at least one that waits, the next one's in front.
 #[derive(Debug)]
-pub(crate) struct Queue<T> {
+pub struct Queue<T> {
     lanes: VecDeque<Lane<T>>,
 }
 
@@ -26,23 +26,25 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn len(&self) -> usize {
+    /// How many wait.
+    pub fn len(&self) -> usize {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
 
     /// Whether one more may wait in a lane of a queue with this bound.
-    pub(crate) fn has_room(&self, lane: &str, bound: usize) -> bool {
+    pub fn has_room(&self, lane: &str, bound: usize) -> bool {
         let is_first = !self.lanes.iter().any(|known| known.name == lane);
         let extra = if is_first { bound / EXTRA } else { 0 };
         self.len() < bound + extra
     }
 
     /// At the end of its lane; a new lane comes after the others.
-    pub(crate) fn push(&mut self, lane: &str, item: T) {
+    pub fn push(&mut self, lane: &str, item: T) {
         match self.lanes.iter_mut().find(|known| known.name == lane) {
             Some(lane) => lane.waiting.push_back(item),
             None => self.lanes.push_back(Lane {
@@ -53,12 +55,12 @@ impl<T> Queue<T> {
     }
 
     /// What [`Queue::pop`] would take.
-    pub(crate) fn front(&self) -> Option<&T> {
+    pub fn front(&self) -> Option<&T> {
         self.lanes.front()?.waiting.front()
     }
 
     /// The first of the lane whose turn it is. The lane's next turn comes after one of each other lane's.
-    pub(crate) fn pop(&mut self) -> Option<T> {
+    pub fn pop(&mut self) -> Option<T> {
         let mut lane = self.lanes.pop_front()?;
         let item = lane.waiting.pop_front();
         if !lane.waiting.is_empty() {

@@ -6,11 +6,16 @@ use crate::{Decoding, PromptEmbeddings, Sink};
 
 /// One answer to be generated.
 pub struct Request {
-    pub(crate) prompt: PromptEmbeddings,
-    pub(crate) decoding: Decoding,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) sink: Sink,
-    pub(crate) lane: String,
+    /// What is read.
+    pub prompt: PromptEmbeddings,
+    /// How it is answered.
+    pub decoding: Decoding,
+    /// When it is given up.
+    pub deadline: Option<Instant>,
+    /// Who is told.
+    pub sink: Sink,
+    /// The lane that it waits in.
+    pub lane: String,
 }
 
 impl Request {
@@ -53,7 +58,7 @@ impl std::fmt::Debug for Request {
 
 /// Number of a request, in the order of submission to one engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId(pub(crate) u64);
+pub struct RequestId(pub u64);
 
 impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,14 +6,15 @@ use crate::StopFilter;
 
 /// Decodes tokens as they come and cuts at stop strings.
 #[derive(Debug, Clone)]
-pub(crate) struct AnswerText<'a> {
+pub struct AnswerText<'a> {
     decoder: StreamDecoder<'a>,
     filter: StopFilter,
     text: String,
 }
 
 impl<'a> AnswerText<'a> {
-    pub(crate) fn new(tokenizer: &'a Tokenizer, stops: &[String]) -> Self {
+    /// Text that ends before the first of `stops`.
+    pub fn new(tokenizer: &'a Tokenizer, stops: &[String]) -> Self {
         Self {
             decoder: tokenizer.stream_decoder(),
             filter: StopFilter::new(stops),
@@ -22,13 +23,13 @@ impl<'a> AnswerText<'a> {
     }
 
     /// The text that becomes certain with `id`.
-    pub(crate) fn push(&mut self, id: u32) -> String {
+    pub fn push(&mut self, id: u32) -> String {
         let decoded = self.decoder.push(id);
         self.release(&decoded)
     }
 
     /// The text that becomes certain because no token follows.
-    pub(crate) fn finish(&mut self) -> String {
+    pub fn finish(&mut self) -> String {
         let decoded = self.decoder.finish();
         let mut text = self.release(&decoded);
         let held = self.filter.finish();
@@ -44,12 +45,12 @@ impl<'a> AnswerText<'a> {
     }
 
     /// Whether a stop string has come up.
-    pub(crate) fn stopped(&self) -> bool {
+    pub fn stopped(&self) -> bool {
         self.filter.stopped()
     }
 
     /// All that became certain.
-    pub(crate) fn into_text(self) -> String {
+    pub fn into_text(self) -> String {
         self.text
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use tch::{Device, Tensor};
-use transducer_backbone::Backbone;
+use transducer_backbone::Embedder;
 use transducer_bundle::{BaseModelPin, Budget, Bundle, Edges, Generation, TransducerShape, ValidatedManifest};
 use transducer_core::{CodeSegment, Parts, Transducer, TransducerConfig, TransducerError};
 use transducer_cpg::SCHEMA_VERSION;
@@ -49,11 +49,11 @@ impl Adapter {
     /// Checks a bundle against this host, cheapest first, and makes its parts.
     pub(crate) fn load(
         bundle: Bundle,
-        backbone: &Backbone,
+        embedder: &Embedder,
         front_ends: &FrontEnds,
         tasks: &TaskEngine,
     ) -> Result<Self, AdapterError> {
-        check(&bundle.manifest, backbone, front_ends)?;
+        check(&bundle.manifest, embedder, front_ends)?;
         let Bundle {
             manifest,
             generation,
@@ -63,7 +63,7 @@ impl Adapter {
         if weights.is_some() && manifest.train.edges != Edges::Real {
             return Err(AdapterError::Experiment);
         }
-        let transducer = transducer(&manifest.transducer, weights.as_deref(), backbone)?;
+        let transducer = transducer(&manifest.transducer, weights.as_deref(), embedder)?;
         let task = compile(&manifest, &component, tasks)?;
         let info = AdapterInfo {
             version: manifest.version.to_string(),
@@ -98,10 +98,10 @@ impl Adapter {
 /// Whether a bundle was made for this host.
 pub(crate) fn check(
     manifest: &ValidatedManifest,
-    backbone: &Backbone,
+    embedder: &Embedder,
     front_ends: &FrontEnds,
 ) -> Result<(), AdapterError> {
-    check_model(&manifest.base_model, backbone)?;
+    check_model(&manifest.base_model, embedder)?;
     check_languages(manifest, front_ends)?;
     check_world(manifest)
 }
@@ -194,8 +194,8 @@ fn limits(asked: Budget, usual: &TaskLimits) -> Result<TaskLimits, AdapterError>
 }
 
 /// A transducer for another model would run and answer nonsense, so the pin is compared before anything else.
-fn check_model(pin: &BaseModelPin, backbone: &Backbone) -> Result<(), AdapterError> {
-    let (config, fingerprint) = (backbone.config(), backbone.fingerprint());
+fn check_model(pin: &BaseModelPin, embedder: &Embedder) -> Result<(), AdapterError> {
+    let (config, fingerprint) = (embedder.config(), embedder.fingerprint());
     let facts = [
         ("family", pin.family.clone(), config.family.name().to_owned()),
         (
@@ -228,9 +228,9 @@ fn check_model(pin: &BaseModelPin, backbone: &Backbone) -> Result<(), AdapterErr
 /// The shape that a manifest asks for.
 pub(crate) fn transducer_config(
     shape: &TransducerShape,
-    backbone: &Backbone,
+    embedder: &Embedder,
 ) -> Result<TransducerConfig, AdapterError> {
-    config_for(shape, backbone.config().hidden_size)
+    config_for(shape, embedder.config().hidden_size)
 }
 
 fn config_for(shape: &TransducerShape, hidden: usize) -> Result<TransducerConfig, AdapterError> {
@@ -264,9 +264,9 @@ fn config_for(shape: &TransducerShape, hidden: usize) -> Result<TransducerConfig
 pub(crate) fn transducer(
     shape: &TransducerShape,
     weights: Option<&[u8]>,
-    backbone: &Backbone,
+    embedder: &Embedder,
 ) -> Result<Transducer, AdapterError> {
-    transducer_on(shape, weights, backbone.config().hidden_size, backbone.device())
+    transducer_on(shape, weights, embedder.config().hidden_size, embedder.device())
 }
 
 fn transducer_on(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use transducer_backbone::Backbone;
+use transducer_backbone::Embedder;
 use transducer_bundle::{Bundle, Found, Generation, Policy, Signer};
 use transducer_frontends::FrontEnds;
 use transducer_tasks::TaskEngine;
@@ -15,7 +15,7 @@ use crate::{AdapterError, AdapterState, AdapterStatus, LoadError, PolicyStatus, 
 
 /// What a bundle is checked against.
 pub(crate) struct Ground {
-    pub(crate) backbone: Arc<Backbone>,
+    pub(crate) embedder: Arc<Embedder>,
     pub(crate) front_ends: Arc<FrontEnds>,
     pub(crate) tasks: TaskEngine,
 }
@@ -260,14 +260,14 @@ impl Adapters {
         }
         stage(&format!("adapter {name}"));
         let Ground {
-            backbone,
+            embedder,
             front_ends,
             tasks,
             ..
         } = &self.ground;
         let loaded = bundle
             .map_err(AdapterError::from)
-            .and_then(|bundle| Adapter::load(bundle, backbone, front_ends, tasks));
+            .and_then(|bundle| Adapter::load(bundle, embedder, front_ends, tasks));
         let error = match loaded {
             Ok(adapter) => {
                 self.loaded.fetch_add(1, Ordering::Relaxed);

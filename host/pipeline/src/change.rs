@@ -107,7 +107,7 @@ impl Adapters {
         // Of another name it is refused below, for that reason.
         if *package.bundle.name() == name {
             let ground = self.ground();
-            Adapter::load(package.bundle, &ground.backbone, &ground.front_ends, &ground.tasks).map_err(|source| {
+            Adapter::load(package.bundle, &ground.embedder, &ground.front_ends, &ground.tasks).map_err(|source| {
                 ChangeError::Unusable {
                     name: name.clone(),
                     source: Box::new(source),

@@ -1,6 +1,6 @@
 //! What can go wrong with a host and with a request.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use transducer_backbone::BackboneError;
@@ -8,6 +8,7 @@ use transducer_bundle::{BundleError, Generation};
 use transducer_core::TransducerError;
 use transducer_engine::{DecodingError, EngineError};
 use transducer_frontends::LoadError as FrontEndError;
+use transducer_remote::RemoteError;
 use transducer_tasks::TaskError;
 
 use crate::prompt::PromptError;
@@ -32,9 +33,26 @@ pub enum LoadError {
     /// The engine.
     #[error("cannot start the engine's thread: {0}")]
     Engine(std::io::Error),
+    /// The servers that have the frozen LLM's layers.
+    #[error("the model's servers: {0}")]
+    Remote(#[from] RemoteError),
+    /// What was asked for needs the layers here.
+    #[error("this needs the LLM's layers in this process: leave out --backbone")]
+    NoLayers,
     /// The adapters directory itself; a bundle that is broken does not keep the host from starting.
     #[error("the adapters directory: {0}")]
     Adapters(#[from] BundleError),
+}
+
+impl LoadError {
+    /// The model at `path` cannot be loaded.
+    pub(crate) fn model(path: &Path) -> impl FnOnce(BackboneError) -> Self + use<> {
+        let path = path.to_owned();
+        |source| Self::Model {
+            path,
+            source: source.into(),
+        }
+    }
 }
 
 /// A bundle that the host cannot use.
@@ -194,6 +212,9 @@ pub enum RequestError {
     /// The engine does not take the prompt.
     #[error("the prompt's embeddings: {0}")]
     Embeddings(#[from] transducer_engine::PromptError),
+    /// The servers that have the LLM's layers do not answer.
+    #[error("the model's servers: {0}")]
+    Unavailable(String),
     /// The engine failed.
     #[error("the engine: {0}")]
     Engine(EngineError),

@@ -1,15 +1,17 @@
 //! The engine as the pipeline uses it: prompt embeddings in, text out, on the caller's thread.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use tch::Tensor;
-use transducer_backbone::Backbone;
+use transducer_backbone::{Backbone, Embedder};
 use transducer_engine::{
     Completion, Decoding, DecodingError, DecodingOptions, Engine, EngineError, EngineOptions, Event as EngineEvent,
-    LocalEngine, PromptEmbeddings, Request, Sink, SubmitError,
+    LocalEngine, OfflineRequest, PromptEmbeddings, Request, Sink, SubmitError, Ticket,
 };
+use transducer_remote::{EndpointStatus, RemoteEngine, RemoteError, RemoteOptions};
 
 use crate::{Cancel, Event, Events, FinishReason, Load, RequestError};
 
@@ -25,18 +27,63 @@ pub(crate) struct TimeLimit {
 
 /// The engine over the frozen LLM.
 pub(crate) struct Generator {
-    backbone: Arc<Backbone>,
-    engine: LocalEngine,
+    embedder: Arc<Embedder>,
+    engine: Engines,
+}
+
+/// Where the forward passes are made.
+enum Engines {
+    /// In this process.
+    Local(LocalEngine),
+    /// In servers.
+    Remote(RemoteEngine),
 }
 
 impl Generator {
-    pub(crate) fn start(backbone: Arc<Backbone>, options: &EngineOptions) -> std::io::Result<Self> {
-        let engine = LocalEngine::start(backbone.clone(), options)?;
-        Ok(Self { backbone, engine })
+    pub(crate) fn local(backbone: Arc<Backbone>, options: &EngineOptions) -> std::io::Result<Self> {
+        Ok(Self {
+            embedder: backbone.embedder().clone(),
+            engine: Engines::Local(LocalEngine::start(backbone, options)?),
+        })
+    }
+
+    pub(crate) fn remote(embedder: Arc<Embedder>, options: RemoteOptions) -> Result<Self, RemoteError> {
+        Ok(Self {
+            engine: Engines::Remote(RemoteEngine::start(embedder.clone(), options)?),
+            embedder,
+        })
+    }
+
+    pub(crate) fn embedder(&self) -> &Arc<Embedder> {
+        &self.embedder
+    }
+
+    fn engine(&self) -> &dyn Engine {
+        match &self.engine {
+            Engines::Local(engine) => engine,
+            Engines::Remote(engine) => engine,
+        }
+    }
+
+    /// Servers that make the forward passes; none where this process does.
+    pub(crate) fn endpoints(&self) -> Vec<EndpointStatus> {
+        match &self.engine {
+            Engines::Local(_) => Vec::new(),
+            Engines::Remote(engine) => engine.endpoints(),
+        }
+    }
+
+    /// Longest prompt and answer together, in tokens.
+    pub(crate) fn context(&self) -> usize {
+        let own = self.embedder.config().max_context;
+        match &self.engine {
+            Engines::Local(_) => own,
+            Engines::Remote(engine) => engine.context().unwrap_or(own).min(own),
+        }
     }
 
     pub(crate) fn load(&self) -> Load {
-        let stats = self.engine.stats();
+        let stats = self.engine().stats();
         Load {
             queued: stats.queued,
             running: stats.running,
@@ -63,12 +110,12 @@ impl Generator {
             Ok(()) => std::ops::ControlFlow::Continue(()),
             Err(_) => std::ops::ControlFlow::Break(()),
         });
-        let prompt = PromptEmbeddings::new(embeddings, &self.backbone)?;
+        let prompt = PromptEmbeddings::new(embeddings, &self.embedder)?;
         let mut request = Request::new(prompt, decoding, sink).in_lane(lane);
         if let Some(time) = time {
             request = request.with_deadline(time.until);
         }
-        let ticket = self.engine.submit(request).map_err(|refused| match refused {
+        let ticket = self.engine().submit(request).map_err(|refused| match refused {
             SubmitError::QueueFull { bound } => RequestError::Busy { limit: bound },
             _ => RequestError::Engine(EngineError::ShuttingDown),
         })?;
@@ -87,6 +134,51 @@ impl Generator {
                 Err(RecvTimeoutError::Disconnected) => return Err(RequestError::Engine(EngineError::ShuttingDown)),
             }
         }
+    }
+
+    /// The answers to prompts that wait side by side, in their order. Those of a prompt that the queue has no room for yet wait here.
+    pub(crate) fn generate_all(
+        &self,
+        requests: Vec<OfflineRequest>,
+        stop: &AtomicBool,
+    ) -> Result<Vec<Completion>, EngineError> {
+        let (sender, receiver) = channel();
+        let (mut tickets, count) = (Vec::new(), requests.len());
+        let mut completions: Vec<Option<Completion>> = (0..count).map(|_| None).collect();
+        let mut ended = 0;
+        let mut take = |event: Result<(usize, EngineEvent), RecvTimeoutError>, tickets: &[Ticket]| match event {
+            Ok((place, EngineEvent::Done(completion))) => {
+                completions[place] = Some(completion);
+                Ok(1)
+            }
+            Ok((_, EngineEvent::Failed(error))) => Err(error),
+            Ok((_, EngineEvent::Text(_))) => Ok(0),
+            Err(RecvTimeoutError::Timeout) => {
+                if stop.load(Ordering::Relaxed) {
+                    tickets.iter().for_each(|ticket| ticket.cancel.cancel());
+                }
+                Ok(0)
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(EngineError::ShuttingDown),
+        };
+        let bound = self.engine().stats().queue_bound.max(1);
+        for (place, OfflineRequest { prompt, decoding }) in requests.into_iter().enumerate() {
+            while place - ended >= bound {
+                ended += take(receiver.recv_timeout(CANCEL_POLL), &tickets)?;
+            }
+            let sender = sender.clone();
+            let sink: Sink = Box::new(move |event| match sender.send((place, event)) {
+                Ok(()) => std::ops::ControlFlow::Continue(()),
+                Err(_) => std::ops::ControlFlow::Break(()),
+            });
+            let ticket = self.engine().submit(Request::new(prompt, decoding, sink));
+            tickets.push(ticket.map_err(|error| EngineError::Unavailable(error.into()))?);
+        }
+        drop(sender);
+        while ended < count {
+            ended += take(receiver.recv_timeout(CANCEL_POLL), &tickets)?;
+        }
+        Ok(completions.into_iter().flatten().collect())
     }
 }
 
@@ -115,6 +207,8 @@ impl From<transducer_engine::FinishReason> for FinishReason {
 fn failed(error: EngineError, time: Option<TimeLimit>) -> RequestError {
     match (error, time) {
         (EngineError::Cancelled, _) => RequestError::Cancelled,
+        (EngineError::Refused(error), _) => RequestError::Rejected(error.to_string()),
+        (EngineError::Unavailable(error), _) => RequestError::Unavailable(error.to_string()),
         (EngineError::DeadlineExceeded { .. }, Some(time)) => RequestError::Deadline(time.limit),
         (error, _) => RequestError::Engine(error),
     }

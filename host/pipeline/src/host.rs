@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tch::Tensor;
-use transducer_backbone::{Backbone, DtypeChoice, LoadOptions, WeightFormat};
+use transducer_backbone::{Backbone, DeviceChoice, DtypeChoice, Embedder, LoadOptions, WeightFormat};
 use transducer_bundle::Policy;
 use transducer_core::CodeSegment;
 use transducer_engine::EngineOptions;
 use transducer_frontends::FrontEnds;
+use transducer_remote::{EndpointStatus, RemoteOptions};
 use transducer_tasks::{TaskEngine, TaskError, TaskLimits};
 
 use crate::adapter::Adapter;
@@ -43,6 +44,8 @@ pub struct HostOptions {
     pub threads: Option<NonZeroUsize>,
     /// How requests share the LLM.
     pub engine: EngineOptions,
+    /// Servers that have the LLM's layers; none for this process.
+    pub remote: Option<RemoteOptions>,
     /// Which bundles are let in; all of them by default. Its file is read again with every reload.
     pub policy: Option<Arc<Policy>>,
     /// Where compiled tasks are kept from one start to the next, so that they load at once: see [`TaskEngine::with_cache`].
@@ -74,7 +77,7 @@ pub enum Precision {
 
 /// One frozen LLM and its adapters.
 pub struct Host {
-    pub(crate) backbone: Arc<Backbone>,
+    pub(crate) embedder: Arc<Embedder>,
     pub(crate) generator: Generator,
     front_ends: Arc<FrontEnds>,
     pub(crate) model: ModelInfo,
@@ -93,25 +96,27 @@ impl Host {
     pub fn load(options: &HostOptions, stage: &dyn Fn(&str)) -> Result<Self, LoadError> {
         stage("CPG front ends");
         let front_ends = Arc::new(FrontEnds::load_dir(&options.front_ends)?);
-        let backbone = Arc::new(load_model(
-            &options.model,
-            (options.precision, options.weights),
-            options.threads,
-            stage,
-        )?);
-        let generator = Generator::start(backbone.clone(), &options.engine).map_err(LoadError::Engine)?;
+        let generator = match &options.remote {
+            None => {
+                let format = (options.precision, options.weights);
+                let backbone = Arc::new(load_model(&options.model, format, options.threads, stage)?);
+                Generator::local(backbone, &options.engine).map_err(LoadError::Engine)?
+            }
+            Some(remote) => start_remote(&options.model, options.precision, remote, stage)?,
+        };
+        let embedder = generator.embedder().clone();
         stage("adapters");
         let tasks = task_engine(options.compiled.as_deref()).map_err(LoadError::Sandbox)?;
         let ground = Ground {
-            backbone: backbone.clone(),
+            embedder: embedder.clone(),
             front_ends: front_ends.clone(),
             tasks,
         };
         let adapters = Arc::new(Adapters::new(options.adapters.clone(), ground, options.policy.clone()));
         adapters.reload(stage)?;
-        let model = model_info(&options.model, &backbone);
+        let model = model_info(&options.model, &generator);
         Ok(Self {
-            backbone,
+            embedder,
             generator,
             front_ends,
             model,
@@ -149,7 +154,7 @@ impl Host {
     fn enrich(&self, adapter: &Adapter, prompt: &Prompt, timings: &mut Timings) -> Result<Tensor, RequestError> {
         tch::no_grad(|| {
             let begun = Instant::now();
-            let embeddings = self.backbone.embed(&prompt.ids)?;
+            let embeddings = self.embedder.embed(&prompt.ids)?;
             timings.embed_ms += ms(begun.elapsed());
             let begun = Instant::now();
             let segments: Vec<_> = prompt
@@ -183,6 +188,10 @@ impl Service for Host {
 
     fn load(&self) -> Load {
         self.generator.load()
+    }
+
+    fn endpoints(&self) -> Vec<EndpointStatus> {
+        self.generator.endpoints()
     }
 
     fn model(&self) -> &ModelInfo {
@@ -232,10 +241,10 @@ impl Service for Host {
         timings.prepare_ms = ms(begun.elapsed().saturating_sub(spent));
 
         let tokenizing = Instant::now();
-        let prompt = prompt::assemble(&self.backbone, &prepared)?;
+        let prompt = prompt::assemble(&self.embedder, &prepared)?;
         timings.embed_ms = ms(tokenizing.elapsed());
         let (length, room) = (prompt.ids.len(), prepared.decoding.max_new_tokens as usize);
-        if room > self.backbone.config().room(length) {
+        if room > self.embedder.config().room(length) {
             return Err(RequestError::TooLong {
                 prompt: length,
                 answer: room,
@@ -313,13 +322,8 @@ pub(crate) fn load_model(
     stage: &dyn Fn(&str),
 ) -> Result<Backbone, LoadError> {
     stage("the model");
-    let dtype = match precision {
-        Precision::Auto => DtypeChoice::Auto,
-        Precision::F32 => DtypeChoice::F32,
-        Precision::Bf16 => DtypeChoice::Bf16,
-    };
     let load = LoadOptions {
-        dtype,
+        dtype: precision.choice(),
         weights,
         threads,
         ..LoadOptions::default()
@@ -328,24 +332,75 @@ pub(crate) fn load_model(
         let percent = 100 * progress.loaded / progress.total.max(1);
         stage(&format!("the model: {percent}%"));
     };
-    Backbone::load_with_progress(path, &load, progress).map_err(|source| LoadError::Model {
-        path: path.to_owned(),
-        source: source.into(),
-    })
+    Backbone::load_with_progress(path, &load, progress).map_err(LoadError::model(path))
+}
+
+/// Loads what stands before the frozen LLM's first layer, and finds the servers that have the rest.
+pub(crate) fn start_remote(
+    path: &Path,
+    precision: Precision,
+    remote: &RemoteOptions,
+    stage: &dyn Fn(&str),
+) -> Result<Generator, LoadError> {
+    stage("the embedding table");
+    let load = LoadOptions {
+        device: DeviceChoice::Cpu,
+        // Nothing is computed in it here: it is the kind of numbers that are sent.
+        dtype: match precision {
+            Precision::Auto => DtypeChoice::Bf16,
+            precision => precision.choice(),
+        },
+        ..LoadOptions::default()
+    };
+    let embedder = Arc::new(Embedder::load(path, &load).map_err(LoadError::model(path))?);
+    stage("the model's servers");
+    Ok(Generator::remote(embedder, remote.clone())?)
+}
+
+impl Precision {
+    fn choice(self) -> DtypeChoice {
+        match self {
+            Self::Auto => DtypeChoice::Auto,
+            Self::F32 => DtypeChoice::F32,
+            Self::Bf16 => DtypeChoice::Bf16,
+        }
+    }
 }
 
 /// What a caller may know of it.
-pub(crate) fn model_info(path: &Path, backbone: &Backbone) -> ModelInfo {
-    let (config, fingerprint) = (backbone.config(), backbone.fingerprint());
+pub(crate) fn model_info(path: &Path, generator: &Generator) -> ModelInfo {
+    let endpoints: Vec<_> = generator
+        .endpoints()
+        .into_iter()
+        .map(|endpoint| {
+            format!(
+                "{} ({})",
+                endpoint.address,
+                endpoint.model.as_deref().unwrap_or("not up")
+            )
+        })
+        .collect();
+    let embedder = generator.embedder();
+    let device = if endpoints.is_empty() {
+        format!("{:?}", embedder.device()).to_lowercase()
+    } else {
+        endpoints.join(", ")
+    };
+    described(path, embedder, generator.context(), device)
+}
+
+/// [`ModelInfo`] of a model with this context, in tokens, on this device.
+pub(crate) fn described(path: &Path, embedder: &Embedder, context: usize, device: String) -> ModelInfo {
+    let (config, fingerprint) = (embedder.config(), embedder.fingerprint());
     let name = path.file_stem().unwrap_or(path.as_os_str());
     ModelInfo {
         name: name.to_string_lossy().into_owned(),
         family: config.family.name().to_owned(),
         hidden_size: config.hidden_size,
-        context: config.max_context,
+        context,
         embedding_sha256: fingerprint.embedding_sha256.clone(),
         tokenizer_sha256: fingerprint.tokenizer_sha256.clone(),
-        precision: format!("{:?}", backbone.kind()).to_lowercase(),
-        device: format!("{:?}", backbone.device()).to_lowercase(),
+        precision: format!("{:?}", embedder.kind()).to_lowercase(),
+        device,
     }
 }

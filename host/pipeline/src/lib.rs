@@ -47,6 +47,10 @@ pub use transducer_backbone::WeightFormat;
 pub use transducer_backbone::chat::{Message, Role};
 pub use transducer_bundle::{BundleError, Expected, MAX_ARCHIVE_BYTES, Policy, Signer, StoreError};
 pub use transducer_engine::{DecodingOptions, EngineOptions};
+/// Servers that have the frozen LLM's layers.
+pub use transducer_remote::{
+    Address, Addresses, DEFAULT_PATIENCE, DEFAULT_REQUESTS, EndpointState, EndpointStatus, RemoteError, RemoteOptions,
+};
 /// What a [`Rehearsal`] gives.
 pub use transducer_tasks::{Answer as TaskAnswer, Decoding as TaskDecoding, Prepared, Segment, TaskError};
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

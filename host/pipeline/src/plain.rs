@@ -73,7 +73,7 @@ impl Host {
             return Err(RequestError::Rejected("the prompt is empty".to_owned()));
         }
         let context = self.model.context;
-        let room = self.backbone.config().room(ids.len());
+        let room = self.embedder.config().room(ids.len());
         let answer = request.most_tokens.unwrap_or(room.clamp(1, MAX_NEW_TOKENS));
         if answer > room {
             return Err(RequestError::TooLong {
@@ -87,7 +87,7 @@ impl Host {
             ..request.decoding.clone()
         })
         .map_err(|error| RequestError::Rejected(error.to_string()))?;
-        let embeddings = tch::no_grad(|| self.backbone.embed(&ids))?;
+        let embeddings = tch::no_grad(|| self.embedder.embed(&ids))?;
         let mut timings = Timings {
             embed_ms: ms(begun.elapsed()),
             ..Timings::default()
@@ -119,11 +119,11 @@ impl Host {
 
     /// Its tokens, as the LLM reads them.
     pub(crate) fn ids(&self, input: &PlainInput<'_>) -> Result<Vec<u32>, RequestError> {
-        let tokenizer = self.backbone.tokenizer();
+        let tokenizer = self.embedder.tokenizer();
         let (encoding, special) = match *input {
             PlainInput::Prompt { text, special } => (tokenizer.encode_template(text), special),
             PlainInput::Chat { messages, opened } => {
-                let chat = self.backbone.chat();
+                let chat = self.embedder.chat();
                 let pieces = chat.pieces(messages, opened).map_err(refused)?;
                 // A template writes the first token itself.
                 (tokenizer.encode_pieces(&pieces), chat.is_plain())
@@ -131,7 +131,7 @@ impl Host {
         };
         let encoding = encoding.map_err(|error| RequestError::Rejected(error.to_string()))?;
         let (bos, end) = if special {
-            self.backbone.around_prompt()
+            self.embedder.around_prompt()
         } else {
             (None, None)
         };
@@ -140,7 +140,7 @@ impl Host {
 
     /// The text of tokens, special ones by their names.
     pub(crate) fn text(&self, ids: &[u32]) -> Result<String, RequestError> {
-        let tokenizer = self.backbone.tokenizer();
+        let tokenizer = self.embedder.tokenizer();
         let mut bytes = Vec::new();
         for &id in ids {
             bytes.extend(tokenizer.token_bytes(id).ok_or_else(|| {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use transducer_backbone::Backbone;
+use transducer_backbone::Embedder;
 use transducer_backbone::chat::{ChatError, PromptPiece};
 use transducer_backbone::tokenizer::TokenizerError;
 use transducer_tasks::{ParsedCode, Prepared, Segment};
@@ -45,9 +45,9 @@ pub enum PromptError {
 
 /// Puts the segments into the model's chat template and tokenizes the whole, so that the tokens are those that the model
 /// was trained on. Nothing that a user or a task wrote becomes a special token.
-pub(crate) fn assemble(backbone: &Backbone, prepared: &Prepared) -> Result<Prompt, PromptError> {
-    let tokenizer = backbone.tokenizer();
-    let frame = backbone.chat().split(prepared.system.as_deref())?;
+pub(crate) fn assemble(embedder: &Embedder, prepared: &Prepared) -> Result<Prompt, PromptError> {
+    let tokenizer = embedder.tokenizer();
+    let frame = embedder.chat().split(prepared.system.as_deref())?;
     let mut pieces = frame.before;
     let first = pieces.len();
     pieces.extend(
@@ -61,8 +61,8 @@ pub(crate) fn assemble(backbone: &Backbone, prepared: &Prepared) -> Result<Promp
     let encoding = tokenizer.encode_pieces(&pieces)?;
 
     // A model without a template gets its special tokens here; a template writes them itself.
-    let (bos, end) = if backbone.chat().is_plain() {
-        backbone.around_prompt()
+    let (bos, end) = if embedder.chat().is_plain() {
+        embedder.around_prompt()
     } else {
         (None, None)
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 use transducer_bundle::{Expected, Signer};
+use transducer_remote::EndpointStatus;
 
 use crate::{ChangeError, Changed, Completion, GraphRequest, Install, PlainInput, PlainRequest, RequestError};
 
@@ -43,6 +44,11 @@ pub trait Service: Send + Sync {
     /// How busy the frozen LLM is.
     fn load(&self) -> Load {
         Load::default()
+    }
+
+    /// Servers that have the frozen LLM's layers; none where this process has them.
+    fn endpoints(&self) -> Vec<EndpointStatus> {
+        Vec::new()
     }
 
     /// The frozen LLM.

@@ -3,18 +3,20 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest, Sha256};
-use transducer_backbone::{Backbone, WeightFormat};
+use transducer_backbone::{Backbone, Embedder, WeightFormat};
 use transducer_bundle::{Bundle, Generation, ValidatedManifest};
 use transducer_core::{Transducer, TransducerConfig};
-use transducer_engine::Decoding;
+use transducer_engine::{Completion, Decoding, EngineError, OfflineRequest, generate_together};
 use transducer_frontends::FrontEnds;
+use transducer_remote::RemoteOptions;
 use transducer_tasks::{Answer, Blame, Task, TaskEngine, TaskError, TaskLimits};
 
 use crate::adapter;
-use crate::generate::engine_decoding;
-use crate::host::{load_model, model_info};
+use crate::generate::{Generator, engine_decoding};
+use crate::host::{described, load_model, model_info, start_remote};
 use crate::parser::Parser;
 use crate::prompt::{self, Prompt};
 use crate::{AdapterError, LoadError, ModelInfo, Precision, RequestError};
@@ -30,14 +32,24 @@ pub struct WorkshopOptions {
     pub precision: Precision,
     /// Threads of the LLM; by default as many as there are cores.
     pub threads: Option<NonZeroUsize>,
+    /// Servers that have the LLM's layers; none for this process.
+    pub remote: Option<RemoteOptions>,
 }
 
 /// The frozen LLM, the front ends and the sandbox, without an engine and without an adapters directory.
 pub struct Workshop {
-    backbone: Backbone,
+    llm: Llm,
     front_ends: Arc<FrontEnds>,
     tasks: TaskEngine,
     model: ModelInfo,
+}
+
+/// Where the forward passes are made.
+enum Llm {
+    /// Here, and gradients with them.
+    Here(Backbone),
+    /// In servers.
+    Elsewhere(Generator),
 }
 
 /// A bundle being worked on: its task is loaded, its weights are what is made.
@@ -84,25 +96,58 @@ impl Workshop {
     pub fn load(options: &WorkshopOptions, stage: &dyn Fn(&str)) -> Result<Self, LoadError> {
         stage("CPG front ends");
         let front_ends = Arc::new(FrontEnds::load_dir(&options.front_ends)?);
-        let backbone = load_model(
-            &options.model,
-            (options.precision, WeightFormat::Full),
-            options.threads,
-            stage,
-        )?;
+        let path = &options.model;
+        let (llm, model) = match &options.remote {
+            None => {
+                let format = (options.precision, WeightFormat::Full);
+                let backbone = load_model(path, format, options.threads, stage)?;
+                let device = format!("{:?}", backbone.device()).to_lowercase();
+                let model = described(path, &backbone, backbone.config().max_context, device);
+                (Llm::Here(backbone), model)
+            }
+            Some(remote) => {
+                let generator = start_remote(path, options.precision, remote, stage)?;
+                let model = model_info(path, &generator);
+                (Llm::Elsewhere(generator), model)
+            }
+        };
         let tasks = TaskEngine::new(TaskLimits::default()).map_err(LoadError::Sandbox)?;
-        let model = model_info(&options.model, &backbone);
         Ok(Self {
-            backbone,
+            llm,
             front_ends,
             tasks,
             model,
         })
     }
 
-    /// The frozen LLM.
-    pub fn backbone(&self) -> &Backbone {
-        &self.backbone
+    /// The frozen LLM, for who needs its gradients.
+    ///
+    /// # Errors
+    /// [`LoadError::NoLayers`] where servers have its layers.
+    pub fn backbone(&self) -> Result<&Backbone, LoadError> {
+        match &self.llm {
+            Llm::Here(backbone) => Ok(backbone),
+            Llm::Elsewhere(_) => Err(LoadError::NoLayers),
+        }
+    }
+
+    /// What stands before its first layer.
+    pub fn embedder(&self) -> &Embedder {
+        match &self.llm {
+            Llm::Here(backbone) => backbone,
+            Llm::Elsewhere(generator) => generator.embedder(),
+        }
+    }
+
+    /// The likeliest answers to prompts that wait side by side, in their order.
+    ///
+    /// # Errors
+    /// [`EngineError`]; [`EngineError::Cancelled`] where `stop` was raised.
+    pub fn generate(&self, requests: Vec<OfflineRequest>, stop: &AtomicBool) -> Result<Vec<Completion>, EngineError> {
+        match &self.llm {
+            Llm::Here(backbone) => generate_together(backbone, &requests, stop),
+            Llm::Elsewhere(generator) => generator.generate_all(requests, stop),
+        }
     }
 
     /// What is known of it.
@@ -121,11 +166,11 @@ impl Workshop {
     /// [`AdapterError`].
     pub fn open(&self, dir: &Path) -> Result<Workpiece, AdapterError> {
         let bundle = Bundle::open(dir)?;
-        adapter::check(&bundle.manifest, &self.backbone, &self.front_ends)?;
+        adapter::check(&bundle.manifest, self.embedder(), &self.front_ends)?;
         let task = adapter::compile(&bundle.manifest, &bundle.component, &self.tasks)?;
         Ok(Workpiece {
             dir: dir.to_owned(),
-            config: adapter::transducer_config(&bundle.manifest.transducer, &self.backbone)?,
+            config: adapter::transducer_config(&bundle.manifest.transducer, self.embedder())?,
             component_sha256: hex::encode(Sha256::digest(&bundle.component)),
             manifest: bundle.manifest,
             generation: bundle.generation,
@@ -141,7 +186,7 @@ impl Workshop {
     pub fn transducer(&self, piece: &Workpiece) -> Result<Option<Transducer>, AdapterError> {
         let weights = piece.weights.as_deref();
         weights
-            .map(|weights| adapter::transducer(&piece.manifest.transducer, Some(weights), &self.backbone))
+            .map(|weights| adapter::transducer(&piece.manifest.transducer, Some(weights), self.embedder()))
             .transpose()
     }
 
@@ -156,7 +201,7 @@ impl Workshop {
             .prepare(request, parser)
             .map_err(|error| piece.blame(error))?;
         Ok(PreparedPrompt {
-            prompt: prompt::assemble(&self.backbone, &prepared)?,
+            prompt: prompt::assemble(self.embedder(), &prepared)?,
             decoding: engine_decoding(&prepared.decoding)?,
             state: prepared.state,
         })

@@ -113,6 +113,7 @@ impl From<RequestError> for ApiError {
             E::Rejected(_) => new(StatusCode::BAD_REQUEST, "request_rejected"),
             E::TooLong { .. } => new(StatusCode::BAD_REQUEST, "context_length_exceeded"),
             E::Busy { .. } => new(StatusCode::TOO_MANY_REQUESTS, "queue_full").retry_after(1),
+            E::Unavailable(_) => new(StatusCode::SERVICE_UNAVAILABLE, "model_unavailable").retry_after(5),
             E::Deadline(_) => new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
             // Nobody reads it: the client is gone, or the host is going.
             E::Cancelled => new(StatusCode::SERVICE_UNAVAILABLE, "cancelled"),

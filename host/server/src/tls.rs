@@ -103,7 +103,7 @@ impl Tls {
                         pair.config = config;
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "the certificate changed and cannot be used; the one before goes on")
+                        tracing::warn!(%error, "the certificate changed and cannot be used; the one before goes on");
                     }
                 }
             }

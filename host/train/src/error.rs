@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use transducer_backbone::BackboneError;
 use transducer_bundle::Invalid;
 use transducer_core::TransducerError;
-use transducer_pipeline::{AdapterError, RequestError};
+use transducer_pipeline::{AdapterError, LoadError, RequestError};
 
 /// Why weights were not made or not judged.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +99,9 @@ pub enum TrainError {
     /// The bundle.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
+    /// The workshop has no layers to train through.
+    #[error(transparent)]
+    Workshop(#[from] LoadError),
     /// The bundle's task.
     #[error(transparent)]
     Request(#[from] RequestError),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use transducer_core::Transducer;
-use transducer_engine::{Completion, EngineError, OfflineRequest, PromptEmbeddings, generate_together};
+use transducer_engine::{Completion, EngineError, OfflineRequest, PromptEmbeddings};
 use transducer_metrics::Prediction;
 use transducer_pipeline::{Workpiece, Workshop};
 
@@ -85,7 +85,7 @@ impl Evaluation<'_> {
                 })
             })
             .collect::<Result<_, TrainError>>()?;
-        let completions = match generate_together(self.workshop.backbone(), &requests, self.stop) {
+        let completions = match self.workshop.generate(requests, self.stop) {
             Err(EngineError::Cancelled) if self.stop.load(Ordering::Relaxed) => return Ok(None),
             other => other?,
         };
@@ -144,13 +144,13 @@ impl Evaluation<'_> {
     /// The prompt's embeddings as a host would make them.
     fn embeddings(&self, example: &Example) -> Result<PromptEmbeddings, TrainError> {
         tch::no_grad(|| {
-            let backbone = self.workshop.backbone();
-            let mut embeddings = backbone.embed(&example.prompt)?;
+            let embedder = self.workshop.embedder();
+            let mut embeddings = embedder.embed(&example.prompt)?;
             if let Some(transducer) = self.transducer {
                 let batch = transducer.batch(&[example.input(0)], example.prompt.len())?;
                 embeddings = transducer.forward(&batch, &embeddings)?;
             }
-            Ok(PromptEmbeddings::new(&embeddings, backbone)?)
+            Ok(PromptEmbeddings::new(&embeddings, embedder)?)
         })
     }
 }

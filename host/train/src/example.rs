@@ -85,13 +85,13 @@ impl Example {
                 decoding: format!("{:?}", decoding.strategy()),
             });
         }
-        let backbone = workshop.backbone();
-        let tokenizer = backbone.tokenizer();
+        let embedder = workshop.embedder();
+        let tokenizer = embedder.tokenizer();
         let text = tokenizer
             .encode(&format!("{}{}", row.target, train.answer_end))
             .map_err(transducer_backbone::BackboneError::from)?;
         let end = tokenizer.eos_ids().first().copied();
-        let answer: Vec<u32> = backbone
+        let answer: Vec<u32> = embedder
             .before_answer()
             .into_iter()
             .chain(text.ids)
@@ -103,7 +103,7 @@ impl Example {
         if answer.len() > train.max_answer_tokens as usize {
             return Ok(Err(LeftOut::LongAnswer));
         }
-        if answer.len() > backbone.config().room(prompt.ids.len()) {
+        if answer.len() > embedder.config().room(prompt.ids.len()) {
             return Ok(Err(LeftOut::LongerThanContext));
         }
         let codes = prompt.codes.iter().map(|code| {

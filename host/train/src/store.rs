@@ -204,8 +204,8 @@ fn key(workshop: &Workshop, piece: &Workpiece, train: &Train, data: &Path) -> Re
         .filter(|language| piece.manifest.languages.contains(&language.name))
         .map(|language| Ok((language.name.clone(), file_sha256(&language.path)?)))
         .collect::<Result<_, TrainError>>()?;
-    let backbone = workshop.backbone();
-    let frame = backbone
+    let embedder = workshop.embedder();
+    let frame = embedder
         .chat()
         .split(None)
         .map_err(transducer_backbone::BackboneError::from)?;
@@ -213,10 +213,10 @@ fn key(workshop: &Workshop, piece: &Workpiece, train: &Train, data: &Path) -> Re
         "format": FORMAT,
         "data": file_sha256(data)?,
         "component": piece.component_sha256,
-        "tokenizer": backbone.fingerprint().tokenizer_sha256,
-        "context": backbone.config().max_context,
+        "tokenizer": embedder.fingerprint().tokenizer_sha256,
+        "context": embedder.config().max_context,
         "frame": format!("{frame:?}"),
-        "special tokens": [backbone.around_prompt().0, backbone.around_prompt().1, backbone.before_answer()],
+        "special tokens": [embedder.around_prompt().0, embedder.around_prompt().1, embedder.before_answer()],
         "front ends": front_ends,
         "request": train.request,
         "source field": train.source_field,

@@ -135,7 +135,7 @@ impl Run<'_> {
         let train = &self.piece.manifest.train;
         let folder = self.piece.dir.join(RUN_FOLDER);
         std::fs::create_dir_all(&folder).map_err(TrainError::file(&folder))?;
-        let backbone = self.workshop.backbone();
+        let backbone = self.workshop.backbone()?;
         let transducer = Transducer::new(self.piece.config.clone(), backbone.device(), train.seed)?;
         transducer.set_trainable(true);
         let mut slots: Vec<Slot> = transducer
@@ -263,7 +263,7 @@ impl Run<'_> {
         for run in by_length(&lengths, train.batch_tokens as usize) {
             let some: Vec<&Example> = run.iter().map(|&place| &examples[place]).collect();
             let part = loss(
-                self.workshop.backbone(),
+                self.workshop.backbone()?,
                 Some(transducer),
                 &some,
                 Some(1.0 / answers as f64),
@@ -306,7 +306,7 @@ impl Run<'_> {
             let lengths: Vec<usize> = examples.iter().map(Example::tokens).collect();
             for run in by_length(&lengths, train.batch_tokens as usize) {
                 let some: Vec<&Example> = run.iter().map(|&place| &examples[place]).collect();
-                let part = tch::no_grad(|| loss(self.workshop.backbone(), Some(transducer), &some, None))?;
+                let part = tch::no_grad(|| loss(self.workshop.backbone()?, Some(transducer), &some, None))?;
                 sum += part.sum();
                 tokens += part.tokens;
             }

@@ -29,6 +29,7 @@ fn workshop() -> &'static Workshop {
         assert_ne!(config, longer, "the fixture's context has another size");
         std::fs::write(path, longer).expect("written");
         let options = WorkshopOptions {
+            remote: None,
             model: dir.path().to_owned(),
             // Cargo leaves a dev-dependency's dynamic library beside the test.
             front_ends: std::env::current_exe()

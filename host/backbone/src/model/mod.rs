@@ -9,18 +9,24 @@ mod t5;
 use tch::Tensor;
 
 use crate::cache::KvCache;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Shape};
+use crate::weights::{Weight, WeightSource};
 use crate::{BackboneError, Positions};
 
 pub(crate) use decoder::{Decoder, Layer};
 pub(crate) use t5::{T5, is_redundant as is_redundant_in_t5};
 
+/// What a source calls the table of input embeddings.
+pub(crate) fn embedding_name(source: &dyn WeightSource, config: &ModelConfig) -> String {
+    match config.shape {
+        Shape::Decoder { .. } => source.name(Weight::Embedding),
+        Shape::EncoderDecoder(_) => t5::EMBEDDING.to_owned(),
+    }
+}
+
 /// A frozen model: weights on their device, of which none requires a gradient. The door in front of it, [`crate::Backbone`], has
 /// checked shapes, kinds and devices of what it is given.
 pub(crate) trait Model: std::fmt::Debug + Send + Sync {
-    /// The input embeddings, `[vocab, hidden]`.
-    fn embedding(&self) -> &Tensor;
-
     /// An empty cache for one sequence for each of `padding`, the tokens that count as not there at its start.
     fn new_cache(&self, padding: &[usize], capacity: usize) -> Result<KvCache, BackboneError>;
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{LayerWeight, Weight, WeightSource};
 use crate::BackboneError;
 use crate::config::{Family, ModelConfig};
-use crate::model::is_redundant_in_t5;
+use crate::model::{embedding_name, is_redundant_in_t5};
 
 /// A model in one file.
 const SINGLE: &str = "model.safetensors";
@@ -63,6 +63,28 @@ impl Folder {
         }
         // A shard that lacks what the index promises would show as a missing tensor of the model; one that the
         // model does not need is no concern of ours.
+        Ok(folder)
+    }
+
+    /// Maps only the file that has the table of input embeddings; the others need not be there.
+    pub(crate) fn open_for_embedding(path: &Path, config: &ModelConfig) -> Result<Self, BackboneError> {
+        let mut folder = Self {
+            path: path.to_owned(),
+            shards: Vec::new(),
+            tensors: HashMap::new(),
+        };
+        let index = path.join(INDEX);
+        let file = if index.is_file() {
+            let tensor = embedding_name(&folder, config);
+            let missing = || BackboneError::MissingTensor {
+                path: index.clone(),
+                tensor: tensor.clone(),
+            };
+            read_index(&index)?.remove(&tensor).ok_or_else(missing)?
+        } else {
+            SINGLE.to_owned()
+        };
+        folder.add_shard(&path.join(file))?;
         Ok(folder)
     }
 

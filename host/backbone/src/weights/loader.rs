@@ -1,43 +1,43 @@
 //! Weights onto the device.
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use super::{LayerWeight, Named, Weight, WeightSource, finite};
 use crate::BackboneError;
 use crate::backbone::Progress;
 use crate::config::ModelConfig;
-use crate::fingerprint::sha256_f32;
+use crate::embedder::Embedder;
 
 /// Reads weights, puts them on the device and counts them.
 pub(crate) struct Loader<'a> {
     source: &'a dyn WeightSource,
-    place: (Kind, Device),
+    embedder: &'a Embedder,
     progress: &'a mut dyn FnMut(Progress),
     counted: Progress,
 }
 
 impl<'a> Loader<'a> {
-    /// For these weights, which are there.
+    /// For these weights, which are there. They go where the embedding table is.
     pub(crate) fn new(
         source: &'a dyn WeightSource,
         weights: &[Named],
-        place: (Kind, Device),
+        embedder: &'a Embedder,
         progress: &'a mut dyn FnMut(Progress),
     ) -> Self {
         let total = weights.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
         Self {
             source,
-            place,
+            embedder,
             progress,
             counted: Progress { loaded: 0, total },
         }
     }
 
-    /// The embedding table `name`, and the digest of its values.
-    pub(crate) fn embedding(&mut self, name: &str, config: &ModelConfig) -> Result<(Tensor, String), BackboneError> {
-        let table = finite(self.source, name, self.source.values(name)?)?;
-        let digest = sha256_f32(&table);
-        Ok((self.tensor(&table, &[config.vocab_size, config.hidden_size])?, digest))
+    /// The embedding table, which is loaded already.
+    pub(crate) fn embedding(&mut self) -> Tensor {
+        let table = self.embedder.embedding_table().shallow_clone();
+        self.count(table.numel());
+        table
     }
 
     /// The tensor `name` as it is stored.
@@ -100,14 +100,18 @@ impl<'a> Loader<'a> {
     }
 
     fn tensor(&mut self, values: &[f32], shape: &[usize]) -> Result<Tensor, BackboneError> {
-        let (kind, device) = self.place;
+        let (kind, device) = (self.embedder.kind(), self.embedder.device());
         let shape = shape.iter().map(|&size| size as i64).collect::<Vec<_>>();
         let tensor = Tensor::f_from_slice(values)?
             .f_view(&shape[..])?
             .f_to_device(device)?
             .f_to_kind(kind)?;
-        self.counted.loaded += values.len();
-        (self.progress)(self.counted);
+        self.count(values.len());
         Ok(tensor)
+    }
+
+    fn count(&mut self, parameters: usize) {
+        self.counted.loaded += parameters;
+        (self.progress)(self.counted);
     }
 }

@@ -123,6 +123,21 @@ pub(crate) trait WeightSource {
 /// A tensor's name and shape.
 pub(crate) type Named = (String, Vec<usize>);
 
+/// Whether the tensor that a model needs is there, and has the shape that it has to have.
+pub(crate) fn check_shape(source: &dyn WeightSource, tensor: &str, expected: &[usize]) -> Result<(), BackboneError> {
+    let (path, tensor) = (source.path().to_owned(), tensor.to_owned());
+    match source.shape(&tensor) {
+        None => Err(BackboneError::MissingTensor { path, tensor }),
+        Some(found) if found != expected => Err(BackboneError::TensorShape {
+            path,
+            tensor,
+            expected: expected.to_owned(),
+            found,
+        }),
+        Some(_) => Ok(()),
+    }
+}
+
 /// The one door for weights: all that a model of this `config` has are there, as `expected` names them, and have its shapes; and
 /// nothing else is there.
 pub(crate) fn validate(
@@ -130,21 +145,8 @@ pub(crate) fn validate(
     config: &ModelConfig,
     expected: &[Named],
 ) -> Result<(), BackboneError> {
-    let path = || source.path().to_owned();
-    for (tensor, expected) in expected {
-        let tensor = tensor.clone();
-        match source.shape(&tensor) {
-            None => return Err(BackboneError::MissingTensor { path: path(), tensor }),
-            Some(found) if found != *expected => {
-                return Err(BackboneError::TensorShape {
-                    path: path(),
-                    tensor,
-                    expected: expected.clone(),
-                    found,
-                });
-            }
-            Some(_) => {}
-        }
+    for (tensor, shape) in expected {
+        check_shape(source, tensor, shape)?;
     }
     let known: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
     match source
@@ -156,7 +158,7 @@ pub(crate) fn validate(
         Some(name) => {
             let (tensor, family) = (name.to_owned(), config.family.name());
             Err(BackboneError::SurplusTensor {
-                path: path(),
+                path: source.path().to_owned(),
                 tensor,
                 family,
             })
@@ -165,7 +167,7 @@ pub(crate) fn validate(
 }
 
 /// Refuses infinities and NaN: one of them turns every output into NaN, far from its cause.
-fn finite(source: &dyn WeightSource, tensor: &str, values: Vec<f32>) -> Result<Vec<f32>, BackboneError> {
+pub(crate) fn finite(source: &dyn WeightSource, tensor: &str, values: Vec<f32>) -> Result<Vec<f32>, BackboneError> {
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values),
         Some(place) => Err(BackboneError::NotFinite {

@@ -115,6 +115,8 @@ pub(super) fn model_and_bundles(args: &Args, runs: bool) -> Vec<Finding> {
         match listed(args, path) {
             Ok(listed) => {
                 findings.push(of_model(&listed["model"], path));
+                let endpoints = listed["endpoints"].as_array();
+                findings.extend(endpoints.into_iter().flatten().map(of_endpoint));
                 let adapters = listed["adapters"].as_array();
                 findings.extend(adapters.into_iter().flatten().map(of_adapter));
                 if adapters.is_none_or(Vec::is_empty) {
@@ -143,6 +145,9 @@ fn listed(args: &Args, model: &Path) -> Result<Value, String> {
     command.args(["adapters", "--json", "--model"]).arg(model);
     command.arg("--adapters").arg(&args.dir.adapters);
     command.arg("--frontends").arg(args.frontends.dir().map_err(told)?);
+    if let Some(backbone) = &args.backbone {
+        command.arg("--backbone").arg(backbone);
+    }
     if let Some(policy) = &args.policy.policy {
         command.arg("--policy").arg(policy);
     }
@@ -174,6 +179,20 @@ fn of_model(model: &Value, path: &Path) -> Finding {
         path.display()
     );
     Finding::ok("model", found)
+}
+
+/// A server that has the model's layers, while another of them is up.
+fn of_endpoint(endpoint: &Value) -> Finding {
+    let part = format!("endpoint {}", text(endpoint, "address"));
+    if endpoint["state"] == "up" {
+        let found = format!(
+            "serves {}, and understands this host's embeddings",
+            text(endpoint, "model")
+        );
+        return Finding::ok(&part, found);
+    }
+    let mend = "start it (`vllm serve MODEL --enable-prompt-embeds`), or take it out of --backbone";
+    Finding::fail(&part, text(endpoint, "error"), mend)
 }
 
 fn of_adapter(adapter: &Value) -> Finding {

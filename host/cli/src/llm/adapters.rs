@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.json {
         serde_json::to_writer_pretty(
             &mut out,
-            &serde_json::json!({"model": host.model(), "adapters": adapters}),
+            &serde_json::json!({"model": host.model(), "endpoints": host.endpoints(), "adapters": adapters}),
         )?;
         writeln!(out)?;
         return Ok(());

@@ -8,10 +8,11 @@ use anyhow::{Context, Result, bail};
 use transducer_bundle::{Evaluation, HOST_VERSION, RecordedScore};
 use transducer_host::scores::{self, CodeArgs, Score};
 use transducer_metrics::Prediction;
-use transducer_pipeline::Workpiece;
+use transducer_pipeline::{EngineOptions, Workpiece};
 use transducer_train::rows::file_sha256;
 use transducer_train::{export, recipe};
 
+use crate::backbone::BackboneArgs;
 use crate::options::ModelArgs;
 use crate::report;
 use crate::workshop::{CacheArgs, bar, stop_flag};
@@ -75,11 +76,15 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     model: ModelArgs,
+
+    #[command(flatten)]
+    backbone: BackboneArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = stop_flag()?;
-    let workshop = args.model.load()?;
+    let remote = args.backbone.options(EngineOptions::default().queue_bound)?;
+    let workshop = args.model.load_with(remote)?;
     let piece = workshop.open(&bundle(args)?)?;
     let examples = args.cache.prepare(&workshop, &piece, &args.data, &stop)?;
     if let Some(path) = &args.export {

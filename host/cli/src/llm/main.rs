@@ -1,6 +1,7 @@
 //! `transducer-host-llm`: the commands that need the frozen LLM. `transducer-host` starts it; its arguments are the same.
 
 mod adapters;
+mod backbone;
 mod cases;
 mod config;
 mod dev;

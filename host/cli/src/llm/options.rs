@@ -10,8 +10,10 @@ use indicatif::ProgressBar;
 use transducer_host::FrontEndOptions;
 use transducer_host::bundles::{CacheDir, PolicyArgs};
 use transducer_pipeline::{
-    EngineOptions, Host, HostOptions, Policy, Precision, WeightFormat, Workshop, WorkshopOptions,
+    EngineOptions, Host, HostOptions, Policy, Precision, RemoteOptions, WeightFormat, Workshop, WorkshopOptions,
 };
+
+use crate::backbone::BackboneArgs;
 
 /// The frozen LLM and the adapters.
 #[derive(Args, Debug)]
@@ -25,6 +27,9 @@ pub(crate) struct HostArgs {
 
     #[command(flatten)]
     model: ModelArgs,
+
+    #[command(flatten)]
+    backbone: BackboneArgs,
 
     /// In how many bits the LLM's weights are read
     #[arg(long, env = "TRANSDUCER_WEIGHTS", value_enum, default_value_t)]
@@ -128,12 +133,21 @@ impl ModelArgs {
             front_ends: self.frontends.dir()?,
             precision,
             threads: self.threads,
+            remote: None,
         })
     }
 
     /// Loads the LLM, the front ends and the sandbox under a spinner, which shows itself on a terminal only.
     pub(crate) fn load(&self) -> Result<Workshop> {
-        let options = self.options()?;
+        self.load_with(None)
+    }
+
+    /// [`Self::load`], with servers that have the LLM's layers.
+    pub(crate) fn load_with(&self, remote: Option<RemoteOptions>) -> Result<Workshop> {
+        let options = WorkshopOptions {
+            remote,
+            ..self.options()?
+        };
         under_spinner(|stage| Ok(Workshop::load(&options, stage)?))
     }
 }
@@ -150,6 +164,7 @@ impl HostArgs {
                 WeightsArg::Int8 => WeightFormat::Int8,
                 WeightsArg::Int4 => WeightFormat::Int4,
             },
+            remote: self.backbone.options(self.queue)?,
             engine: EngineOptions {
                 queue_bound: self.queue,
                 prefill_chunk: self.prefill_chunk,
@@ -173,6 +188,7 @@ fn host_options(model: WorkshopOptions, adapters: PathBuf, policy: Option<Arc<Po
         front_ends,
         precision,
         threads,
+        remote,
     } = model;
     HostOptions {
         model,
@@ -180,6 +196,7 @@ fn host_options(model: WorkshopOptions, adapters: PathBuf, policy: Option<Arc<Po
         front_ends,
         precision,
         threads,
+        remote,
         policy,
         ..HostOptions::default()
     }

@@ -1,30 +1,31 @@
 //! A decoder from its weights.
 
-use tch::{Device, Kind};
-
 use super::{Decoder, Layer};
 use crate::backbone::Progress;
 use crate::config::ModelConfig;
+use crate::embedder::Embedder;
 use crate::rope::Rope;
 use crate::step::Stepper;
 use crate::weights::{LayerWeight, Loader, Weight, WeightSource, validate};
 use crate::{BackboneError, WeightFormat};
 
 impl Decoder {
-    /// Loads the model, and tells the digest of its embedding table.
+    /// Loads the layers behind an embedder.
     pub(crate) fn load(
         source: &dyn WeightSource,
-        (config, rope): (&ModelConfig, &Rope),
-        (kind, device, format): (Kind, Device, WeightFormat),
+        embedder: &Embedder,
+        rope: &Rope,
+        format: WeightFormat,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<(Self, String), BackboneError> {
+    ) -> Result<Self, BackboneError> {
+        let config = embedder.config();
         let weights: Vec<_> = Weight::all(config)
             .into_iter()
             .map(|weight| (source.name(weight), weight.shape(config)))
             .collect();
         validate(source, config, &weights)?;
-        let mut loader = Loader::new(source, &weights, (kind, device), progress);
-        let (embedding, digest) = loader.embedding(&source.name(Weight::Embedding), config)?;
+        let mut loader = Loader::new(source, &weights, embedder, progress);
+        let embedding = loader.embedding();
         let layers = (0..config.layers).map(|index| layer(&mut loader, index, config));
         let layers = layers.collect::<Result<_, _>>()?;
         let final_norm = loader.weight(Weight::FinalNorm, config)?;
@@ -43,7 +44,7 @@ impl Decoder {
             stepper: None,
         };
         decoder.stepper = Stepper::new(config, &decoder, format)?;
-        Ok((decoder, digest))
+        Ok(decoder)
     }
 }
 

@@ -73,10 +73,6 @@ enum Past<'a, 'c> {
 }
 
 impl Model for Decoder {
-    fn embedding(&self) -> &Tensor {
-        &self.embedding
-    }
-
     fn new_cache(&self, padding: &[usize], capacity: usize) -> Result<KvCache, BackboneError> {
         let place = (self.embedding.kind(), self.embedding.device());
         let cache = DecoderCache::new((&self.config, &self.rope), padding, capacity, place)?;

@@ -1,14 +1,13 @@
 //! A T5 from its weights, as transformers names them.
 
-use tch::{Device, Kind};
-
 use super::{CrossAttention, DecoderLayer, DistanceBias, EncoderLayer, Ffn, SelfAttention, T5};
 use crate::BackboneError;
 use crate::backbone::Progress;
 use crate::config::{EncoderDecoder, FeedForward, ModelConfig};
+use crate::embedder::Embedder;
 use crate::weights::{Loader, Named, WeightSource, validate};
 
-const EMBEDDING: &str = "shared.weight";
+pub(crate) const EMBEDDING: &str = "shared.weight";
 const HEAD: &str = "lm_head.weight";
 
 /// Whether a tensor repeats what is known, or is one that old files have and nothing uses.
@@ -22,21 +21,22 @@ pub(crate) fn is_redundant(name: &str) -> bool {
 }
 
 impl T5 {
-    /// Loads the model, and tells the digest of its embedding table.
+    /// Loads the layers behind an embedder.
     ///
     /// A head that is there is used, whatever the configuration says of it: since transformers 5 it says of every T5 that it is
     /// tied, and a head that repeats the embedding table changes nothing.
     pub(crate) fn load(
         source: &dyn WeightSource,
-        (config, shape): (&ModelConfig, &EncoderDecoder),
-        (kind, device): (Kind, Device),
+        embedder: &Embedder,
+        shape: &EncoderDecoder,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<(Self, String), BackboneError> {
+    ) -> Result<Self, BackboneError> {
+        let config = embedder.config();
         let has_head = !config.tied_head || source.shape(HEAD).is_some();
         let weights = named(config, shape, has_head);
         validate(source, config, &weights)?;
-        let mut loader = Loader::new(source, &weights, (kind, device), progress);
-        let (embedding, digest) = loader.embedding(EMBEDDING, config)?;
+        let mut loader = Loader::new(source, &weights, embedder, progress);
+        let embedding = loader.embedding();
         let mut bias = |stack: &str, both_ways| {
             let buckets = loader.named(&bias_name(stack))?;
             DistanceBias::new(&buckets, shape.max_distance, both_ways)
@@ -46,7 +46,7 @@ impl T5 {
         let encoder = encoder.collect::<Result<_, _>>()?;
         let decoder = (0..config.layers).map(|index| decoder_layer(&mut loader, index, shape));
         let decoder = decoder.collect::<Result<_, _>>()?;
-        let model = Self {
+        Ok(Self {
             encoder_norm: loader.named("encoder.final_layer_norm.weight")?,
             decoder_norm: loader.named("decoder.final_layer_norm.weight")?,
             head: has_head.then(|| loader.named(HEAD)).transpose()?,
@@ -57,8 +57,7 @@ impl T5 {
             encoder_bias,
             decoder,
             decoder_bias,
-        };
-        Ok((model, digest))
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::cache::{EncoderDecoderCache, KeysValues, KvCache, ReadPrompt, Shape};
 use crate::config::{EncoderDecoder, FeedForward, ModelConfig};
 use crate::{BackboneError, Positions};
 
-pub(crate) use load::is_redundant;
+pub(crate) use load::{EMBEDDING, is_redundant};
 
 /// The weights, on their device and in their kind; none requires a gradient.
 #[derive(Debug)]
@@ -90,10 +90,6 @@ struct Group<'a> {
 }
 
 impl Model for T5 {
-    fn embedding(&self) -> &Tensor {
-        &self.embedding
-    }
-
     fn new_cache(&self, padding: &[usize], capacity: usize) -> Result<KvCache, BackboneError> {
         let cache = EncoderDecoderCache::new(padding, capacity, self.embedding.device());
         Ok(KvCache(Shape::EncoderDecoder(cache)))
