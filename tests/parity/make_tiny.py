@@ -1,7 +1,8 @@
-"""Makes two tiny random models with Hugging Face transformers, and what transformers computes with them.
+"""Makes three tiny random models with Hugging Face transformers, and what transformers computes with them.
 
 - FIXTURES/tiny-llama: grouped-query attention, an untied head, bf16, two shards with an index, a chat template.
 - FIXTURES/tiny-qwen2: biases, a tied head, f32, one file, and a `config.json` in the form of transformers 4.
+- FIXTURES/tiny-starcoder2: biases and norms of mean and variance, a tied head, f32, one file.
 - FIXTURES/tiny-qwen2/model.gguf: the same model as llama.cpp's converter would name and describe it.
 - FIXTURES/parity/lm_NAME.safetensors for each: `ids` [batch, tokens] i32, `logits` [batch, tokens, vocab] f32, and
   `greedy` [batch, new tokens] i32, which greedy decoding appends.
@@ -19,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 
 from lm_prompts import PROMPTS
 
@@ -109,6 +110,18 @@ def rope_references(llama, out):
     save_file(tensors, out.with_suffix(".safetensors"))
 
 
+def starcoder2(fixtures):
+    """StarCoder 2's configuration but for its sizes."""
+    torch.manual_seed(2)
+    folder = fixtures / "tiny-starcoder2"
+    shutil.rmtree(folder, ignore_errors=True)
+    sizes = {key: value for key, value in SIZES.items() if key != "rms_norm_eps"}
+    config = Starcoder2Config(**sizes, norm_epsilon=1e-5, sliding_window=96)
+    randomize(Starcoder2ForCausalLM(config)).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    reference(folder, fixtures / "parity" / "lm_tiny_starcoder2.safetensors")
+
+
 def write_gguf(folder, path):
     """The Qwen 2 model in `folder` as one GGUF file."""
     config = json.loads((folder / "config.json").read_text())
@@ -168,6 +181,7 @@ def main():
     rope_references(llama, fixtures / "parity" / "lm_rope")
     as_transformers_4(qwen2 / "config.json")
     write_gguf(qwen2, qwen2 / "model.gguf")
+    starcoder2(fixtures)
 
 
 if __name__ == "__main__":

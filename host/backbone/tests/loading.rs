@@ -32,7 +32,7 @@ fn a_damaged_or_foreign_folder_is_refused_by_name() {
         (
             "model_type",
             "mamba".into(),
-            "the model family is \"mamba\"; supported: llama, qwen2, t5",
+            "the model family is \"mamba\"; supported: llama, qwen2, starcoder2, t5",
         ),
         ("hidden_act", "gelu".into(), "hidden_act is \"gelu\"; supported: silu"),
         (
@@ -59,7 +59,7 @@ fn a_damaged_or_foreign_folder_is_refused_by_name() {
         (
             "rms_norm_eps",
             0.0.into(),
-            "the RMS norm's epsilon is 0, expected between 0 and 1",
+            "the norm's epsilon is 0, expected between 0 and 1",
         ),
         (
             "rope_parameters",

@@ -37,6 +37,13 @@ fn a_qwen2_folder_computes_what_transformers_does() {
 }
 
 #[test]
+fn a_starcoder2_folder_computes_what_transformers_does() {
+    check_parity("tiny-starcoder2", "parity/lm_tiny_starcoder2.safetensors");
+    // No further than its window.
+    assert_eq!(load(&fixture("tiny-starcoder2")).config().max_context, 96);
+}
+
+#[test]
 fn a_qwen2_gguf_file_computes_what_transformers_does() {
     check_parity("tiny-qwen2/model.gguf", "parity/lm_tiny_qwen2.safetensors");
 }
@@ -81,7 +88,7 @@ fn every_rope_scaling_computes_what_transformers_does() {
 
 #[test]
 fn a_cache_changes_nothing_however_the_tokens_are_cut() {
-    for model in ["tiny-llama", "tiny-qwen2"] {
+    for model in ["tiny-llama", "tiny-qwen2", "tiny-starcoder2"] {
         let backbone = load(&fixture(model));
         let batch = Tensor::randint(
             backbone.config().vocab_size as i64,
@@ -166,7 +173,7 @@ fn rows_follow_their_beams() {
 
 #[test]
 fn the_gradient_reaches_every_input_embedding_and_no_weight() {
-    for model in ["tiny-llama", "tiny-qwen2"] {
+    for model in ["tiny-llama", "tiny-qwen2", "tiny-starcoder2"] {
         let backbone = load(&fixture(model));
         let embeddings = backbone.embed(&[3, 9, 27, 81, 243]).unwrap();
         assert!(!embeddings.requires_grad());

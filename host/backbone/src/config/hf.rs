@@ -27,18 +27,21 @@ struct ConfigJson {
     head_dim: Option<usize>,
     intermediate_size: usize,
     vocab_size: usize,
+    /// By the name that `StarCoder` 2 has for it.
+    #[serde(alias = "norm_epsilon")]
     rms_norm_eps: f64,
     max_position_embeddings: usize,
-    #[serde(default)]
-    tie_word_embeddings: bool,
-    #[serde(default = "silu")]
-    hidden_act: String,
+    tie_word_embeddings: Option<bool>,
+    hidden_act: Option<String>,
     #[serde(default)]
     attention_bias: bool,
     #[serde(default)]
     mlp_bias: bool,
     #[serde(default)]
     use_sliding_window: bool,
+    /// `StarCoder` 2: how far back a token sees.
+    sliding_window: Option<usize>,
+    use_bias: Option<bool>,
     rope_theta: Option<f64>,
     /// Until transformers 4.
     rope_scaling: Option<RopeJson>,
@@ -66,10 +69,6 @@ struct RopeJson {
     mscale_all_dim: Option<f64>,
 }
 
-fn silu() -> String {
-    "silu".to_owned()
-}
-
 impl ModelConfig {
     /// Reads the shape of a model from `config.json` at `path`.
     ///
@@ -90,13 +89,13 @@ impl ModelConfig {
             source,
         };
         let ModelType { model_type } = serde_json::from_slice(text).map_err(malformed)?;
-        let families = [Family::Llama, Family::Qwen2, Family::T5];
-        let family = Family::from_name(&model_type, &families, "llama, qwen2, t5", path)?;
+        let families = [Family::Llama, Family::Qwen2, Family::Starcoder2, Family::T5];
+        let family = Family::from_name(&model_type, &families, "llama, qwen2, starcoder2, t5", path)?;
         if family == Family::T5 {
             return t5::parse(text, path);
         }
         let json: ConfigJson = serde_json::from_slice(text).map_err(malformed)?;
-        json.refuse_unsupported(path)?;
+        json.refuse_unsupported(family, path)?;
         let heads = json.num_attention_heads;
         let scaling = json.scaling(path)?;
         let max_context = match scaling {
@@ -108,6 +107,9 @@ impl ModelConfig {
             } => stretched(original_context, factor),
             _ => json.max_position_embeddings,
         };
+        // Within its window a token sees all before it; further than that no sequence goes.
+        let window = json.sliding_window.filter(|_| family == Family::Starcoder2);
+        let max_context = window.map_or(max_context, |window| max_context.min(window));
         let theta = json.rope().rope_theta.or(json.rope_theta).unwrap_or(DEFAULT_ROPE_THETA);
         Self {
             family,
@@ -125,7 +127,8 @@ impl ModelConfig {
             },
             rms_eps: json.rms_norm_eps,
             max_context,
-            tied_head: json.tie_word_embeddings,
+            // Transformers' defaults.
+            tied_head: json.tie_word_embeddings.unwrap_or(family == Family::Starcoder2),
         }
         .validated(path)
     }
@@ -146,7 +149,7 @@ impl ConfigJson {
             .unwrap_or_default()
     }
 
-    fn refuse_unsupported(&self, path: &Path) -> Result<(), BackboneError> {
+    fn refuse_unsupported(&self, family: Family, path: &Path) -> Result<(), BackboneError> {
         let refuse = |what, found: String, supported| {
             Err(BackboneError::Unsupported {
                 path: path.to_owned(),
@@ -155,8 +158,16 @@ impl ConfigJson {
                 supported,
             })
         };
-        if self.hidden_act != "silu" {
-            return refuse("hidden_act", format!("{:?}", self.hidden_act), "silu");
+        let activation = if family == Family::Starcoder2 {
+            "gelu_pytorch_tanh"
+        } else {
+            "silu"
+        };
+        if let Some(found) = self.hidden_act.as_ref().filter(|&found| found != activation) {
+            return refuse("hidden_act", format!("{found:?}"), activation);
+        }
+        if family == Family::Starcoder2 && self.use_bias == Some(false) {
+            return refuse("use_bias", "false".to_owned(), "true");
         }
         let partial = self.rope().partial_rotary_factor.unwrap_or(1.0);
         if partial != 1.0 {

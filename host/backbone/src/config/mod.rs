@@ -28,6 +28,9 @@ pub enum Family {
     Llama,
     /// Qwen 2 and 2.5: Llama with biases at the query, key and value projections.
     Qwen2,
+    /// `StarCoder` 2 (Lozhkov et al., arXiv 2402.19173): norms of mean and variance, a feed-forward layer without gate, and biases
+    /// everywhere.
+    Starcoder2,
     /// T5 and what follows it (`CodeT5`, `CodeT5+` 220M and 770M, `Flan-T5`): an encoder and a decoder.
     T5,
 }
@@ -38,6 +41,7 @@ impl Family {
         match self {
             Self::Llama => "llama",
             Self::Qwen2 => "qwen2",
+            Self::Starcoder2 => "starcoder2",
             Self::T5 => "t5",
         }
     }
@@ -55,7 +59,12 @@ impl Family {
 
     /// Whether the query, key and value projections have biases.
     pub(crate) fn has_qkv_bias(self) -> bool {
-        self == Self::Qwen2
+        matches!(self, Self::Qwen2 | Self::Starcoder2)
+    }
+
+    /// Whether norms and all other projections have biases, and the feed-forward layer no gate.
+    pub(crate) fn is_biased(self) -> bool {
+        self == Self::Starcoder2
     }
 }
 
@@ -118,7 +127,7 @@ pub struct ModelConfig {
     pub vocab_size: usize,
     /// What this shape of model has beside.
     pub shape: Shape,
-    /// Epsilon of the RMS norms.
+    /// Epsilon of the norms.
     pub rms_eps: f64,
     /// Tokens that prompt and answer together may have, or with an encoder each of the two.
     pub max_context: usize,
@@ -208,7 +217,7 @@ impl ModelConfig {
         }
         if !(self.rms_eps > 0.0 && self.rms_eps < 1.0) {
             return fault(
-                "the RMS norm's epsilon",
+                "the norm's epsilon",
                 self.rms_eps.to_string(),
                 "between 0 and 1".to_owned(),
             );

@@ -61,21 +61,23 @@ struct StepLayer {
 }
 
 impl Stepper {
-    /// `None` where steps are left to libtorch: on another device than the CPU, and for heads that are not a multiple of 8 wide.
+    /// `None` where steps are left to libtorch: on another device than the CPU, for heads that are not a multiple of 8 wide, and for
+    /// families whose norms and projections have biases.
     pub(crate) fn new(
         config: &ModelConfig,
         model: &Decoder,
         format: WeightFormat,
     ) -> Result<Option<Self>, BackboneError> {
         let kind = model.embedding.kind();
-        let fits = config.head_dim.is_multiple_of(8) && config.hidden_size.is_multiple_of(8);
+        let fits =
+            config.head_dim.is_multiple_of(8) && config.hidden_size.is_multiple_of(8) && !config.family.is_biased();
         if model.embedding.device() != Device::Cpu || !matches!(kind, Kind::Float | Kind::BFloat16) || !fits {
             return Ok(None);
         }
         let layers = model.layers.iter().map(|layer| StepLayer::new(layer, format));
         Ok(Some(Self {
             layers: layers.collect::<Result<_, _>>()?,
-            final_norm: to_vec(&model.final_norm)?,
+            final_norm: to_vec(&model.final_norm.weight)?,
             head: Matrix::new(model.head.as_ref().unwrap_or(&model.embedding), format)?,
             kind,
         }))
@@ -188,11 +190,11 @@ impl Stepper {
 impl StepLayer {
     fn new(layer: &Layer, format: WeightFormat) -> Result<Self, BackboneError> {
         Ok(Self {
-            attention_norm: to_vec(&layer.attention_norm)?,
+            attention_norm: to_vec(&layer.attention_norm.weight)?,
             qkv: Matrix::new(&layer.qkv, format)?,
             qkv_bias: layer.qkv_bias.as_ref().map(to_vec).transpose()?,
             output: Matrix::new(&layer.output, format)?,
-            ffn_norm: to_vec(&layer.ffn_norm)?,
+            ffn_norm: to_vec(&layer.ffn_norm.weight)?,
             gate_up: Matrix::new(&layer.gate_up, format)?,
             down: Matrix::new(&layer.down, format)?,
         })

@@ -151,6 +151,7 @@ impl WeightSource for Folder {
         let (layer, name) = match weight {
             Weight::Embedding => return "model.embed_tokens.weight".to_owned(),
             Weight::FinalNorm => return "model.norm.weight".to_owned(),
+            Weight::FinalNormBias => return "model.norm.bias".to_owned(),
             Weight::Head => return "lm_head.weight".to_owned(),
             Weight::Layer(layer, weight) => (layer, weight),
         };
@@ -167,6 +168,13 @@ impl WeightSource for Folder {
             LayerWeight::Gate => "mlp.gate_proj.weight",
             LayerWeight::Up => "mlp.up_proj.weight",
             LayerWeight::Down => "mlp.down_proj.weight",
+            LayerWeight::AttentionNormBias => "input_layernorm.bias",
+            LayerWeight::OutputBias => "self_attn.o_proj.bias",
+            LayerWeight::FfnNormBias => "post_attention_layernorm.bias",
+            LayerWeight::Fc => "mlp.c_fc.weight",
+            LayerWeight::FcBias => "mlp.c_fc.bias",
+            LayerWeight::Proj => "mlp.c_proj.weight",
+            LayerWeight::ProjBias => "mlp.c_proj.bias",
         };
         format!("model.layers.{layer}.{name}")
     }

@@ -19,6 +19,7 @@ impl WeightSource for GgufWeights<'_> {
         let (layer, name) = match weight {
             Weight::Embedding => return "token_embd.weight".to_owned(),
             Weight::FinalNorm => return "output_norm.weight".to_owned(),
+            Weight::FinalNormBias => return "output_norm.bias".to_owned(),
             Weight::Head => return "output.weight".to_owned(),
             Weight::Layer(layer, weight) => (layer, weight),
         };
@@ -35,6 +36,13 @@ impl WeightSource for GgufWeights<'_> {
             LayerWeight::Gate => "ffn_gate.weight",
             LayerWeight::Up => "ffn_up.weight",
             LayerWeight::Down => "ffn_down.weight",
+            LayerWeight::AttentionNormBias => "attn_norm.bias",
+            LayerWeight::OutputBias => "attn_output.bias",
+            LayerWeight::FfnNormBias => "ffn_norm.bias",
+            LayerWeight::Fc => "ffn_up.weight",
+            LayerWeight::FcBias => "ffn_up.bias",
+            LayerWeight::Proj => "ffn_down.weight",
+            LayerWeight::ProjBias => "ffn_down.bias",
         };
         format!("blk.{layer}.{name}")
     }

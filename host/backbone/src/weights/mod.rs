@@ -19,6 +19,7 @@ pub(crate) use loader::Loader;
 pub(crate) enum Weight {
     Embedding,
     FinalNorm,
+    FinalNormBias,
     Head,
     Layer(usize, LayerWeight),
 }
@@ -38,19 +39,34 @@ pub(crate) enum LayerWeight {
     Gate,
     Up,
     Down,
+    AttentionNormBias,
+    OutputBias,
+    FfnNormBias,
+    /// Of a feed-forward layer without gate.
+    Fc,
+    FcBias,
+    Proj,
+    ProjBias,
 }
 
 impl LayerWeight {
-    const MATRICES_AND_NORMS: [Self; 9] = [
+    const ATTENTION: [Self; 6] = [
         Self::AttentionNorm,
         Self::Query,
         Self::Key,
         Self::Value,
         Self::Output,
         Self::FfnNorm,
-        Self::Gate,
-        Self::Up,
-        Self::Down,
+    ];
+    const GATED: [Self; 3] = [Self::Gate, Self::Up, Self::Down];
+    const BIASED: [Self; 7] = [
+        Self::AttentionNormBias,
+        Self::OutputBias,
+        Self::FfnNormBias,
+        Self::Fc,
+        Self::FcBias,
+        Self::Proj,
+        Self::ProjBias,
     ];
     const QKV_BIASES: [Self; 3] = [Self::QueryBias, Self::KeyBias, Self::ValueBias];
 }
@@ -64,11 +80,17 @@ impl Weight {
             &[]
         };
         let mut all = vec![Self::Embedding, Self::FinalNorm];
+        let feed_forward = if config.family.is_biased() {
+            all.push(Self::FinalNormBias);
+            &LayerWeight::BIASED[..]
+        } else {
+            &LayerWeight::GATED[..]
+        };
         if !config.tied_head {
             all.push(Self::Head);
         }
         for layer in 0..config.layers {
-            let of_layer = LayerWeight::MATRICES_AND_NORMS.iter().chain(biases);
+            let of_layer = LayerWeight::ATTENTION.iter().chain(feed_forward).chain(biases);
             all.extend(of_layer.map(|&weight| Self::Layer(layer, weight)));
         }
         all
@@ -79,19 +101,25 @@ impl Weight {
         let (hidden, ffn) = (config.hidden_size, config.ffn_size);
         let Self::Layer(_, weight) = self else {
             return match self {
-                Self::FinalNorm => vec![hidden],
+                Self::FinalNorm | Self::FinalNormBias => vec![hidden],
                 _ => vec![config.vocab_size, hidden],
             };
         };
         match weight {
-            LayerWeight::AttentionNorm | LayerWeight::FfnNorm => vec![hidden],
+            LayerWeight::AttentionNorm
+            | LayerWeight::FfnNorm
+            | LayerWeight::AttentionNormBias
+            | LayerWeight::OutputBias
+            | LayerWeight::FfnNormBias
+            | LayerWeight::ProjBias => vec![hidden],
+            LayerWeight::FcBias => vec![ffn],
             LayerWeight::Query => vec![config.query_size(), hidden],
             LayerWeight::Key | LayerWeight::Value => vec![config.kv_size(), hidden],
             LayerWeight::QueryBias => vec![config.query_size()],
             LayerWeight::KeyBias | LayerWeight::ValueBias => vec![config.kv_size()],
             LayerWeight::Output => vec![hidden, config.query_size()],
-            LayerWeight::Gate | LayerWeight::Up => vec![ffn, hidden],
-            LayerWeight::Down => vec![hidden, ffn],
+            LayerWeight::Gate | LayerWeight::Up | LayerWeight::Fc => vec![ffn, hidden],
+            LayerWeight::Down | LayerWeight::Proj => vec![hidden, ffn],
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A decoder from its weights.
 
-use super::{Decoder, Layer};
+use tch::Tensor;
+
+use super::{Decoder, Layer, Norm};
 use crate::backbone::Progress;
 use crate::config::ModelConfig;
 use crate::embedder::Embedder;
@@ -28,7 +30,10 @@ impl Decoder {
         let embedding = loader.embedding();
         let layers = (0..config.layers).map(|index| layer(&mut loader, index, config));
         let layers = layers.collect::<Result<_, _>>()?;
-        let final_norm = loader.weight(Weight::FinalNorm, config)?;
+        let final_norm = Norm {
+            weight: loader.weight(Weight::FinalNorm, config)?,
+            bias: bias(&mut loader, Weight::FinalNormBias, config)?,
+        };
         let head = if config.tied_head {
             None
         } else {
@@ -55,13 +60,34 @@ fn layer(loader: &mut Loader<'_>, index: usize, config: &ModelConfig) -> Result<
     } else {
         None
     };
+    let of_layer = |weight| Weight::Layer(index, weight);
+    let (gate_up, down): (&[W], W) = if config.family.is_biased() {
+        (&[W::Fc], W::Proj)
+    } else {
+        (&[W::Gate, W::Up], W::Down)
+    };
     Ok(Layer {
-        attention_norm: loader.weight(Weight::Layer(index, W::AttentionNorm), config)?,
+        attention_norm: Norm {
+            weight: loader.weight(of_layer(W::AttentionNorm), config)?,
+            bias: bias(loader, of_layer(W::AttentionNormBias), config)?,
+        },
         qkv: loader.layer_stack(index, &[W::Query, W::Key, W::Value], config)?,
         qkv_bias,
-        output: loader.weight(Weight::Layer(index, W::Output), config)?,
-        ffn_norm: loader.weight(Weight::Layer(index, W::FfnNorm), config)?,
-        gate_up: loader.layer_stack(index, &[W::Gate, W::Up], config)?,
-        down: loader.weight(Weight::Layer(index, W::Down), config)?,
+        output: loader.weight(of_layer(W::Output), config)?,
+        output_bias: bias(loader, of_layer(W::OutputBias), config)?,
+        ffn_norm: Norm {
+            weight: loader.weight(of_layer(W::FfnNorm), config)?,
+            bias: bias(loader, of_layer(W::FfnNormBias), config)?,
+        },
+        gate_up: loader.layer_stack(index, gate_up, config)?,
+        gate_up_bias: bias(loader, of_layer(W::FcBias), config)?,
+        down: loader.weight(of_layer(down), config)?,
+        down_bias: bias(loader, of_layer(W::ProjBias), config)?,
     })
+}
+
+/// A bias, in families that have one there.
+fn bias(loader: &mut Loader<'_>, weight: Weight, config: &ModelConfig) -> Result<Option<Tensor>, BackboneError> {
+    let is_there = config.family.is_biased();
+    is_there.then(|| loader.weight(weight, config)).transpose()
 }

@@ -1,7 +1,8 @@
 //! The decoder: embeddings in, hidden states and logits out.
 //!
 //! Llama as of Touvron et al. (arXiv 2302.13971) with grouped-query attention (arXiv 2305.13245): in every layer
-//! `x += output(attention(norm(x)))`, then `x += down(silu(gate(norm(x))) * up(norm(x)))`.
+//! `x += output(attention(norm(x)))`, then `x += down(silu(gate(norm(x))) * up(norm(x)))`. `StarCoder` 2 has biases and no gate:
+//! `x += down(gelu(up(norm(x))))`, with GELU's tanh form.
 
 mod load;
 
@@ -21,7 +22,7 @@ pub(crate) struct Decoder {
     rope: Rope,
     pub(crate) embedding: Tensor,
     pub(crate) layers: Vec<Layer>,
-    pub(crate) final_norm: Tensor,
+    pub(crate) final_norm: Norm,
     /// `None`: the embedding table.
     pub(crate) head: Option<Tensor>,
     /// `None` where libtorch does it.
@@ -35,18 +36,40 @@ unsafe impl Sync for Decoder {}
 /// One decoder layer. Projections that read the same input are one matrix: fewer, larger products.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    pub(crate) attention_norm: Tensor,
+    pub(crate) attention_norm: Norm,
     /// Query, key and value rows, `[(heads + 2 kv_heads) head_dim, hidden]`.
     pub(crate) qkv: Tensor,
     /// Their biases.
     pub(crate) qkv_bias: Option<Tensor>,
     /// `[hidden, heads head_dim]`.
     pub(crate) output: Tensor,
-    pub(crate) ffn_norm: Tensor,
-    /// Gate rows, then up rows, `[2 ffn, hidden]`.
+    output_bias: Option<Tensor>,
+    pub(crate) ffn_norm: Norm,
+    /// Gate rows, then up rows, `[2 ffn, hidden]`; without a gate `[ffn, hidden]`.
     pub(crate) gate_up: Tensor,
+    gate_up_bias: Option<Tensor>,
     /// `[hidden, ffn]`.
     pub(crate) down: Tensor,
+    down_bias: Option<Tensor>,
+}
+
+/// A norm's weight, `[hidden]`. With a bias it is one of mean and variance (Ba et al., arXiv 1607.06450), else of the mean square.
+#[derive(Debug)]
+pub(crate) struct Norm {
+    pub(crate) weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Norm {
+    fn of(&self, x: &Tensor, config: &ModelConfig) -> Result<Tensor, BackboneError> {
+        match &self.bias {
+            None => rms_norm(x, &self.weight, config),
+            Some(bias) => {
+                let width = [config.hidden_size as i64];
+                Ok(x.f_layer_norm(width, Some(&self.weight), Some(bias), config.rms_eps, true)?)
+            }
+        }
+    }
 }
 
 /// Sequences up to this length are trained with attention as plain products. libtorch's fused operator saves the memory of the
@@ -186,7 +209,7 @@ impl Decoder {
         if let Some(cache) = cache {
             cache.advance(tokens);
         }
-        rms_norm(&x, &self.final_norm, config)
+        self.final_norm.of(&x, config)
     }
 
     /// Hidden states of one more token of each of several sequences, `[sequences, 1, hidden]`. The input has been checked.
@@ -208,15 +231,15 @@ impl Decoder {
         for cache in caches {
             cache.advance(1);
         }
-        rms_norm(&x, &self.final_norm, config)
+        self.final_norm.of(&x, config)
     }
 }
 
 impl Layer {
     fn forward(&self, pass: &Pass<'_>, x: &Tensor, index: usize, past: Past<'_, '_>) -> Result<Tensor, BackboneError> {
-        let normed = rms_norm(x, &self.attention_norm, pass.config)?;
+        let normed = self.attention_norm.of(x, pass.config)?;
         let x = x.f_add(&self.attention(pass, &normed, index, past)?)?;
-        let normed = rms_norm(&x, &self.ffn_norm, pass.config)?;
+        let normed = self.ffn_norm.of(&x, pass.config)?;
         Ok(x.f_add(&self.feed_forward(&normed)?)?)
     }
 
@@ -260,7 +283,7 @@ impl Layer {
                 });
                 let attended = Tensor::f_cat(&attended.collect::<Result<Vec<_>, _>>()?, 0)?;
                 let attended = attended.f_reshape([batch, 1, heads * head_dim])?;
-                return Ok(attended.f_linear(&self.output, None::<&Tensor>)?);
+                return Ok(attended.f_linear(&self.output, self.output_bias.as_ref())?);
             }
         };
         let attended = if tokens == 1 {
@@ -275,12 +298,15 @@ impl Layer {
                 .f_transpose(1, 2)?
                 .f_reshape([batch, tokens, heads * head_dim])?
         };
-        Ok(attended.f_linear(&self.output, None::<&Tensor>)?)
+        Ok(attended.f_linear(&self.output, self.output_bias.as_ref())?)
     }
 
     fn feed_forward(&self, x: &Tensor) -> Result<Tensor, BackboneError> {
-        let both = x.f_linear(&self.gate_up, None::<&Tensor>)?;
+        let both = x.f_linear(&self.gate_up, self.gate_up_bias.as_ref())?;
         let ffn = self.down.size()[1];
+        if self.gate_up.size()[0] == ffn {
+            return Ok(both.f_gelu("tanh")?.f_linear(&self.down, self.down_bias.as_ref())?);
+        }
         let [gate, up] = parts(both.f_split_with_sizes([ffn, ffn], -1)?)?;
         Ok(gate.f_silu()?.f_mul(&up)?.f_linear(&self.down, None::<&Tensor>)?)
     }
