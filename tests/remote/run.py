@@ -120,7 +120,8 @@ def main():
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "target/release/transducer-host")
     parser.add_argument("--frontends", type=pathlib.Path, help="where the program does not find them by itself")
     parser.add_argument("--vllm", type=pathlib.Path, required=True, help="vLLM's program")
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="the model as a Hugging Face folder")
+    parser.add_argument("--model", type=pathlib.Path, default=os.environ.get("TRANSDUCER_MODEL"), help="of the hosts")
+    parser.add_argument("--served", type=pathlib.Path, required=True, help="the same as a Hugging Face folder, for vLLM")
     parser.add_argument("--data", type=pathlib.Path, required=True, help="a folder of test.jsonl.gz for each adapter")
     parser.add_argument("--out", type=pathlib.Path, help="where the figures go as JSON, else to standard output")
     parser.add_argument("--count", type=int, default=200, help="prompts")
@@ -135,7 +136,7 @@ def main():
 
     def vllm(number):
         port = arguments.port + number
-        command = [arguments.vllm, "serve", arguments.model, "--dtype", "bfloat16", "--enforce-eager"]
+        command = [arguments.vllm, "serve", arguments.served, "--dtype", "bfloat16", "--enforce-eager"]
         command += ["--max-model-len", str(arguments.context), "--enable-prompt-embeds"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
         environment = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
