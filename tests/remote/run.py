@@ -2,21 +2,20 @@
 
 import argparse
 import collections
-import concurrent.futures
 import gzip
 import itertools
 import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
-import threading
-import time
-import urllib.error
-import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/bench"))
+from served import Program, ask_all
+
+# vLLM's name of each.
+DTYPES = {"bf16": "bfloat16", "f32": "float32"}
 
 
 def prompts(data, count):
@@ -28,63 +27,6 @@ def prompts(data, count):
     turns = itertools.chain.from_iterable(zip(*rows.values()))
     names = itertools.cycle(rows)
     return [(name, {"code": source}) for name, source in itertools.islice(zip(names, turns), count)]
-
-
-class Program:
-    """A program that is ready once its standard error says so, or once it answers there."""
-
-    def __init__(self, command, log, environment=None):
-        self.log = open(log, "w+")
-        self.process = subprocess.Popen(
-            command, stdout=self.log, stderr=self.log, env=os.environ | (environment or {}), start_new_session=True
-        )
-
-    def answers(self, url, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                sys.exit(f"{self.process.args[0]} ended: see {self.log.name}")
-            try:
-                urllib.request.urlopen(url, timeout=5).read()
-                return self
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.5)
-        sys.exit(f"{url} does not answer: see {self.log.name}")
-
-    def end(self, how=signal.SIGTERM):
-        """With its children: a vLLM is several processes."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, how)
-            self.process.wait()
-
-
-def ask(port, adapter, request, limit):
-    """The answer's text, or what went wrong."""
-    url = f"http://127.0.0.1:{port}/v1/tasks/{adapter}"
-    asked = urllib.request.Request(url, json.dumps(request).encode(), {"Content-Type": "application/json"})
-    try:
-        answer = json.loads(urllib.request.urlopen(asked, timeout=limit).read())
-        return {"text": answer["text"], "tokens": answer["usage"]["completion_tokens"], "timings": answer["timings"]}
-    except urllib.error.HTTPError as error:
-        return {"error": json.loads(error.read())["error"]}
-    except OSError as error:
-        return {"error": {"message": str(error)}}
-
-
-def ask_all(port, asked, at_once, limit, half=None):
-    """Every answer in order, and the seconds they took; `half` is called when half of them are there."""
-    done, lock = itertools.count(1), threading.Lock()
-
-    def one(prompt):
-        answer = ask(port, *prompt, limit)
-        with lock:
-            if next(done) == len(asked) // 2 and half:
-                half()
-        return answer
-
-    begun = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(one, asked)), time.monotonic() - begun
 
 
 def compared(asked, local, remote, seconds):
@@ -124,6 +66,7 @@ def main():
     parser.add_argument("--served", type=pathlib.Path, required=True, help="the same as a Hugging Face folder, for vLLM")
     parser.add_argument("--data", type=pathlib.Path, required=True, help="a folder of test.jsonl.gz for each adapter")
     parser.add_argument("--out", type=pathlib.Path, help="where the figures go as JSON, else to standard output")
+    parser.add_argument("--precision", choices=DTYPES, default="bf16", help="of every host, of the wire and of vLLM")
     parser.add_argument("--count", type=int, default=200, help="prompts")
     parser.add_argument("--at-once", type=int, default=8, help="requests that are asked at once")
     parser.add_argument("--limit", type=float, default=600, help="seconds for one answer")
@@ -137,21 +80,21 @@ def main():
 
     def vllm(number):
         port = arguments.port + number
-        command = [arguments.vllm, "serve", arguments.served, "--dtype", "bfloat16", "--enforce-eager"]
+        command = [arguments.vllm, "serve", arguments.served, "--dtype", DTYPES[arguments.precision], "--enforce-eager"]
         command += ["--max-model-len", str(arguments.context), "--enable-prompt-embeds"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
         environment = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         environment["VLLM_CPU_OMP_THREADS_BIND"] = str(number % os.cpu_count())
-        program = Program([str(part) for part in command], arguments.logs / f"vllm-{number}.log", environment)
+        program = Program(command, arguments.logs / f"vllm-{number}.log", environment)
         running.append(program)
         return program
 
     def host(number, *flags):
         port = arguments.port + 2 + number
         command = [arguments.program, "serve", "--model", arguments.model, "--adapters", ROOT / "adapters"]
-        command += ["--listen", f"127.0.0.1:{port}", "--precision", "bf16", "--time-limit", str(int(arguments.limit))]
+        command += ["--listen", f"127.0.0.1:{port}", "--precision", arguments.precision, "--time-limit", str(int(arguments.limit))]
         command += [*(["--frontends", arguments.frontends] if arguments.frontends else []), *flags]
-        program = Program([str(part) for part in command], arguments.logs / f"host-{number}.log")
+        program = Program(command, arguments.logs / f"host-{number}.log")
         running.append(program)
         program.answers(f"http://127.0.0.1:{port}/health", 300)
         return program, port

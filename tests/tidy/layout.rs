@@ -162,3 +162,26 @@ fn every_promise_names_its_tests() {
     }
     assert!(lines > 20, "{lines} promises");
 }
+
+/// Every page's links to other files of the repository.
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let link = regex::Regex::new(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)").expect("a pattern");
+    let (mut links, mut dead) = (0, Vec::new());
+    // Without what git ignores.
+    for entry in ignore::Walk::new(root()) {
+        let page = entry.expect("an entry can be read").into_path();
+        if page.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&page).expect("a page in UTF-8");
+        for found in link.captures_iter(&text) {
+            links += 1;
+            if !page.with_file_name(&found[1]).exists() {
+                dead.push(format!("{}: {}", page.display(), &found[1]));
+            }
+        }
+    }
+    assert!(links > 50, "{links} links");
+    assert!(dead.is_empty(), "lead nowhere: {dead:#?}");
+}

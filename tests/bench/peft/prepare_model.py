@@ -1,4 +1,4 @@
-"""The frozen model as a Hugging Face folder, bf16, from the GGUF file that the host runs.
+"""The frozen model as a Hugging Face folder from the GGUF file that the host runs.
 
 transformers dequantizes the weights. It takes GPT-2's cut of digits for every GGUF tokenizer, so the pre-tokenizer that the
 file names is put in its place.
@@ -25,6 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path, help="the folder to write")
     parser.add_argument("--model", type=pathlib.Path, help="the GGUF file; default: $TRANSDUCER_MODEL")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="of the weights in it")
     arguments = parser.parse_args()
     gguf = arguments.model or pathlib.Path(os.environ["TRANSDUCER_MODEL"])
 
@@ -36,11 +37,11 @@ def main():
 
     # By default transformers keeps the weights packed, and cannot save them.
     model = AutoModelForCausalLM.from_pretrained(
-        **place, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+        **place, dtype=getattr(torch, arguments.dtype), quantization_config=GgufConfig(dequantize=True)
     )
     model.save_pretrained(arguments.out)
     # Read back as `run.py` reads it: nothing may be lost on the way.
-    again = AutoModelForCausalLM.from_pretrained(arguments.out, dtype=torch.bfloat16)
+    again = AutoModelForCausalLM.from_pretrained(arguments.out, dtype=model.dtype)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
     again = AutoTokenizer.from_pretrained(arguments.out)
     text = "<|im_start|>user\nint x = 12345;\n\tÜ<|im_end|>"
