@@ -63,7 +63,12 @@ fn main() -> Result<()> {
         let prepare = fastest(|| workshop.prepare(&piece, &request).map(drop))?;
         points.push(Point {
             tokens: first.prompt.ids.len(),
-            nodes: first.prompt.codes.iter().map(|code| code.parsed.cpg.nodes().len()).sum(),
+            nodes: first
+                .prompt
+                .codes
+                .iter()
+                .map(|code| code.parsed.cpg.nodes().len())
+                .sum(),
             prepare,
             transducer: Vec::new(),
             prompt: first,
@@ -167,7 +172,9 @@ struct Line {
 impl Line {
     fn through(pairs: &[(f64, f64)]) -> Self {
         let count = pairs.len() as f64;
-        let (x, y) = pairs.iter().fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+        let (x, y) = pairs
+            .iter()
+            .fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
         let (x, y) = (x / count, y / count);
         let (above, below) = pairs.iter().fold((0.0, 0.0), |sum, pair| {
             (sum.0 + (pair.0 - x) * (pair.1 - y), sum.1 + (pair.0 - x).powi(2))
