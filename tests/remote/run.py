@@ -72,7 +72,7 @@ def main():
     parser.add_argument("--limit", type=float, default=600, help="seconds for one answer")
     parser.add_argument("--context", type=int, default=8192, help="longest prompt and answer together, for vLLM")
     parser.add_argument("--logs", type=pathlib.Path, default=pathlib.Path("."), help="where programs' logs go, and all answers")
-    parser.add_argument("--local", type=pathlib.Path, help="the first host's answers, as an earlier run left them in its logs")
+    parser.add_argument("--resume", action="store_true", help="answers of an earlier run are taken from its logs")
     parser.add_argument("--port", type=int, default=8100, help="the first of five that are used")
     arguments = parser.parse_args()
     asked = prompts(arguments.data, arguments.count)
@@ -100,20 +100,19 @@ def main():
         return program, port
 
     def asked_of(number, *flags, half=None):
+        kept = arguments.logs / f"answers-{number}.json"
+        if arguments.resume and kept.exists():
+            return json.loads(kept.read_text())
         program, port = host(number, *flags)
         answers, seconds = ask_all(port, asked, arguments.at_once, arguments.limit, half)
         program.end()
-        (arguments.logs / f"answers-{number}.json").write_text(json.dumps([answers, seconds]))
+        kept.write_text(json.dumps([answers, seconds]))
         print(f"host {number}: {len(answers)} answers in {seconds:.0f} s", file=sys.stderr)
         return answers, seconds
 
     try:
-        if arguments.local:
-            local, seconds = json.loads(arguments.local.read_text())
-            local = local[: arguments.count]
-        else:
-            local, seconds = asked_of(0, "--weights", "full")
-        figures = {"local": {"answered": sum("text" in answer for answer in local), "seconds": round(seconds, 1)}}
+        local, seconds = asked_of(0, "--weights", "full")
+        figures = {"precision": arguments.precision, "local": {"answered": sum("text" in answer for answer in local), "seconds": round(seconds, 1)}}
         first = vllm(0).answers(f"http://127.0.0.1:{arguments.port}/health", 600)
         one = f"vllm+http://127.0.0.1:{arguments.port}"
         figures["one vLLM"] = compared(asked, local, *asked_of(1, "--backbone", one))

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tch::{Device, Kind, Tensor};
 
@@ -27,6 +27,7 @@ use crate::weights::{Folder, GgufWeights, WeightSource};
 pub struct Backbone {
     embedder: Arc<Embedder>,
     model: Box<dyn Model>,
+    threads: i32,
 }
 
 /// A backbone is an [`Embedder`] with layers.
@@ -36,6 +37,12 @@ impl Deref for Backbone {
     fn deref(&self) -> &Embedder {
         &self.embedder
     }
+}
+
+/// libtorch's own choice, the physical cores, whatever this process told it since.
+fn usual_threads() -> i32 {
+    static USUAL: OnceLock<i32> = OnceLock::new();
+    *USUAL.get_or_init(tch::get_num_threads)
 }
 
 /// For which tokens of a forward pass logits are computed.
@@ -79,9 +86,10 @@ impl Backbone {
         mut progress: impl FnMut(Progress),
     ) -> Result<Self, BackboneError> {
         let (device, kind) = options.resolve()?;
-        if let Some(threads) = options.threads {
-            tch::set_num_threads(i32::try_from(threads.get()).unwrap_or(i32::MAX));
-        }
+        let threads = options.threads.map_or_else(usual_threads, |threads| {
+            i32::try_from(threads.get()).unwrap_or(i32::MAX)
+        });
+        tch::set_num_threads(threads);
         if path.is_file() {
             let gguf = Gguf::open(path)?;
             let config = ModelConfig::from_gguf(&gguf)?;
@@ -120,7 +128,17 @@ impl Backbone {
             Shape::Decoder { rope } => Box::new(Decoder::load(source, &embedder, rope, format, progress)?),
             Shape::EncoderDecoder(shape) => Box::new(T5::load(source, &embedder, shape, progress)?),
         };
-        Ok(Self { embedder, model })
+        Ok(Self {
+            embedder,
+            model,
+            threads: tch::get_num_threads(),
+        })
+    }
+
+    /// How many threads its forward passes share their work between, where the thread that makes them says so
+    /// ([`tch::set_num_threads`]); the one that loaded it has.
+    pub fn threads(&self) -> i32 {
+        self.threads
     }
 
     /// What stands before the first layer.

@@ -54,7 +54,8 @@ pub struct LoadOptions {
     pub dtype: DtypeChoice,
     /// In how many bits weights are read for answers.
     pub weights: WeightFormat,
-    /// Threads that libtorch uses for one operation; by default its own choice, the physical cores. Process wide.
+    /// Threads that libtorch uses for one operation; by default its own choice, the physical cores. It
+    /// holds for the thread that loads, and for those that compute for the first time from then on.
     pub threads: Option<NonZeroUsize>,
 }
 

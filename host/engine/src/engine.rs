@@ -127,7 +127,8 @@ pub struct LocalEngine {
 }
 
 impl LocalEngine {
-    /// Starts the engine's thread.
+    /// Starts the engine's thread, which shares each operation between [`Backbone::threads`] threads. Once this returns, other
+    /// numbers of threads that are set elsewhere are not its own.
     ///
     /// # Errors
     /// What the operating system says when it has no thread to give.
@@ -138,7 +139,11 @@ impl LocalEngine {
             most_running,
             cache_tokens,
         } = *options;
+        let (started, has_started) = mpsc::channel();
         let engine = Self::spawn(queue_bound, move |shared| {
+            tch::set_num_threads(backbone.threads());
+            // Whoever started it may be gone.
+            let _ = started.send(());
             let runner = BackboneRunner {
                 backbone: &backbone,
                 prefill_chunk: prefill_chunk.max(1),
@@ -150,6 +155,8 @@ impl LocalEngine {
             };
             work(shared, runner, room);
         })?;
+        // An error says that the thread is gone, as every request will be told.
+        let _ = has_started.recv();
         engine.shared.lock().stats.cache_bound = cache_tokens;
         Ok(engine)
     }

@@ -379,6 +379,9 @@ fn tensors_that_are_no_prompt_are_refused() {
         &huge,
         "prompt embeddings hold 1 numbers that are infinite or not numbers",
     );
+    // Each is finite, though their sum is not.
+    let large = zeros(&[4, hidden]) + f64::from(f32::MAX);
+    assert!(PromptEmbeddings::new(&large, &backbone).is_ok());
 }
 
 #[test]

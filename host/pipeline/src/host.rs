@@ -104,6 +104,9 @@ impl Host {
             }
             Some(remote) => start_remote(&options.model, options.precision, remote, stage)?,
         };
+        // From here on each thread computes alone, but for the engine's. A transducer takes a millisecond; requests that share theirs
+        // between threads, each with a team of its own, wait for one another tens of times as long.
+        tch::set_num_threads(1);
         let embedder = generator.embedder().clone();
         stage("adapters");
         let tasks = task_engine(options.compiled.as_deref()).map_err(LoadError::Sandbox)?;
