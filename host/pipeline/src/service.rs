@@ -305,7 +305,8 @@ pub struct Residency {
     /// What they may hold, in bytes.
     pub budget_bytes: u64,
     /// What they hold, in bytes: the weights of those in memory and, once for each different component, the image of its compiled
-    /// code; and copies that could not be put on disk. Running requests may hold on to more.
+    /// code; and copies that could not be put on disk. What wasmtime and the allocator need besides cannot be asked for: of a hundred
+    /// adapters with a component each, resident memory was 1.4 times this. Running requests may hold on to more.
     pub held_bytes: u64,
     /// How often an adapter was put out of memory.
     pub evicted: u64,
