@@ -82,6 +82,10 @@ fn what_is_no_setting_is_told_by_its_line() {
         ),
         ("queue = [1]\n", "host.toml:1: `queue` is one value"),
         ("check = true\n", "host.toml:1: `check` is no setting"),
+        (
+            "adapter-memory = 0\n",
+            "host.toml:1: `adapter-memory`: invalid value '0'",
+        ),
         ("queue = \n", "line 1"),
     ] {
         std::fs::write(&path, text).unwrap();

@@ -145,6 +145,79 @@ fn a_bundle_copied_into_a_running_server_answers_until_it_is_removed() {
 }
 
 #[test]
+fn with_memory_for_one_adapter_all_answer_as_with_memory_for_all() {
+    let adapters = tempfile::tempdir().unwrap();
+    let folder = adapters.path().to_str().unwrap();
+    let names = ["assert-java", "summarize-java"];
+    for name in names {
+        copy(name, adapters.path(), None);
+    }
+    let test = std::fs::read_to_string(fixture("FractionTest.java")).unwrap();
+    let ask = |server: &Server, name: &str| {
+        let code = if name == "assert-java" {
+            test.as_str()
+        } else {
+            "int twice(int x) { return 2 * x; }"
+        };
+        let (status, answer) = server.post(&format!("/v1/tasks/{name}"), &json!({"code": code}));
+        assert_eq!(status, 200, "{answer}");
+        (
+            answer["generation"].clone(),
+            answer["text"].clone(),
+            answer["data"].clone(),
+        )
+    };
+    let resident = |server: &Server| {
+        let (_, list) = server.get("/v1/adapters");
+        [0, 1].map(|index| list["data"][index]["resident"].as_bool().unwrap())
+    };
+    let started = |more: &[&str]| {
+        let mut server = Server::start(&[&["--adapters", folder, "--precision", "f32"], more].concat());
+        server.wait_for("ready on ");
+        server
+    };
+    let roomy = started(&[]);
+    let expected = names.map(|name| ask(&roomy, name));
+    assert_eq!(resident(&roomy), [true, true]);
+    drop(roomy);
+
+    let server = started(&["--adapter-memory", "1"]);
+    for _ in 0..2 {
+        assert_eq!(ask(&server, names[0]), expected[0]);
+        assert_eq!(resident(&server), [true, false]);
+        assert_eq!(ask(&server, names[1]), expected[1]);
+        assert_eq!(resident(&server), [false, true]);
+    }
+    let metrics = server.get_for_text("/metrics");
+    for line in [
+        "transducer_adapters_evicted_total 5",
+        "transducer_adapters_brought_back_total 4",
+        r#"transducer_adapter_memory_bytes{state="budget"} 1048576"#,
+        "transducer_bundles_loaded_total 2",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line} is not in\n{metrics}"
+        );
+    }
+
+    // Its bundle is replaced by a broken one while it is not in memory.
+    std::fs::write(adapters.path().join("assert-java/transducer.safetensors"), b"half").unwrap();
+    let begun = std::time::Instant::now();
+    while server.get("/v1/adapters").1["data"][0]["last_error"].is_null() {
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(60),
+            "it was not noticed"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(resident(&server), [false, true]);
+    assert_eq!(ask(&server, names[0]), expected[0]);
+    server.terminate();
+    assert!(server.end());
+}
+
+#[test]
 fn a_check_fails_when_a_bundle_is_broken_and_serves_nothing() {
     let adapters = tempfile::tempdir().unwrap();
     copy("summarize-java", adapters.path(), None);

@@ -1,26 +1,30 @@
 //! What adapters cost a host that has many: time until they serve, and resident memory.
 //!
-//! `many_bundles MODEL FRONT_ENDS BUNDLE [--count 1000] [--json]` copies the folder of one bundle under as many names, packs each,
-//! and loads a host on them: without adapters, with their tasks never compiled before, and again. The memory is beside that of the
-//! host without adapters.
+//! `many_bundles MODEL FRONT_ENDS BUNDLE [--count 1000] [--adapter-memory MIB] [--different] [--json]` copies the folder of one
+//! bundle under as many names, packs each, and loads a host on them: without adapters, with their tasks never compiled before, and
+//! again. The memory is beside that of the host without adapters. With `--different` each copy has a component of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use transducer_bundle::Package;
-use transducer_pipeline::{AdapterState, Host, HostOptions, Service};
+use transducer_pipeline::{AdapterState, Host, HostOptions, Residency, ResidencyOptions, Service};
 
-const USAGE: &str = "usage: many_bundles MODEL FRONT_ENDS BUNDLE [--count N] [--json]";
+const USAGE: &str =
+    "usage: many_bundles MODEL FRONT_ENDS BUNDLE [--count N] [--adapter-memory MIB] [--different] [--json]";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
-    let (mut places, mut count, mut json) = (Vec::new(), 1000, false);
+    let (mut places, mut count, mut json, mut different) = (Vec::new(), 1000, false, false);
+    let mut residency = ResidencyOptions::default();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--json" => json = true,
+            "--different" => different = true,
+            "--adapter-memory" => residency.memory = words.next().ok_or(USAGE)?.parse::<u64>()? << 20,
             "--count" => count = words.next().ok_or(USAGE)?.parse()?,
             _ => places.push(PathBuf::from(word)),
         }
@@ -29,14 +33,15 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (empty, full) = (folder.path().join("empty"), folder.path().join("full"));
     fs::create_dir(&empty)?;
-    let bytes = copy(&bundle, &full, count)?;
+    let bytes = copy(&bundle, &full, count, different)?;
 
-    let load = |adapters: &Path| -> Result<(f64, usize)> {
+    let load = |adapters: &Path| -> Result<(f64, usize, Residency)> {
         let options = HostOptions {
             model: model.clone(),
             adapters: adapters.to_owned(),
             front_ends: front_ends.clone(),
             compiled: Some(folder.path().join("compiled")),
+            residency: residency.clone(),
             ..HostOptions::default()
         };
         let begun = Instant::now();
@@ -47,13 +52,13 @@ fn main() -> Result<()> {
                 return Err(format!("{}: {error}", adapter.name).into());
             }
         }
-        Ok((seconds, resident()?))
+        Ok((seconds, resident()?, host.residency()))
     };
     // The first load reads the model from disk.
     load(&empty)?;
-    let (alone, base) = load(&empty)?;
-    let (first, _) = load(&full)?;
-    let (again, memory) = load(&full)?;
+    let (alone, base, _) = load(&empty)?;
+    let (first, ..) = load(&full)?;
+    let (again, memory, adapters) = load(&full)?;
     let (memory, ratio) = (memory.saturating_sub(base), |memory: usize| {
         memory as f64 / bytes as f64
     });
@@ -63,7 +68,7 @@ fn main() -> Result<()> {
             serde_json::json!({
                 "bundles": count, "weights_bytes": bytes,
                 "seconds": { "without": alone, "first": first - alone, "again": again - alone },
-                "resident_bytes": memory, "resident_per_weights": ratio(memory),
+                "resident_bytes": memory, "resident_per_weights": ratio(memory), "adapters": adapters,
             })
         );
     } else {
@@ -78,12 +83,18 @@ fn main() -> Result<()> {
             memory as f64 / 1e6,
             ratio(memory)
         );
+        println!(
+            "adapters hold {:.1} MB of {:.1} MB; {} were put out of memory",
+            adapters.held_bytes as f64 / 1e6,
+            adapters.budget_bytes as f64 / 1e6,
+            adapters.evicted
+        );
     }
     Ok(())
 }
 
 /// Packs the bundle under many names. Returns the bytes of all weights.
-fn copy(bundle: &Path, to: &Path, count: usize) -> Result<usize> {
+fn copy(bundle: &Path, to: &Path, count: usize, different: bool) -> Result<usize> {
     fs::create_dir(to)?;
     let manifest = fs::read_to_string(bundle.join("adapter.toml"))?;
     let name = manifest
@@ -104,6 +115,15 @@ fn copy(bundle: &Path, to: &Path, count: usize) -> Result<usize> {
         }
         let manifest = manifest.replace(name, &format!("name = \"{copy}\""));
         fs::write(scratch.join("adapter.toml"), manifest)?;
+        if different {
+            let task = scratch.join("task.wasm");
+            let mut component = fs::read(&task)?;
+            // A custom section of the copy's name, and nothing in it.
+            let length = u8::try_from(copy.len())?;
+            component.extend([0, length + 1, length]);
+            component.extend(copy.as_bytes());
+            fs::write(task, component)?;
+        }
         let archive = Package::open(&scratch)?.pack()?;
         fs::write(to.join(format!("{copy}.tadapter")), archive)?;
         fs::remove_dir_all(&scratch)?;

@@ -1,6 +1,9 @@
 //! A bundle made ready: everything in it checked against this host.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tch::{Device, Tensor};
 use transducer_backbone::Embedder;
@@ -10,27 +13,58 @@ use transducer_cpg::SCHEMA_VERSION;
 use transducer_frontends::FrontEnds;
 use transducer_tasks::{Task, TaskEngine, TaskLimits, World};
 
-use crate::{AdapterError, AdapterInfo, Example};
+use crate::adapters::Ground;
+use crate::residents::{Held, Place, Residents};
+use crate::spill::{Kept, Spill};
+use crate::{AdapterError, AdapterInfo, Example, RequestError, ResidencyOptions};
 
 /// Seed of the weights of a bundle that brings none. Their value does not matter: an untrained transducer changes
 /// nothing whatever its seed.
 const UNTRAINED_SEED: u64 = 0;
 
-/// A loaded adapter. It never changes.
+/// A loaded adapter. It never changes. Its parts may be put out of memory; when it is asked again they come back as they were,
+/// from copies that the host keeps.
 pub(crate) struct Adapter {
     pub(crate) name: String,
     pub(crate) generation: Generation,
+    pub(crate) info: AdapterInfo,
+    manifest: ValidatedManifest,
+    component: Arc<Kept>,
+    weights: Option<Arc<Kept>>,
+    loaded: Place<Loaded>,
+    /// Whether its parts could not be brought back.
+    is_lost: AtomicBool,
+}
+
+/// What an adapter answers with, and what of it takes memory.
+pub(crate) struct Loaded {
     pub(crate) task: Task,
     pub(crate) transducer: Frozen,
-    pub(crate) info: AdapterInfo,
+}
+
+/// Where adapters are kept.
+pub(crate) struct Memory {
+    /// The parts that are in memory.
+    pub(crate) residents: Arc<Residents<Loaded>>,
+    /// What they can be made of again.
+    pub(crate) spill: Arc<Spill>,
+}
+
+impl Memory {
+    pub(crate) fn new(options: &ResidencyOptions) -> Self {
+        Self {
+            residents: Arc::new(Residents::new(options.memory)),
+            spill: Arc::new(Spill::new(options.dir.as_deref())),
+        }
+    }
 }
 
 /// A transducer that is not trained any more, so that threads can share it.
 pub(crate) struct Frozen(Transducer);
 
 // SAFETY: what keeps a `Transducer` from being shared is that its tensors can be written to through a shared reference, as
-// an optimizer does. Nothing can get at the tensors of a `Frozen`: the one thing that can be done with it is to enrich
-// embeddings, which reads them. libtorch allows any number of threads to read one tensor.
+// an optimizer does. Nothing can get at the tensors of a `Frozen`: what can be done with it is to enrich embeddings and to count
+// its weights, which only reads them. libtorch allows any number of threads to read one tensor.
 unsafe impl Sync for Frozen {}
 
 impl Frozen {
@@ -43,40 +77,70 @@ impl Frozen {
     ) -> Result<Tensor, TransducerError> {
         self.0.enrich(prompt, codes, text)
     }
+
+    /// Bytes of its weights.
+    fn bytes(&self) -> u64 {
+        let bytes = |tensor: &Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
+        self.0.parameters().map(|(_, tensor)| bytes(tensor) as u64).sum()
+    }
+}
+
+impl Held for Loaded {
+    fn own_bytes(&self) -> u64 {
+        self.transducer.bytes()
+    }
+
+    /// A task is shared by all adapters with the same component.
+    fn shared_bytes(&self) -> (usize, u64) {
+        (self.task.id(), self.task.image_bytes() as u64)
+    }
+}
+
+impl Loaded {
+    /// Checks a bundle against this host, cheapest first, and makes its parts.
+    pub(crate) fn of(bundle: &Bundle, ground: &Ground) -> Result<Self, AdapterError> {
+        check(&bundle.manifest, &ground.embedder, &ground.front_ends)?;
+        if bundle.weights.is_some() && bundle.manifest.train.edges != Edges::Real {
+            return Err(AdapterError::Experiment);
+        }
+        Self::make(&bundle.manifest, &bundle.component, bundle.weights.as_deref(), ground)
+    }
+
+    fn make(
+        manifest: &ValidatedManifest,
+        component: &[u8],
+        weights: Option<&[u8]>,
+        ground: &Ground,
+    ) -> Result<Self, AdapterError> {
+        Ok(Self {
+            transducer: Frozen(transducer(&manifest.transducer, weights, &ground.embedder)?),
+            task: compile(manifest, component, &ground.tasks)?,
+        })
+    }
 }
 
 impl Adapter {
-    /// Checks a bundle against this host, cheapest first, and makes its parts.
-    pub(crate) fn load(
-        bundle: Bundle,
-        embedder: &Embedder,
-        front_ends: &FrontEnds,
-        tasks: &TaskEngine,
-    ) -> Result<Self, AdapterError> {
-        check(&bundle.manifest, embedder, front_ends)?;
+    /// Checks a bundle against this host, and takes it in.
+    pub(crate) fn load(bundle: Bundle, ground: &Ground, memory: &Memory) -> Result<Self, AdapterError> {
+        let loaded = Loaded::of(&bundle, ground)?;
         let Bundle {
             manifest,
             generation,
             component,
             weights,
         } = bundle;
-        if weights.is_some() && manifest.train.edges != Edges::Real {
-            return Err(AdapterError::Experiment);
-        }
-        let transducer = transducer(&manifest.transducer, weights.as_deref(), embedder)?;
-        let task = compile(&manifest, &component, tasks)?;
+        let task = loaded.task.info();
         let info = AdapterInfo {
             version: manifest.version.to_string(),
             generation: generation.to_string(),
-            summary: manifest.summary,
-            license: manifest.license,
-            languages: manifest.languages,
+            summary: manifest.summary.clone(),
+            license: manifest.license.clone(),
+            languages: manifest.languages.clone(),
             trained: weights.is_some(),
-            parameters: transducer.parameter_count(),
-            request_schema: task.info().request_schema.clone(),
-            answer_schema: task.info().answer_schema.clone(),
+            parameters: loaded.transducer.0.parameter_count(),
+            request_schema: task.request_schema.clone(),
+            answer_schema: task.answer_schema.clone(),
             examples: task
-                .info()
                 .examples
                 .iter()
                 .map(|example| Example {
@@ -88,10 +152,57 @@ impl Adapter {
         Ok(Self {
             name: manifest.name.to_string(),
             generation,
-            task,
-            transducer: Frozen(transducer),
             info,
+            manifest,
+            component: memory.spill.keep(&component),
+            weights: weights.map(|weights| memory.spill.keep(&weights)),
+            loaded: memory.residents.admit(loaded),
+            is_lost: AtomicBool::new(false),
         })
+    }
+
+    /// Whether its parts are in memory.
+    pub(crate) fn is_resident(&self) -> bool {
+        self.loaded.is_resident()
+    }
+
+    /// Whether its parts could not be brought back, so that its bundle has to be read again.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
+
+    /// Its parts, which stay in memory as long as the caller holds them. If they were put out of it they are brought back: on this
+    /// thread, once for all who ask at the same time.
+    ///
+    /// # Errors
+    /// [`RequestError::Lost`].
+    pub(crate) fn loaded(&self, ground: &Ground) -> Result<Arc<Loaded>, RequestError> {
+        self.loaded.get(|| self.bring_back(ground)).map_err(|source| {
+            if !self.is_lost.swap(true, Ordering::Relaxed) {
+                tracing::warn!(adapter = self.name, generation = %self.generation, error = %source, "cannot be brought back");
+            }
+            RequestError::Lost {
+                adapter: self.name.clone(),
+                generation: self.generation,
+                source: Box::new(source),
+            }
+        })
+    }
+
+    /// What was checked when the bundle was loaded and cannot have changed is not checked again.
+    fn bring_back(&self, ground: &Ground) -> Result<Loaded, AdapterError> {
+        let begun = Instant::now();
+        let read = |kept: &Arc<Kept>| {
+            kept.read().map_err(|source| AdapterError::Copy {
+                dir: kept.spill().dir().to_owned(),
+                source,
+            })
+        };
+        // Both are read, whatever comes of one: a copy is only known to be lost once it was read.
+        let (component, weights) = (read(&self.component), self.weights.as_ref().map(read).transpose());
+        let loaded = Loaded::make(&self.manifest, &component?, weights?.as_deref(), ground)?;
+        tracing::debug!(adapter = self.name, generation = %self.generation, took = ?begun.elapsed(), "brought back");
+        Ok(loaded)
     }
 }
 

@@ -10,8 +10,11 @@ use transducer_bundle::{Bundle, Found, Generation, Policy, Signer};
 use transducer_frontends::FrontEnds;
 use transducer_tasks::TaskEngine;
 
-use crate::adapter::Adapter;
-use crate::{AdapterError, AdapterState, AdapterStatus, LoadError, PolicyStatus, Reloads, RequestError};
+use crate::adapter::{Adapter, Memory};
+use crate::{
+    AdapterError, AdapterState, AdapterStatus, LoadError, PolicyStatus, Reloads, RequestError, Residency,
+    ResidencyOptions,
+};
 
 /// What a bundle is checked against.
 pub(crate) struct Ground {
@@ -25,6 +28,7 @@ pub(crate) struct Ground {
 pub(crate) struct Adapters {
     dir: PathBuf,
     ground: Ground,
+    memory: Memory,
     policy: Mutex<InForce>,
     now: RwLock<Arc<BTreeMap<String, Entry>>>,
     /// One reload at a time: two that read the directory at once could finish in the other order.
@@ -79,10 +83,11 @@ impl Entry {
 
 impl Adapters {
     /// None yet: see [`Self::reload`].
-    pub(crate) fn new(dir: PathBuf, ground: Ground, policy: Option<Arc<Policy>>) -> Self {
+    pub(crate) fn new(dir: PathBuf, ground: Ground, residency: &ResidencyOptions, policy: Option<Arc<Policy>>) -> Self {
         Self {
             dir,
             ground,
+            memory: Memory::new(residency),
             policy: Mutex::new(InForce { policy, error: None }),
             now: RwLock::default(),
             turn: Mutex::default(),
@@ -180,6 +185,7 @@ impl Adapters {
 
     pub(crate) fn statuses(&self) -> Vec<AdapterStatus> {
         let status = |(name, entry): (&String, &Entry)| {
+            let resident = entry.adapter().is_some_and(|adapter| adapter.is_resident());
             let (state, signer, last_error) = match entry {
                 Entry::Ready { adapter, signer, newer } => {
                     let error = newer.as_ref().map(|failure| failure.error.to_string());
@@ -193,6 +199,7 @@ impl Adapters {
             AdapterStatus {
                 name: name.clone(),
                 state,
+                resident,
                 signer,
                 last_error,
             }
@@ -204,6 +211,16 @@ impl Adapters {
         Reloads {
             loaded: self.loaded.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn residency(&self) -> Residency {
+        let Memory { residents, spill } = &self.memory;
+        Residency {
+            budget_bytes: residents.budget(),
+            held_bytes: residents.held() + spill.in_memory(),
+            evicted: residents.evicted(),
+            brought_back: residents.brought_back(),
         }
     }
 
@@ -242,6 +259,7 @@ impl Adapters {
         let generation = bundle.as_ref().ok().map(|bundle| bundle.generation);
         if let Some(adapter) = serving
             && generation == Some(adapter.generation)
+            && !adapter.is_lost()
         {
             if failed.is_some() {
                 tracing::info!(adapter = name, generation = %adapter.generation, "its bundle is again the one that serves");
@@ -259,15 +277,9 @@ impl Adapters {
             return old.clone();
         }
         stage(&format!("adapter {name}"));
-        let Ground {
-            embedder,
-            front_ends,
-            tasks,
-            ..
-        } = &self.ground;
         let loaded = bundle
             .map_err(AdapterError::from)
-            .and_then(|bundle| Adapter::load(bundle, embedder, front_ends, tasks));
+            .and_then(|bundle| Adapter::load(bundle, &self.ground, &self.memory));
         let error = match loaded {
             Ok(adapter) => {
                 self.loaded.fetch_add(1, Ordering::Relaxed);

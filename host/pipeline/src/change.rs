@@ -11,7 +11,7 @@ use transducer_bundle::{
     AdapterName, Asked, BundleError, Expected, Invalid, Package, Store, StoreError, Switched, signature_path,
 };
 
-use crate::adapter::Adapter;
+use crate::adapter::Loaded;
 use crate::adapters::Adapters;
 use crate::{AdapterError, AdapterState, LoadError};
 
@@ -106,12 +106,9 @@ impl Adapters {
         };
         // Of another name it is refused below, for that reason.
         if *package.bundle.name() == name {
-            let ground = self.ground();
-            Adapter::load(package.bundle, &ground.embedder, &ground.front_ends, &ground.tasks).map_err(|source| {
-                ChangeError::Unusable {
-                    name: name.clone(),
-                    source: Box::new(source),
-                }
+            Loaded::of(&package.bundle, self.ground()).map_err(|source| ChangeError::Unusable {
+                name: name.clone(),
+                source: Box::new(source),
             })?;
         }
         let switched = Store::new(self.dir()).install_asking(&file, install.allow_downgrade, &asked)?;

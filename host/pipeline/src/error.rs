@@ -139,6 +139,14 @@ pub enum AdapterError {
     /// Its weights.
     #[error("its transducer: {0}")]
     Transducer(#[from] TransducerError),
+    /// The copy of it that the host keeps.
+    #[error("the host's copy of it in {dir}: {source}")]
+    Copy {
+        /// Where the copy is, in a file without a name.
+        dir: PathBuf,
+        /// Why it cannot be read.
+        source: std::io::Error,
+    },
 }
 
 /// A request that has no answer.
@@ -159,6 +167,18 @@ pub enum RequestError {
         name: String,
         /// What is wrong with it.
         error: String,
+    },
+    /// It was put out of memory, and cannot be brought back.
+    #[error(
+        "adapter {adapter} (generation {generation}) was put out of memory and cannot be brought back: {source}; it answers again once the host has read its bundle again, which it does by itself if the bundle is still in place: else install it again"
+    )]
+    Lost {
+        /// The adapter.
+        adapter: String,
+        /// Its bundle.
+        generation: Generation,
+        /// Why.
+        source: Box<AdapterError>,
     },
     /// The task does not accept the request.
     #[error("{0}")]

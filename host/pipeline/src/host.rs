@@ -14,7 +14,7 @@ use transducer_frontends::FrontEnds;
 use transducer_remote::{EndpointStatus, RemoteOptions};
 use transducer_tasks::{TaskEngine, TaskError, TaskLimits};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Loaded};
 use crate::adapters::{Adapters, Ground};
 use crate::generate::{Generator, TimeLimit, engine_decoding};
 use crate::parser::Parser;
@@ -24,7 +24,7 @@ use crate::watch::Watch;
 use crate::{
     AdapterStatus, Answer, ChangeError, Changed, Completion, Diagnostic, Event, Events, Expected, GraphRequest,
     Install, Load, LoadError, ModelInfo, PlainInput, PlainRequest, PolicyStatus, Reloads, Request, RequestError,
-    Service, Timings, Usage,
+    Residency, Service, Timings, Usage,
 };
 
 /// What a host is made of.
@@ -50,6 +50,30 @@ pub struct HostOptions {
     pub policy: Option<Arc<Policy>>,
     /// Where compiled tasks are kept from one start to the next, so that they load at once: see [`TaskEngine::with_cache`].
     pub compiled: Option<PathBuf>,
+    /// How much memory adapters may hold.
+    pub residency: ResidencyOptions,
+}
+
+/// How much memory adapters may hold, and where they are kept beyond that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResidencyOptions {
+    /// Bytes for the transducers' weights, and for the compiled task of each different component. Where all adapters together hold
+    /// more, those that were not asked for longest are put out of memory until they are asked again. The one that was asked last
+    /// stays, however large it is.
+    pub memory: u64,
+    /// Directory for a copy of all that was loaded, in a file without a name; by default, or where that cannot be used, the one for
+    /// temporary files. It should not be in memory itself.
+    pub dir: Option<PathBuf>,
+}
+
+impl Default for ResidencyOptions {
+    /// A gibibyte: some thousands of adapters with tasks in common, or one thousand without.
+    fn default() -> Self {
+        Self {
+            memory: 1 << 30,
+            dir: None,
+        }
+    }
 }
 
 /// Without the directory, where it cannot be used: then tasks load slower, which is no reason not to serve.
@@ -115,7 +139,8 @@ impl Host {
             front_ends: front_ends.clone(),
             tasks,
         };
-        let adapters = Arc::new(Adapters::new(options.adapters.clone(), ground, options.policy.clone()));
+        let (dir, policy) = (options.adapters.clone(), options.policy.clone());
+        let adapters = Arc::new(Adapters::new(dir, ground, &options.residency, policy));
         adapters.reload(stage)?;
         let model = model_info(&options.model, &generator);
         Ok(Self {
@@ -154,7 +179,7 @@ impl Host {
     }
 
     /// The prompt's input embeddings, rewritten by the transducer: `[tokens, hidden]`.
-    fn enrich(&self, adapter: &Adapter, prompt: &Prompt, timings: &mut Timings) -> Result<Tensor, RequestError> {
+    fn enrich(&self, loaded: &Loaded, prompt: &Prompt, timings: &mut Timings) -> Result<Tensor, RequestError> {
         tch::no_grad(|| {
             let begun = Instant::now();
             let embeddings = self.embedder.embed(&prompt.ids)?;
@@ -169,7 +194,7 @@ impl Host {
                     graph: &code.parsed.cpg,
                 })
                 .collect();
-            let enriched = adapter.transducer.enrich(&embeddings, &segments, &prompt.text)?;
+            let enriched = loaded.transducer.enrich(&embeddings, &segments, &prompt.text)?;
             timings.transducer_ms = ms(begun.elapsed());
             Ok(enriched)
         })
@@ -187,6 +212,10 @@ impl Service for Host {
 
     fn reloads(&self) -> Reloads {
         self.adapters.reloads()
+    }
+
+    fn residency(&self) -> Residency {
+        self.adapters.residency()
     }
 
     fn load(&self) -> Load {
@@ -232,10 +261,11 @@ impl Service for Host {
     fn answer(&self, request: &Request<'_>, events: &mut Events<'_>) -> Result<Answer, RequestError> {
         let begun = Instant::now();
         let adapter = self.adapters.lease(request.adapter)?;
+        let loaded = adapter.loaded(self.adapters.ground())?;
         let mut timings = Timings::default();
 
         let parser = Arc::new(Parser::new(self.front_ends.clone()));
-        let prepared = adapter
+        let prepared = loaded
             .task
             .prepare(request.body, parser.clone())
             .map_err(|error| adapter.blame(error))?;
@@ -254,7 +284,7 @@ impl Service for Host {
                 context: self.model.context,
             });
         }
-        let embeddings = self.enrich(&adapter, &prompt, &mut timings)?;
+        let embeddings = self.enrich(&loaded, &prompt, &mut timings)?;
 
         let started = Event::Started {
             generation: adapter.info.generation.clone(),
@@ -276,7 +306,7 @@ impl Service for Host {
         timings.decode_ms = ms(generated.timings.decode);
 
         let finishing = Instant::now();
-        let answer = adapter
+        let answer = loaded
             .task
             .finish(&prepared.state, &generated.text)
             .map_err(|error| adapter.blame(error))?;

@@ -13,7 +13,8 @@
 //!
 //! [`Host`] owns the rooms and calls them in this order; nothing calls back up. An adapter is loaded once into an
 //! immutable value, named by its bundle's generation, and a request holds on to it from `prepare` to `finish`. When the
-//! bundle in the directory changes, the name moves to another such value: see [`Host::reload`].
+//! bundle in the directory changes, the name moves to another such value: see [`Host::reload`]. What adapters hold in memory has
+//! a limit: beyond it those that were not asked for longest are on disk until they are asked again, see [`ResidencyOptions`].
 
 mod adapter;
 mod adapters;
@@ -26,7 +27,9 @@ mod parser;
 mod plain;
 mod prompt;
 mod rehearsal;
+mod residents;
 mod service;
+mod spill;
 mod watch;
 mod workshop;
 
@@ -34,13 +37,13 @@ pub use adapter::check_bundle;
 pub use change::{ChangeError, Changed, Install};
 pub use error::{AdapterError, LoadError, RequestError};
 pub use graph::{GraphForm, GraphRequest};
-pub use host::{Host, HostOptions, Precision};
+pub use host::{Host, HostOptions, Precision, ResidencyOptions};
 pub use plain::{Completion, PlainInput, PlainRequest};
 pub use prompt::{Code, Prompt, PromptError};
 pub use rehearsal::Rehearsal;
 pub use service::{
     AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, FinishReason, Load,
-    ModelInfo, PolicyStatus, Reloads, Request, Service, Timings, Usage,
+    ModelInfo, PolicyStatus, Reloads, Request, Residency, Service, Timings, Usage,
 };
 pub use transducer_backbone::WeightFormat;
 /// What a conversation with the LLM itself is made of.

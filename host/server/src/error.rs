@@ -110,6 +110,8 @@ impl From<RequestError> for ApiError {
         match error {
             E::UnknownAdapter { .. } => new(StatusCode::NOT_FOUND, "adapter_not_found"),
             E::BrokenAdapter { .. } => new(StatusCode::SERVICE_UNAVAILABLE, "adapter_broken"),
+            // It takes until the host looks at the directory again.
+            E::Lost { .. } => new(StatusCode::SERVICE_UNAVAILABLE, "adapter_lost").retry_after(30),
             E::Rejected(_) => new(StatusCode::BAD_REQUEST, "request_rejected"),
             E::TooLong { .. } => new(StatusCode::BAD_REQUEST, "context_length_exceeded"),
             E::Busy { .. } => new(StatusCode::TOO_MANY_REQUESTS, "queue_full").retry_after(1),

@@ -22,7 +22,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use transducer_pipeline::{AdapterState, Load, Service};
+use transducer_pipeline::{AdapterState, Load, Residency, Service};
 
 use crate::running::Reply;
 
@@ -45,12 +45,15 @@ pub(crate) struct Metrics {
     cache_usage: Gauge<f64, AtomicU64>,
     cache_tokens: Family<State, Gauge>,
     residents: Family<Resident, Gauge>,
+    adapter_memory: Family<State, Gauge>,
+    evicted: Counter,
+    brought_back: Counter,
     lora: Family<Lora, Gauge<f64, AtomicU64>>,
     /// Held while the gauges are set and written down.
     turn: Mutex<()>,
 }
 
-/// An adapter that is loaded.
+/// An adapter that can be asked.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Resident {
     adapter: String,
@@ -108,6 +111,9 @@ impl Metrics {
             cache_usage: Gauge::default(),
             cache_tokens: Family::default(),
             residents: Family::default(),
+            adapter_memory: Family::default(),
+            evicted: Counter::default(),
+            brought_back: Counter::default(),
             lora: Family::default(),
             turn: Mutex::default(),
         };
@@ -139,8 +145,14 @@ impl Metrics {
         let help =
             "Tokens of the KV cache: those that running requests may come to need, and those that there is memory for";
         registry.register("kv_cache_tokens", help, metrics.cache_tokens.clone());
-        let help = "1 for each adapter that is loaded";
+        let help = "1 for each adapter that is in memory, 0 for one that its next request brings back";
         registry.register("adapter_loaded", help, metrics.residents.clone());
+        let help = "Memory that adapters hold, and that they may hold";
+        registry.register_with_unit("adapter_memory", help, Unit::Bytes, metrics.adapter_memory.clone());
+        let help = "Adapters that were put out of memory";
+        registry.register("adapters_evicted", help, metrics.evicted.clone());
+        let help = "Adapters that were brought back into memory for a request";
+        registry.register("adapters_brought_back", help, metrics.brought_back.clone());
         let help = "Adapters with requests; the value is the time, in seconds since 1970";
         registry.register("lora_requests_info", help, metrics.lora.clone());
         metrics
@@ -207,7 +219,7 @@ impl Metrics {
                     adapter: adapter.name,
                     generation: info.generation,
                 };
-                self.residents.get_or_create(&resident).set(1);
+                self.residents.get_or_create(&resident).set(adapter.resident.into());
             }
             self.set_lora(ready + stale, &asked);
             for (state, count) in [("ready", ready), ("stale", stale), ("broken", broken)] {
@@ -217,11 +229,24 @@ impl Metrics {
             let reloads = service.reloads();
             self.loaded.inner().store(reloads.loaded, Ordering::Relaxed);
             self.failed.inner().store(reloads.failed, Ordering::Relaxed);
+            self.set_residency(service.residency());
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+
+    fn set_residency(&self, residency: Residency) {
+        for (state, bytes) in [("used", residency.held_bytes), ("budget", residency.budget_bytes)] {
+            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+            self.adapter_memory.get_or_create(&State { state }).set(bytes);
+        }
+        self.evicted.inner().store(residency.evicted, Ordering::Relaxed);
+        self.brought_back
+            .inner()
+            .store(residency.brought_back, Ordering::Relaxed);
+    }
+
     fn set_load(&self, load: Load) {
         for (state, count) in [("queued", load.queued), ("running", load.running)] {
             self.llm.get_or_create(&State { state }).set(count as i64);

@@ -94,6 +94,12 @@ impl Linked {
         self.instance.engine()
     }
 
+    /// Bytes of its compiled code, with the data that the code begins with.
+    pub(crate) fn image_bytes(&self) -> usize {
+        let image = self.instance.component().image_range();
+        image.end.addr() - image.start.addr()
+    }
+
     /// Whether it exports metrics of its own. It may then still have none.
     pub(crate) fn is_measured(&self) -> bool {
         self.scorer.is_some()

@@ -86,6 +86,17 @@ impl Task {
         self.inner.linked.world()
     }
 
+    /// Tells tasks that live apart: those that share their compiled code have the same number.
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.inner).addr()
+    }
+
+    /// What it holds in memory, in bytes: wasmtime's image of its compiled code. What wasmtime has parsed beside it, types and names,
+    /// cannot be asked for and is not in it; neither are calls, which have their own budget.
+    pub fn image_bytes(&self) -> usize {
+        self.inner.linked.image_bytes()
+    }
+
     /// Turns a request, a JSON text, into a prompt. `parser` makes the graphs that the task asks for.
     ///
     /// It runs on the calling thread for up to [`TaskLimits::call_time`]: from async code, call it where blocking is

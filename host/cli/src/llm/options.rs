@@ -10,10 +10,13 @@ use indicatif::ProgressBar;
 use transducer_host::FrontEndOptions;
 use transducer_host::bundles::{CacheDir, PolicyArgs};
 use transducer_pipeline::{
-    EngineOptions, Host, HostOptions, Policy, Precision, RemoteOptions, WeightFormat, Workshop, WorkshopOptions,
+    EngineOptions, Host, HostOptions, Policy, Precision, RemoteOptions, ResidencyOptions, WeightFormat, Workshop,
+    WorkshopOptions,
 };
 
 use crate::backbone::BackboneArgs;
+
+const MIB: u64 = 1 << 20;
 
 /// The frozen LLM and the adapters.
 #[derive(Args, Debug)]
@@ -49,6 +52,17 @@ pub(crate) struct HostArgs {
     /// Tokens, prompts and answers, for which answers that are made at once have memory
     #[arg(long, env = "TRANSDUCER_CACHE_TOKENS", value_name = "TOKENS", default_value_t = EngineOptions::default().cache_tokens)]
     cache_tokens: usize,
+
+    /// Memory for adapters, in MiB: their weights, and the compiled task of each different component. Beyond it those that were
+    /// not asked for longest are kept on disk until they are asked again
+    #[arg(
+        long,
+        env = "TRANSDUCER_ADAPTER_MEMORY",
+        value_name = "MIB",
+        default_value_t = ResidencyOptions::default().memory / MIB,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    adapter_memory: u64,
 
     /// Tokens of a prompt that are read between two tokens of the answers made beside it
     #[arg(long, env = "TRANSDUCER_PREFILL_CHUNK", value_name = "TOKENS", default_value_t = EngineOptions::default().prefill_chunk)]
@@ -155,9 +169,14 @@ impl ModelArgs {
 impl HostArgs {
     pub(crate) fn options(&self) -> Result<HostOptions> {
         let policy = self.policy.open(&self.adapters)?.map(Arc::new);
+        let cache = self.cache.dir().ok();
         Ok(HostOptions {
             // Without a place for it, tasks are compiled at every start.
-            compiled: self.cache.dir().ok().map(|dir| dir.join("compiled")),
+            compiled: cache.as_ref().map(|dir| dir.join("compiled")),
+            residency: ResidencyOptions {
+                memory: self.adapter_memory.saturating_mul(MIB),
+                dir: cache,
+            },
             weights: match self.weights {
                 WeightsArg::Auto => WeightFormat::Auto,
                 WeightsArg::Full => WeightFormat::Full,

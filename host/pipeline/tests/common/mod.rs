@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 use transducer_core::{Transducer, TransducerConfig};
 use transducer_pipeline::{
-    Answer, Cancel, Event, Host, HostOptions, Precision, Request, RequestError, Service, WeightFormat,
+    Answer, Cancel, Event, Host, HostOptions, Precision, Request, RequestError, ResidencyOptions, Service, WeightFormat,
 };
 
 /// Hidden size of the tiny model.
@@ -44,13 +44,14 @@ fn front_ends() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
 }
 
-fn load(adapters: &Path) -> Host {
+fn load(adapters: &Path, residency: ResidencyOptions) -> Host {
     let options = HostOptions {
         model: model().to_owned(),
         adapters: adapters.to_owned(),
         front_ends: front_ends(),
         precision: Precision::F32,
         weights: WeightFormat::Full,
+        residency,
         ..HostOptions::default()
     };
     Host::load(&options, &|_| ()).unwrap()
@@ -61,7 +62,7 @@ fn pins() -> &'static (String, String) {
     static PINS: OnceLock<(String, String)> = OnceLock::new();
     PINS.get_or_init(|| {
         let empty = tempfile::tempdir().unwrap();
-        let model = load(empty.path()).model().clone();
+        let model = load(empty.path(), ResidencyOptions::default()).model().clone();
         (model.embedding_sha256, model.tokenizer_sha256)
     })
 }
@@ -112,8 +113,24 @@ impl Adapters {
         std::fs::write(dir.join("adapter.toml"), edit(manifest)).unwrap();
     }
 
+    /// Makes the component of a bundle another one, which does the same.
+    pub(crate) fn rebuild(self, name: &str) -> Self {
+        let path = self.0.path().join(name).join("task.wasm");
+        let mut component = std::fs::read(&path).unwrap();
+        // A custom section with the name of the bundle, and nothing in it.
+        let length = u8::try_from(name.len()).unwrap();
+        component.extend([0, length + 1, length]);
+        component.extend(name.as_bytes());
+        std::fs::write(path, component).unwrap();
+        self
+    }
+
     pub(crate) fn load(&self) -> Host {
-        load(self.0.path())
+        self.load_within(ResidencyOptions::default())
+    }
+
+    pub(crate) fn load_within(&self, residency: ResidencyOptions) -> Host {
+        load(self.0.path(), residency)
     }
 }
 

@@ -11,6 +11,7 @@ fn metrics_count_what_happened() {
         ..Options::default()
     });
     server.ask("PUT", "/v1/adapters/new", "", "1.0.0");
+    server.ask("PUT", "/v1/adapters/evicted", "", "1.0.0");
     for name in ["echo", "echo", "picky", "made-up-1", "made-up-2"] {
         server.post(&format!("/v1/tasks/{name}"), b"{}");
     }
@@ -34,6 +35,11 @@ fn metrics_count_what_happened() {
         "transducer_kv_cache_usage_perc 0.75",
         r#"transducer_kv_cache_tokens{state="budget"} 400"#,
         r#"transducer_adapter_loaded{adapter="new",generation="g2"} 1"#,
+        r#"transducer_adapter_loaded{adapter="evicted",generation="g2"} 0"#,
+        r#"transducer_adapter_memory_bytes{state="used"} 1500"#,
+        r#"transducer_adapter_memory_bytes{state="budget"} 2000"#,
+        "transducer_adapters_evicted_total 11",
+        "transducer_adapters_brought_back_total 10",
         "transducer_time_to_first_token_seconds_count 2",
     ] {
         assert!(
@@ -41,7 +47,7 @@ fn metrics_count_what_happened() {
             "{line} is not in\n{metrics}"
         );
     }
-    let lora = r#"transducer_lora_requests_info{max_lora="1",running_lora_adapters="",waiting_lora_adapters=""} "#;
+    let lora = r#"transducer_lora_requests_info{max_lora="2",running_lora_adapters="",waiting_lora_adapters=""} "#;
     assert!(metrics.contains(lora), "{metrics}");
     assert!(!metrics.contains("made-up"), "clients cannot grow the table");
 }

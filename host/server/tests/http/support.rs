@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use transducer_pipeline::{
     AdapterInfo, AdapterState, AdapterStatus, Answer, ChangeError, Changed, Completion, Event, Events, Example,
     Expected, FinishReason, GraphForm, GraphRequest, Install, Load, ModelInfo, PlainInput, PlainRequest, Reloads,
-    Request, RequestError, Service, StoreError, Timings, Usage,
+    Request, RequestError, Residency, Service, StoreError, Timings, Usage,
 };
 use transducer_server::{Options, ServeError, serve};
 
@@ -35,6 +35,7 @@ impl Service for Scripted {
         let status = |name: &str, state| AdapterStatus {
             name: name.to_owned(),
             signer: None,
+            resident: matches!(state, AdapterState::Ready(_)) && name != "evicted",
             state,
             last_error: None,
         };
@@ -49,6 +50,15 @@ impl Service for Scripted {
 
     fn reloads(&self) -> Reloads {
         Reloads { loaded: 0, failed: 7 }
+    }
+
+    fn residency(&self) -> Residency {
+        Residency {
+            budget_bytes: 2000,
+            held_bytes: 1500,
+            evicted: 11,
+            brought_back: 10,
+        }
     }
 
     fn load(&self) -> Load {

@@ -34,7 +34,7 @@ fn it_lists_adapters_and_answers() {
     assert_eq!(status, 200);
     assert_eq!(
         body["data"],
-        json!([{"name": "echo", "state": "broken", "signer": null, "error": "no weights"}])
+        json!([{"name": "echo", "state": "broken", "signer": null, "error": "no weights", "resident": false}])
     );
     let (status, body) = server.post("/v1/tasks/echo", br#"{"code": "int f() {}"}"#);
     assert_eq!(status, 200);
