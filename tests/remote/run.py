@@ -72,7 +72,7 @@ def main():
     parser.add_argument("--limit", type=float, default=600, help="seconds for one answer")
     parser.add_argument("--context", type=int, default=8192, help="longest prompt and answer together, for vLLM")
     parser.add_argument("--logs", type=pathlib.Path, default=pathlib.Path("."), help="where programs' logs go, and all answers")
-    parser.add_argument("--resume", action="store_true", help="answers of an earlier run are taken from its logs")
+    parser.add_argument("--resume", action="store_true", help="answers of an earlier run are taken from its logs; those that failed are asked again")
     parser.add_argument("--port", type=int, default=8100, help="the first of five that are used")
     arguments = parser.parse_args()
     asked = prompts(arguments.data, arguments.count)
@@ -101,10 +101,18 @@ def main():
 
     def asked_of(number, *flags, half=None):
         kept = arguments.logs / f"answers-{number}.json"
+        answers, seconds = [{"error": "not asked yet"}] * len(asked), 0.0
         if arguments.resume and kept.exists():
-            return json.loads(kept.read_text())
+            answers, seconds = json.loads(kept.read_text())
+        # Those that failed are asked again.
+        places = [place for place, answer in enumerate(answers) if "error" in answer]
+        if not places:
+            return answers, seconds
         program, port = host(number, *flags)
-        answers, seconds = ask_all(port, asked, arguments.at_once, arguments.limit, half)
+        again, took = ask_all(port, [asked[place] for place in places], arguments.at_once, arguments.limit, half)
+        for place, answer in zip(places, again):
+            answers[place] = answer
+        seconds += took
         program.end()
         kept.write_text(json.dumps([answers, seconds]))
         print(f"host {number}: {len(answers)} answers in {seconds:.0f} s", file=sys.stderr)
