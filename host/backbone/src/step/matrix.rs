@@ -215,7 +215,8 @@ mod tests {
         }
     }
 
-    /// In `bf16`, too, whose rounding loses nothing of these weights and inputs: so that no place of a tile can be another's.
+    /// In `bf16`, too, whose rounding loses nothing of these weights and inputs: so that no place of a tile can be another's. Where
+    /// there are no tiles, products of many rows are libtorch's, and rounded themselves.
     #[test]
     fn products_of_what_four_bits_can_say_are_exact() {
         for (columns, width, rows) in [(130, 64, 1), (130, 64, 2), (33, 96, 17), (130, 160, 40)] {
@@ -237,9 +238,23 @@ mod tests {
                     .abs()
                     .max()
                     .double_value(&[]);
-                assert!(far < 1e-3, "{kind:?}, {rows} x {width} x {columns}: {far}");
+                let rounding = match kind {
+                    Kind::BFloat16 if !is_tiled(&matrix) => expected.abs().max().double_value(&[]) / 256.0,
+                    _ => 0.0,
+                };
+                assert!(far < 1e-3 + rounding, "{kind:?}, {rows} x {width} x {columns}: {far}");
             }
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn is_tiled(matrix: &Matrix) -> bool {
+        matches!(matrix.packed, Some(Packed::TiledFour(_)))
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_tiled(_: &Matrix) -> bool {
+        false
     }
 
     #[test]
