@@ -60,6 +60,7 @@ def price(answers):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "target/debug/transducer-host")
+    parser.add_argument("--frontends", type=pathlib.Path, help="where the program does not find them by itself")
     parser.add_argument("--model", type=pathlib.Path, default=os.environ.get("TRANSDUCER_MODEL"))
     parser.add_argument("--bundle", type=pathlib.Path, default=ROOT / "adapters/translate-java-csharp")
     parser.add_argument("--data", type=pathlib.Path, required=True, help="the bundle's test.jsonl.gz, for requests")
@@ -81,17 +82,22 @@ def main():
         names = copies(arguments.bundle, adapters, arguments.adapters)
         command = [arguments.program, "serve", "--model", arguments.model, "--adapters", adapters]
         command += ["--listen", f"127.0.0.1:{arguments.port}", "--time-limit", limit]
+        command += ["--frontends", arguments.frontends] if arguments.frontends else []
         server = Program(command, folder / "log").answers(f"http://127.0.0.1:{arguments.port}/health", 300)
         try:
             # One at a time, which is also how the stages are timed.
             asked, alone = [], []
             for source in sources(arguments.data, arguments.requests):
                 [answer], _ = ask_all(arguments.port, [(names[0], {"code": source})], 1, limit)
+                if "error" in answer:
+                    sys.exit(f"a request failed: {answer['error']}")
                 if within(answer, arguments.prompt, arguments.answer):
                     asked.append(source)
                     alone.append(answer)
                 if len(asked) == arguments.requests:
                     break
+            if not asked:
+                sys.exit("no row has a prompt and an answer of the wanted size: see --prompt and --answer")
             print(f"{len(asked)} requests of the wanted size", file=sys.stderr)
             speeds = {"one adapter": [], "all adapters": []}
             for turn in range(arguments.rounds):

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
-use transducer_core::{CodeSegment, Transducer, TransducerConfig};
+use transducer_core::{Transducer, TransducerConfig};
 use transducer_pipeline::{Precision, PreparedPrompt, Workshop, WorkshopOptions};
 
 const USAGE: &str = "usage: host_cost MODEL FRONT_ENDS BUNDLE DATA.jsonl [--count N]";
@@ -74,6 +74,9 @@ fn main() -> Result<()> {
             prompt: first,
         });
     }
+    if points.len() < 2 {
+        return Err("a line wants at least two rows that the task takes".into());
+    }
     for hidden in HIDDEN {
         let transducer = Transducer::new(TransducerConfig::for_hidden(hidden), Device::Cpu, 0)?;
         for point in &mut points {
@@ -112,15 +115,7 @@ impl Point {
     fn enrich(&self, transducer: &Transducer, hidden: usize) -> Result<f64> {
         let embeddings = Tensor::randn([self.tokens as i64, hidden as i64], (Kind::BFloat16, Device::Cpu));
         let prompt = &self.prompt.prompt;
-        let codes: Vec<_> = prompt
-            .codes
-            .iter()
-            .map(|code| CodeSegment {
-                tokens: code.tokens.clone(),
-                offsets: &code.offsets,
-                graph: &code.parsed.cpg,
-            })
-            .collect();
+        let codes = prompt.segments();
         fastest(|| tch::no_grad(|| transducer.enrich(&embeddings, &codes, &prompt.text).map(drop)))
     }
 }

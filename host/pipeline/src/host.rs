@@ -8,7 +8,6 @@ use std::time::Instant;
 use tch::Tensor;
 use transducer_backbone::{Backbone, DeviceChoice, DtypeChoice, Embedder, LoadOptions, WeightFormat};
 use transducer_bundle::Policy;
-use transducer_core::CodeSegment;
 use transducer_engine::EngineOptions;
 use transducer_frontends::FrontEnds;
 use transducer_remote::{EndpointStatus, RemoteOptions};
@@ -185,16 +184,9 @@ impl Host {
             let embeddings = self.embedder.embed(&prompt.ids)?;
             timings.embed_ms += ms(begun.elapsed());
             let begun = Instant::now();
-            let segments: Vec<_> = prompt
-                .codes
-                .iter()
-                .map(|code| CodeSegment {
-                    tokens: code.tokens.clone(),
-                    offsets: &code.offsets,
-                    graph: &code.parsed.cpg,
-                })
-                .collect();
-            let enriched = loaded.transducer.enrich(&embeddings, &segments, &prompt.text)?;
+            let enriched = loaded
+                .transducer
+                .enrich(&embeddings, &prompt.segments(), &prompt.text)?;
             timings.transducer_ms = ms(begun.elapsed());
             Ok(enriched)
         })

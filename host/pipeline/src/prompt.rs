@@ -6,6 +6,7 @@ use std::sync::Arc;
 use transducer_backbone::Embedder;
 use transducer_backbone::chat::{ChatError, PromptPiece};
 use transducer_backbone::tokenizer::TokenizerError;
+use transducer_core::CodeSegment;
 use transducer_tasks::{ParsedCode, Prepared, Segment};
 
 /// A prompt as token ids.
@@ -19,6 +20,18 @@ pub struct Prompt {
     /// and the last. The very first token of a prompt is none of them: LLMs use it to put attention where it does not
     /// matter (Xiao et al., arXiv 2309.17453), whatever it says.
     pub text: Vec<Range<usize>>,
+}
+
+impl Prompt {
+    /// Its code, as a transducer takes it.
+    pub fn segments(&self) -> Vec<CodeSegment<'_>> {
+        let segments = self.codes.iter().map(|code| CodeSegment {
+            tokens: code.tokens.clone(),
+            offsets: &code.offsets,
+            graph: &code.parsed.cpg,
+        });
+        segments.collect()
+    }
 }
 
 /// One piece of code in a prompt.
