@@ -1,8 +1,10 @@
 //! Which device and which element kind a backbone uses.
 
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
-use tch::{Cuda, Device, Kind};
+use tch::{Cuda, Device, Kind, TchError, Tensor};
 
 use crate::BackboneError;
 
@@ -21,7 +23,7 @@ pub enum DeviceChoice {
 /// In what kind of numbers to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DtypeChoice {
-    /// `bf16` where the device multiplies it natively and it is faster, else `f32`.
+    /// `bf16` on CUDA devices, and on CPUs that multiply it faster than `f32`, else `f32`.
     #[default]
     Auto,
     /// 32-bit floats.
@@ -83,18 +85,45 @@ impl LoadOptions {
         let kind = match self.dtype {
             DtypeChoice::F32 => Kind::Float,
             DtypeChoice::Bf16 => Kind::BFloat16,
-            DtypeChoice::Auto if device != Device::Cpu || cpu_multiplies_bf16() => Kind::BFloat16,
+            DtypeChoice::Auto if device != Device::Cpu || cpu_prefers_bf16() => Kind::BFloat16,
             DtypeChoice::Auto => Kind::Float,
         };
         Ok((device, kind))
     }
 }
 
+/// Whether `bf16` is the faster kind on this CPU. That it has instructions for it does not say so: of a product of libtorch's, `bf16` takes
+/// 0.6 of the time of `f32` on a Zen 4, and 1.6 times as long on a Xeon whose AMX a virtual machine hides. So it is measured, once,
+/// in some 40 ms; a lead that another program could cause does not count.
+fn cpu_prefers_bf16() -> bool {
+    const LEAD: f64 = 1.2;
+    static PREFERS: LazyLock<bool> = LazyLock::new(|| {
+        cpu_multiplies_bf16()
+            && match (product(Kind::Float), product(Kind::BFloat16)) {
+                (Ok(single), Ok(brain)) => brain.as_secs_f64() * LEAD < single.as_secs_f64(),
+                _ => false,
+            }
+    });
+    *PREFERS
+}
+
+/// The shortest time of some products of the size that a small model's layers have for a prompt.
+fn product(kind: Kind) -> Result<Duration, TchError> {
+    const REPEATS: usize = 6;
+    tch::no_grad(|| {
+        let x = Tensor::f_ones([256, 768], (kind, Device::Cpu))?;
+        let weights = Tensor::f_ones([768, 768], (kind, Device::Cpu))?;
+        let mut shortest = Duration::MAX;
+        for _ in 0..REPEATS {
+            let begun = Instant::now();
+            let _product = x.f_linear(&weights, None::<&Tensor>)?;
+            shortest = shortest.min(begun.elapsed());
+        }
+        Ok(shortest)
+    })
+}
+
 /// Whether the CPU has instructions that multiply `bf16`. Without them it is emulated, slower than `f32`.
-///
-/// With them it is the default for both halves of generation. Medians of CPU time on one core of a Zen 4, 135M model, as
-/// `examples/generate_speed.rs` runs it: 1.6 s in `f32` against 1.0 s for the prefill of 512 tokens, and 61 ms against
-/// 46 ms for a decoded token, most of which is reading the weights.
 #[cfg(target_arch = "x86_64")]
 fn cpu_multiplies_bf16() -> bool {
     std::arch::is_x86_feature_detected!("avx512bf16")

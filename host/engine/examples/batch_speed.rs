@@ -1,7 +1,7 @@
 //! What it costs to answer several requests side by side, to read a prompt, and to make a token beside what memory allows.
 //!
 //! `batch_speed MODEL [--concurrent 1,4,16] [--prompt 128] [--new 64] [--prefill 512] [--rounds 5] [--weights auto|full|int8|int4]
-//! [--threads N] [--json]` prints, for each number of requests that are submitted at once, the median over the rounds of new
+//! [--precision auto|f32|bf16] [--threads N] [--json]` prints, for each number of requests that are submitted at once, the median over the rounds of new
 //! tokens a second, and its ratio to one request.
 
 use std::num::NonZeroUsize;
@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use transducer_backbone::{Backbone, LoadOptions, WeightFormat};
+use transducer_backbone::{Backbone, DtypeChoice, LoadOptions, WeightFormat};
 use transducer_engine::{
     Decoding, DecodingOptions, Engine, EngineOptions, Event, LocalEngine, PromptEmbeddings, Request, Sink,
 };
 
 const USAGE: &str = "usage: batch_speed MODEL [--concurrent 1,4,16] [--prompt N] [--new N] [--prefill N] [--rounds N] \
-                     [--weights auto|full|int8|int4] [--threads N] [--json]";
+                     [--weights auto|full|int8|int4] [--precision auto|f32|bf16] [--threads N] [--json]";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -42,6 +42,14 @@ fn main() -> Result<()> {
             "--prefill" => prefill = value.parse()?,
             "--rounds" => rounds = value.parse()?,
             "--threads" => load.threads = Some(value.parse()?),
+            "--precision" => {
+                load.dtype = match value.as_str() {
+                    "auto" => DtypeChoice::Auto,
+                    "f32" => DtypeChoice::F32,
+                    "bf16" => DtypeChoice::Bf16,
+                    other => return Err(format!("no such precision: {other}").into()),
+                };
+            }
             "--weights" => {
                 load.weights = match value.as_str() {
                     "auto" => WeightFormat::Auto,

@@ -12,6 +12,8 @@ pub(super) mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
 
 /// Numbers that are added up side by side: sums of floats may not be reordered by a compiler, so the order is chosen here.
 const LANES: usize = 8;
@@ -19,8 +21,13 @@ const LANES: usize = 8;
 /// `out[row][column] = x[row] . weights[column]`, for the columns of some groups; the last may have fewer. `x [rows, width]`.
 pub(super) fn multiply<B: Block>(groups: &[[B; GROUP]], x: &[f32], width: usize, out: &mut [&mut [f32]]) {
     #[cfg(target_arch = "x86_64")]
-    if avx2::is_there() {
+    if avx512::is_there() {
         // SAFETY: the CPU has what the function is compiled for.
+        return unsafe { avx512::multiply(groups, x, width, out) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if avx2::is_there() {
+        // SAFETY: likewise.
         return unsafe { avx2::multiply(groups, x, width, out) };
     }
     multiply_portable(groups, x, width, out);
@@ -101,17 +108,18 @@ pub(super) fn attend<E: Element>(
 ) {
     let tokens = keys.len() / head_dim;
     #[cfg(target_arch = "x86_64")]
-    if let (Some(keys), Some(values)) = (E::as_bf16(keys), E::as_bf16(values))
-        && head_dim == avx512::HEAD_DIM
-        && avx512::is_there()
-    {
+    if head_dim == avx512::HEAD_DIM && avx512::is_there() {
         for (queries, out) in queries
             .chunks(avx512::QUERIES * head_dim)
             .zip(out.chunks_mut(avx512::QUERIES * head_dim))
         {
             let scores = &mut scores[..queries.len() / head_dim * tokens];
-            // SAFETY: the CPU has what the functions are compiled for.
-            unsafe { avx512::score(queries, keys, scores) };
+            match E::as_bf16(keys) {
+                // SAFETY: the CPU has what the functions are compiled for.
+                Some(keys) if avx512bf16::is_there() => unsafe { avx512bf16::score(queries, keys, scores) },
+                // SAFETY: likewise.
+                _ => unsafe { avx512::score(queries, keys, scores) },
+            }
             scores.chunks_exact_mut(tokens).for_each(softmax);
             // SAFETY: likewise.
             unsafe { avx512::weigh(values, scores, out) };
@@ -144,14 +152,34 @@ fn add_weighted<E: Element>(values: &[E], scores: &[f32], out: &mut [f32]) {
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn softmax(scores: &mut [f32]) {
-    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let most = reduce(
+        scores,
+        f32::NEG_INFINITY,
+        |most, score| if score > most { score } else { most },
+    );
     for score in scores.iter_mut() {
         *score = exp(*score - most);
     }
-    let scale = scores.iter().sum::<f32>().recip();
+    let scale = reduce(scores, 0.0, |sum, score| sum + score).recip();
     for score in scores {
         *score *= scale;
     }
+}
+
+/// All numbers as one, several side by side: see [`LANES`].
+#[inline(always)]
+fn reduce(numbers: &[f32], first: f32, of: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut all = [first; 2 * LANES];
+    let (lines, rest) = numbers.as_chunks::<{ 2 * LANES }>();
+    for line in lines {
+        for (all, number) in all.iter_mut().zip(line) {
+            *all = of(*all, *number);
+        }
+    }
+    for (all, number) in all.iter_mut().zip(rest) {
+        *all = of(*all, *number);
+    }
+    all.into_iter().fold(first, of)
 }
 
 /// `e^x` to a relative error of 2e-7, without a branch, so that loops over it become vector instructions: a power of two from the
@@ -200,7 +228,18 @@ mod tests {
     /// Any number of rows and columns is what products of the decoded weights are, on any CPU.
     fn products<B: Block>() {
         let width = 3 * BLOCK;
-        for (rows, columns) in [(1, 1), (1, 4), (1, 7), (3, 5), (4, 2), (5, 9), (9, 6)] {
+        for (rows, columns) in [
+            (1, 1),
+            (1, 4),
+            (1, 7),
+            (2, 3),
+            (3, 5),
+            (4, 2),
+            (5, 9),
+            (6, 8),
+            (9, 6),
+            (8, 21),
+        ] {
             let weights = numbers(columns * width, 0.3);
             let (blocks, _) = weights.as_chunks::<BLOCK>();
             let decoded: Vec<f32> = blocks.iter().flat_map(|block| B::encode(block).decode()).collect();
@@ -220,6 +259,24 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Answers must not depend on what else is in a step.
+    #[test]
+    fn a_product_is_the_same_beside_any_others() {
+        let (width, columns) = (5 * BLOCK, 21);
+        let groups = pack::<Block4>(&numbers(columns * width, 0.9), width);
+        let x = numbers(17 * width, 3.3);
+        let products = |x: &[f32]| {
+            let mut out = vec![f32::NAN; x.len() / width * columns];
+            multiply(&groups, x, width, &mut out.chunks_mut(columns).collect::<Vec<_>>());
+            out
+        };
+        let alone: Vec<f32> = x.chunks(width).flat_map(products).collect();
+        for together in [2, 3, 5, 6, 7, 9, 17] {
+            let found: Vec<f32> = x.chunks(together * width).flat_map(products).collect();
+            assert_eq!(found, alone, "{together} at once");
         }
     }
 

@@ -26,6 +26,13 @@ pub(super) trait Element: Copy + Send + Sync + 'static {
     /// For CPUs with AVX2.
     #[cfg(target_arch = "x86_64")]
     unsafe fn load_avx2(numbers: &[Self; 8]) -> __m256;
+
+    /// Sixteen numbers, in a register.
+    ///
+    /// # Safety
+    /// For CPUs with AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn load_avx512(numbers: &[Self; 16]) -> __m512;
 }
 
 impl Element for f32 {
@@ -51,6 +58,14 @@ impl Element for f32 {
     unsafe fn load_avx2(numbers: &[Self; 8]) -> __m256 {
         // SAFETY: eight floats are read.
         unsafe { _mm256_loadu_ps(numbers.as_ptr()) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load_avx512(numbers: &[Self; 16]) -> __m512 {
+        // SAFETY: sixteen floats are read.
+        unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
     }
 }
 
@@ -78,6 +93,15 @@ impl Element for bf16 {
         // SAFETY: eight numbers of two bytes are read.
         let numbers = unsafe { _mm_loadu_si128(numbers.as_ptr().cast()) };
         _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(numbers)))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load_avx512(numbers: &[Self; 16]) -> __m512 {
+        // SAFETY: sixteen numbers of two bytes are read.
+        let numbers = unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) };
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(numbers)))
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 
 use super::super::blocks::BLOCK;
 use super::super::tiles::{BLOCKS, COLUMNS, DEPTH, OfBlocks, Tile, Tile4, Tile8};
-use super::avx512::{self, totals, transpose};
+use super::avx512::{sums, transpose};
+use super::avx512bf16;
 
 pub(in super::super) mod attention;
 
@@ -57,7 +58,7 @@ const ZEROS: Lines = [Line([0; 32]); ROWS];
 
 /// Whether this process may use such a CPU.
 pub(in super::super) fn is_there() -> bool {
-    static THERE: LazyLock<bool> = LazyLock::new(|| avx512::is_there() && has_tiles() && may_use_tiles());
+    static THERE: LazyLock<bool> = LazyLock::new(|| avx512bf16::is_there() && has_tiles() && may_use_tiles());
     *THERE
 }
 
@@ -255,19 +256,19 @@ pub(in super::super) fn multiply<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &
 fn one<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [f32]) {
     let (x, _) = inputs.tiles.as_flattened().as_chunks::<BLOCKS>();
     for (group, tiles) in tiles.chunks_exact(inputs.depth).enumerate() {
-        let mut sums = [_mm512_setzero_ps(); COLUMNS];
+        let mut products = [_mm512_setzero_ps(); COLUMNS];
         for (tile, x) in tiles.iter().zip(x) {
             ask_for(tile);
             // SAFETY: this function is for such CPUs, too.
             let scales = unsafe { tile.scales() };
-            for (column, sum) in sums.iter_mut().enumerate() {
+            for (column, sum) in products.iter_mut().enumerate() {
                 // SAFETY: likewise.
                 for (weights, x) in unsafe { tile.column(column, &scales) }.iter().zip(x) {
                     *sum = _mm512_dpbf16_ps(*sum, weights.numbers(), x.numbers());
                 }
             }
         }
-        store(out, group, totals(sums));
+        store(out, group, sums(products));
     }
 }
 

@@ -96,7 +96,7 @@ fn unpack<B: Block>(group: &[[B; GROUP]], weights: &mut [f32]) {
 /// Asks for the memory that is read a little later.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn ask_for<B>(blocks: &[B; GROUP]) {
+pub(super) fn ask_for<B>(blocks: &[B; GROUP]) {
     const LINE: usize = 64;
     let ahead = blocks.as_ptr().cast::<i8>().wrapping_add(AHEAD);
     for line in 0..size_of::<[B; GROUP]>().div_ceil(LINE) {

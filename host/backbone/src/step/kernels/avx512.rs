@@ -1,102 +1,254 @@
-//! For CPUs with AVX-512 and its `bf16`: 16 floats a register, and 32 products of `bf16` an instruction.
+//! For CPUs with AVX-512: sixteen floats a register, and enough registers for the sums of 24 products.
 
 use std::arch::x86_64::*;
 
-use half::bf16;
+use super::super::blocks::{BLOCK, Block, GROUP};
+use super::super::memory::Element;
+use super::avx2::ask_for;
+
+/// Up to how many inputs are multiplied as the columns are unpacked. For more, columns are unpacked into memory first, once for all.
+const TOGETHER: usize = 6;
+
+/// Groups of columns, and inputs, that are multiplied together once they are unpacked.
+const GROUPS: usize = 2;
+const ROWS: usize = 3;
 
 /// Numbers of a head: what most small models have.
 pub(super) const HEAD_DIM: usize = 64;
+
+/// Registers of a head.
+const PARTS: usize = HEAD_DIM / 16;
 
 /// Most queries that are looked at together: as many as there are registers for.
 pub(super) const QUERIES: usize = 4;
 
 /// Keys whose scores are summed up together.
-const KEYS: usize = 16;
+pub(super) const KEYS: usize = 16;
 
 pub(super) fn is_there() -> bool {
     is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512bf16")
 }
 
-/// 32 numbers in `bf16`.
+/// [`super::multiply`]. A product is the same sum in the same order however many inputs there are.
+#[target_feature(enable = "avx512f")]
+pub(super) fn multiply<B: Block>(groups: &[[B; GROUP]], x: &[f32], width: usize, out: &mut [&mut [f32]]) {
+    match out.len() {
+        0 => {}
+        1 => packed::<B, 1>(groups, x, width, out),
+        2 => packed::<B, 2>(groups, x, width, out),
+        3 => packed::<B, 3>(groups, x, width, out),
+        4 => packed::<B, 4>(groups, x, width, out),
+        5 => packed::<B, 5>(groups, x, width, out),
+        TOGETHER => packed::<B, TOGETHER>(groups, x, width, out),
+        _ => unpacked(groups, x, width, out),
+    }
+}
+
+/// Unpacks and multiplies at once.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bf16")]
-fn pair(numbers: &[bf16; 32]) -> __m512bh {
-    // SAFETY: 64 bytes are read, which may be anything.
-    unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(numbers.as_ptr().cast())) }
-}
-
-/// The two registers of a key.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bf16")]
-fn halves(key: &[bf16; HEAD_DIM]) -> [__m512bh; 2] {
-    let (halves, _) = key.as_chunks::<32>();
-    [pair(&halves[0]), pair(&halves[1])]
-}
-
-/// `scores[query][key] = queries[query] . keys[key]`, of up to [`QUERIES`] queries, which are rounded to `bf16`.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn score(queries: &[f32], keys: &[bf16], scores: &mut [f32]) {
-    let (queries, _) = queries.as_chunks::<HEAD_DIM>();
-    let (keys, _) = keys.as_chunks::<HEAD_DIM>();
-    for (query, scores) in queries.iter().zip(scores.chunks_exact_mut(keys.len())) {
-        let query = query.map(bf16::from_f32);
-        let query = halves(&query);
-        for (keys, scores) in keys.chunks(KEYS).zip(scores.chunks_mut(KEYS)) {
-            let mut sums = [_mm512_setzero_ps(); KEYS];
-            for (key, sum) in keys.iter().zip(&mut sums) {
-                let key = halves(key);
-                *sum = _mm512_dpbf16_ps(_mm512_dpbf16_ps(*sum, key[0], query[0]), key[1], query[1]);
+#[target_feature(enable = "avx512f")]
+fn packed<B: Block, const COUNT: usize>(groups: &[[B; GROUP]], x: &[f32], width: usize, out: &mut [&mut [f32]]) {
+    assert!(
+        x.len() == COUNT * width && out.len() == COUNT,
+        "inputs of another width"
+    );
+    for (index, group) in groups.chunks_exact(width / BLOCK).enumerate() {
+        let mut sums = [[_mm512_setzero_ps(); GROUP]; COUNT];
+        for (place, blocks) in group.iter().enumerate() {
+            ask_for(blocks);
+            for (column, block) in blocks.iter().enumerate() {
+                // SAFETY: this function is for CPUs with AVX-512, too.
+                let weights = unsafe { block.decode_avx512() };
+                for (half, weights) in weights.into_iter().enumerate() {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let at = row * width + place * BLOCK + half * 16;
+                        // SAFETY: a row has as many blocks as the group.
+                        let x = unsafe { _mm512_loadu_ps(x.as_ptr().add(at)) };
+                        sums[column] = _mm512_fmadd_ps(weights, x, sums[column]);
+                    }
+                }
             }
-            let mask = u16::MAX >> (KEYS - keys.len());
-            // SAFETY: as many floats are written as there are keys.
-            unsafe { _mm512_mask_storeu_ps(scores.as_mut_ptr(), mask, totals(sums)) };
+        }
+        for (out, sums) in out.iter_mut().zip(sums) {
+            store(out, index, totals(sums));
         }
     }
+}
+
+/// Unpacks some columns, and multiplies them with all inputs.
+#[target_feature(enable = "avx512f")]
+fn unpacked<B: Block>(groups: &[[B; GROUP]], x: &[f32], width: usize, out: &mut [&mut [f32]]) {
+    let mut weights = vec![0.0; GROUPS * GROUP * width];
+    for (pair, groups) in groups.chunks(GROUPS * (width / BLOCK)).enumerate() {
+        let count = groups.len() / (width / BLOCK);
+        for (group, weights) in groups
+            .chunks_exact(width / BLOCK)
+            .zip(weights.chunks_exact_mut(GROUP * width))
+        {
+            unpack(group, weights);
+        }
+        let first = pair * GROUPS;
+        let weights = &weights[..count * GROUP * width];
+        let rows = x.chunks_exact(ROWS * width);
+        let (out_rows, out_rest) = out.as_chunks_mut::<ROWS>();
+        for (x, out) in rows.remainder().chunks_exact(width).zip(out_rest) {
+            for (group, weights) in weights.chunks_exact(GROUP * width).enumerate() {
+                let [[sums]] = dense::<1, 1>(x, weights);
+                store(out, first + group, sums);
+            }
+        }
+        for (x, out) in rows.zip(out_rows) {
+            if count == GROUPS {
+                for (out, sums) in out.iter_mut().zip(dense::<ROWS, GROUPS>(x, weights)) {
+                    for (group, sums) in sums.into_iter().enumerate() {
+                        store(out, first + group, sums);
+                    }
+                }
+            } else {
+                for (out, [sums]) in out.iter_mut().zip(dense::<ROWS, 1>(x, weights)) {
+                    store(out, first, sums);
+                }
+            }
+        }
+    }
+}
+
+/// The weights of one group, column after column.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn unpack<B: Block>(group: &[[B; GROUP]], weights: &mut [f32]) {
+    let width = group.len() * BLOCK;
+    for (place, blocks) in group.iter().enumerate() {
+        ask_for(blocks);
+        for (column, block) in blocks.iter().enumerate() {
+            // SAFETY: this function is for CPUs with AVX-512, too.
+            let decoded = unsafe { block.decode_avx512() };
+            let weights = &mut weights[column * width + place * BLOCK..][..BLOCK];
+            for (weights, decoded) in weights.as_chunks_mut::<16>().0.iter_mut().zip(decoded) {
+                // SAFETY: sixteen floats are written.
+                unsafe { _mm512_storeu_ps(weights.as_mut_ptr(), decoded) };
+            }
+        }
+    }
+}
+
+/// The products of some inputs, `[COUNT, width]`, with the columns of some groups, `[OF, GROUP, width]`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn dense<const COUNT: usize, const OF: usize>(x: &[f32], weights: &[f32]) -> [[__m128; OF]; COUNT] {
+    let width = weights.len() / (OF * GROUP);
+    assert!(
+        x.len() == COUNT * width && width.is_multiple_of(16),
+        "inputs of another width"
+    );
+    let mut sums = [[[_mm512_setzero_ps(); GROUP]; OF]; COUNT];
+    for at in (0..width).step_by(16) {
+        let mut inputs = [_mm512_setzero_ps(); COUNT];
+        for (row, input) in inputs.iter_mut().enumerate() {
+            // SAFETY: `at + 16 <= width`, and there are `COUNT` times as many numbers.
+            *input = unsafe { _mm512_loadu_ps(x.as_ptr().add(row * width + at)) };
+        }
+        for group in 0..OF {
+            for column in 0..GROUP {
+                let from = (group * GROUP + column) * width + at;
+                // SAFETY: likewise, `OF * GROUP` times as many.
+                let weights = unsafe { _mm512_loadu_ps(weights.as_ptr().add(from)) };
+                for (sums, input) in sums.iter_mut().zip(inputs) {
+                    sums[group][column] = _mm512_fmadd_ps(weights, input, sums[group][column]);
+                }
+            }
+        }
+    }
+    let mut all = [[_mm_setzero_ps(); OF]; COUNT];
+    for (all, sums) in all.iter_mut().zip(sums) {
+        for (all, sums) in all.iter_mut().zip(sums) {
+            *all = totals(sums);
+        }
+    }
+    all
 }
 
 /// The sum of each register.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn totals(sums: [__m512; 16]) -> __m512 {
-    // Not `map`: closures are not compiled for the CPU that their function is compiled for.
-    let mut rows = [_mm512_setzero_si512(); 16];
-    for (row, sum) in rows.iter_mut().zip(sums) {
-        *row = _mm512_castps_si512(sum);
+fn totals([a, b, c, d]: [__m512; GROUP]) -> __m128 {
+    // Of each four lanes the sums of the first and third, and of the second and fourth, of two registers in turns; then all four.
+    let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+    let (low, high) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+    let sixteen = _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+    let upper = _mm512_castps_pd(sixteen);
+    let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(upper));
+    let eight = _mm256_add_ps(_mm512_castps512_ps256(sixteen), upper);
+    _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))
+}
+
+/// Writes the sums of one group; the last may have fewer columns.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(out: &mut [f32], group: usize, sums: __m128) {
+    let out = &mut out[group * GROUP..];
+    let mut four = [0.0; GROUP];
+    // SAFETY: four floats are written.
+    unsafe { _mm_storeu_ps(four.as_mut_ptr(), sums) };
+    match out.first_chunk_mut::<GROUP>() {
+        Some(out) => *out = four,
+        None => out.iter_mut().zip(four).for_each(|(out, sum)| *out = sum),
     }
-    transpose(&mut rows);
-    let mut total = _mm512_setzero_ps();
-    for row in rows {
-        total = _mm512_add_ps(total, _mm512_castsi512_ps(row));
+}
+
+/// `scores[query][key] = queries[query] . keys[key]`, of up to [`QUERIES`] queries.
+#[target_feature(enable = "avx512f")]
+pub(super) fn score<E: Element>(queries: &[f32], keys: &[E], scores: &mut [f32]) {
+    let (queries, _) = queries.as_chunks::<HEAD_DIM>();
+    let (keys, _) = keys.as_chunks::<HEAD_DIM>();
+    assert!(scores.len() == queries.len() * keys.len());
+    // The same few keys for all queries, while they are near.
+    for (at, some) in (0..).step_by(KEYS).zip(keys.chunks(KEYS)) {
+        for (query, scores) in queries.iter().zip(scores.chunks_exact_mut(keys.len())) {
+            let mut parts = [_mm512_setzero_ps(); PARTS];
+            for (part, numbers) in parts.iter_mut().zip(query.as_chunks::<16>().0) {
+                // SAFETY: sixteen floats are read.
+                *part = unsafe { _mm512_loadu_ps(numbers.as_ptr()) };
+            }
+            let mut products = [_mm512_setzero_ps(); KEYS];
+            for (key, product) in some.iter().zip(&mut products) {
+                for (part, numbers) in parts.iter().zip(key.as_chunks::<16>().0) {
+                    // SAFETY: this function is for CPUs with AVX-512, too.
+                    *product = _mm512_fmadd_ps(*part, unsafe { E::load_avx512(numbers) }, *product);
+                }
+            }
+            let scores = &mut scores[at..at + some.len()];
+            let mask = u16::MAX >> (KEYS - scores.len());
+            // SAFETY: as many floats are written as there are keys.
+            unsafe { _mm512_mask_storeu_ps(scores.as_mut_ptr(), mask, sums(products)) };
+        }
     }
-    total
 }
 
 /// `out[query] = sum of scores[query][token] * values[token]`, of up to [`QUERIES`] queries.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn weigh(values: &[bf16], scores: &[f32], out: &mut [f32]) {
+#[target_feature(enable = "avx512f")]
+pub(super) fn weigh<E: Element>(values: &[E], scores: &[f32], out: &mut [f32]) {
     match out.len() / HEAD_DIM {
-        1 => weigh_of::<1>(values, scores, out),
-        2 => weigh_of::<2>(values, scores, out),
-        3 => weigh_of::<3>(values, scores, out),
-        _ => weigh_of::<QUERIES>(values, scores, out),
+        1 => weigh_of::<E, 1>(values, scores, out),
+        2 => weigh_of::<E, 2>(values, scores, out),
+        3 => weigh_of::<E, 3>(values, scores, out),
+        _ => weigh_of::<E, QUERIES>(values, scores, out),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn weigh_of<const COUNT: usize>(values: &[bf16], scores: &[f32], out: &mut [f32]) {
-    const PARTS: usize = HEAD_DIM / 16;
+fn weigh_of<E: Element, const COUNT: usize>(values: &[E], scores: &[f32], out: &mut [f32]) {
     let (values, _) = values.as_chunks::<HEAD_DIM>();
     assert!(scores.len() == COUNT * values.len() && out.len() == COUNT * HEAD_DIM);
     let mut sums = [[_mm512_setzero_ps(); PARTS]; COUNT];
     for (token, value) in values.iter().enumerate() {
         let mut parts = [_mm512_setzero_ps(); PARTS];
         for (part, numbers) in parts.iter_mut().zip(value.as_chunks::<16>().0) {
-            // SAFETY: sixteen numbers of two bytes are read.
-            let bits = unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) };
-            *part = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)));
+            // SAFETY: this function is for CPUs with AVX-512, too.
+            *part = unsafe { E::load_avx512(numbers) };
         }
         for (query, sums) in sums.iter_mut().enumerate() {
             let score = _mm512_set1_ps(scores[query * values.len() + token]);
@@ -111,6 +263,23 @@ fn weigh_of<const COUNT: usize>(values: &[bf16], scores: &[f32], out: &mut [f32]
             unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sum) };
         }
     }
+}
+
+/// The sum of each register.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn sums(registers: [__m512; 16]) -> __m512 {
+    // Not `map`: closures are not compiled for the CPU that their function is compiled for.
+    let mut rows = [_mm512_setzero_si512(); 16];
+    for (row, sum) in rows.iter_mut().zip(registers) {
+        *row = _mm512_castps_si512(sum);
+    }
+    transpose(&mut rows);
+    let mut total = _mm512_setzero_ps();
+    for row in rows {
+        total = _mm512_add_ps(total, _mm512_castsi512_ps(row));
+    }
+    total
 }
 
 /// Turns 16 rows of 16 numbers of 32 bits into 16 columns.
