@@ -134,6 +134,15 @@ fn cargo(root: &Path, provided: &provision::Provided, args: &[&str]) -> Result<(
         .args(args)
         .env("LIBTORCH", &provided.libtorch)
         .env("TRANSDUCER_MODEL", &provided.model);
+    // What cargo tells this program about itself: build scripts that read it would run again, and all that rests on them.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name == "CARGO_MANIFEST_DIR" || name.starts_with("CARGO_PKG_"))
+        {
+            cargo.env_remove(name);
+        }
+    }
     run(cargo)
 }
 
