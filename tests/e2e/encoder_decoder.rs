@@ -119,7 +119,9 @@ fn a_t5_is_trained_evaluated_asked_packed_and_served() {
     let answer = json(&stdout(&[&run[..], &common].concat()));
     assert!(answer["usage"]["completion_tokens"].as_u64().unwrap() > 0, "{answer}");
 
-    let mut server = Server::start(&[&["--adapters", &adapters][..], &common].concat());
+    let serve = ["--adapters", &adapters, "--weights", "int8"];
+    let mut server = Server::start(&[&serve[..], &common].concat());
+    server.wait_until(|line| line.contains("weights stay as they are"));
     server.wait_for("ready on ");
     let (status, served) = server.post("/v1/tasks/summarize-java", &json!({"code": source}));
     assert_eq!((status, &served["text"]), (200, &answer["text"]), "{served}");

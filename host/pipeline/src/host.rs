@@ -357,7 +357,11 @@ pub(crate) fn load_model(
         let percent = 100 * progress.loaded / progress.total.max(1);
         stage(&format!("the model: {percent}%"));
     };
-    Backbone::load_with_progress(path, &load, progress).map_err(LoadError::model(path))
+    let backbone = Backbone::load_with_progress(path, &load, progress).map_err(LoadError::model(path))?;
+    if matches!(weights, WeightFormat::Int8 | WeightFormat::Int4) && backbone.step_bytes().is_none() {
+        tracing::warn!(model = %path.display(), "weights stay as they are: fewer bits are for llama and qwen2 models on a CPU");
+    }
+    Ok(backbone)
 }
 
 /// Loads what stands before the frozen LLM's first layer, and finds the servers that have the rest.
