@@ -90,27 +90,16 @@ impl Backbone {
             i32::try_from(threads.get()).unwrap_or(i32::MAX)
         });
         tch::set_num_threads(threads);
+        let how = (kind, device, options.weights, threads);
         if path.is_file() {
             let gguf = Gguf::open(path)?;
             let config = ModelConfig::from_gguf(&gguf)?;
             let text = (Tokenizer::from_gguf(&gguf)?, ChatTemplate::from_gguf(&gguf)?);
-            Self::assemble(
-                &GgufWeights(&gguf),
-                config,
-                text,
-                (kind, device, options.weights),
-                &mut progress,
-            )
+            Self::assemble(&GgufWeights(&gguf), config, text, how, &mut progress)
         } else if path.join("config.json").is_file() {
             let config = ModelConfig::from_config_json(&path.join("config.json"))?;
             let text = (Tokenizer::from_folder(path)?, ChatTemplate::from_folder(path)?);
-            Self::assemble(
-                &Folder::open(path)?,
-                config,
-                text,
-                (kind, device, options.weights),
-                &mut progress,
-            )
+            Self::assemble(&Folder::open(path)?, config, text, how, &mut progress)
         } else {
             Err(BackboneError::NoModel { path: path.to_owned() })
         }
@@ -120,7 +109,7 @@ impl Backbone {
         source: &dyn WeightSource,
         config: ModelConfig,
         text: (Tokenizer, ChatTemplate),
-        (kind, device, format): (Kind, Device, WeightFormat),
+        (kind, device, format, threads): (Kind, Device, WeightFormat, i32),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, BackboneError> {
         let embedder = Arc::new(Embedder::read(source, config, text, (device, kind))?);
@@ -131,7 +120,7 @@ impl Backbone {
         Ok(Self {
             embedder,
             model,
-            threads: tch::get_num_threads(),
+            threads,
         })
     }
 

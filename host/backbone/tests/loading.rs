@@ -195,7 +195,8 @@ fn loading_tells_how_far_it_has_come() {
     };
     let backbone =
         Backbone::load_with_progress(&fixture("tiny-llama"), &options, |progress| seen.push(progress)).unwrap();
-    assert_eq!(tch::get_num_threads(), 1);
+    // Not what libtorch says here: other tests load, too, and tell it another number.
+    assert_eq!(backbone.threads(), 1);
     let total = 40_096; // `total_parameters` of the fixture's index
     assert!(seen.iter().all(|progress| progress.total == total));
     assert!(seen.is_sorted_by_key(|progress| progress.loaded));
