@@ -88,6 +88,11 @@ fn what_a_host_would_refuse_is_not_packed() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("x.tadapter").display().to_string();
     let untrained = copy("summarize-python", temp.path(), None);
+    let manifest = Path::new(&untrained).join("adapter.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let recipe = text.split("[provenance]").next().unwrap();
+    std::fs::write(&manifest, recipe.replace("weights = \"transducer.safetensors\"\n", "")).unwrap();
+    std::fs::remove_file(Path::new(&untrained).join("transducer.safetensors")).unwrap();
     let error = failure(&["pack", &untrained, "-o", &out]);
     assert!(
         error.contains("names no weights") && error.contains("--untrained"),
