@@ -3,6 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+use multiversion::multiversion;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 /// Weights of a block. GGUF's, so that a file's own blocks come out as they went in.
@@ -79,15 +80,52 @@ impl Block4 {
     }
 }
 
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn encode4(weights: &[f32; BLOCK]) -> Block4 {
+    // From here on to the next power of two, floats are whole numbers: the sum is rounded, and its lowest bits are the code.
+    const WHOLE: f32 = (1 << 23) as f32;
+    let (min, max) = ends(weights);
+    let scale = (max - min) / 15.0;
+    let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
+    let code = |weight: f32| ((weight - min) * inverse + WHOLE).to_bits() & 15;
+    let mut codes = [0; BLOCK / 2];
+    let (low, high) = weights.split_at(BLOCK / 2);
+    for ((codes, &low), &high) in codes.iter_mut().zip(low).zip(high) {
+        *codes = (code(low) | code(high) << 4) as u8;
+    }
+    Block4 { scale, min, codes }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn encode8(weights: &[f32; BLOCK]) -> Block8 {
+    let (min, max) = ends(weights);
+    let scale = max.max(-min) / 127.0;
+    let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
+    let mut codes = [0; BLOCK];
+    for (code, weight) in codes.iter_mut().zip(weights) {
+        let steps = weight * inverse;
+        *code = (steps + 0.5_f32.copysign(steps)).clamp(-127.0, 127.0) as i32 as i8;
+    }
+    Block8 { scale, codes }
+}
+
+/// The smallest and the largest, found eight at a time.
+#[inline(always)]
+fn ends(weights: &[f32; BLOCK]) -> (f32, f32) {
+    let (mut least, mut most) = ([f32::INFINITY; 8], [f32::NEG_INFINITY; 8]);
+    for weights in weights.as_chunks::<8>().0 {
+        for ((least, most), weight) in least.iter_mut().zip(&mut most).zip(weights) {
+            *least = if weight < least { *weight } else { *least };
+            *most = if weight > most { *weight } else { *most };
+        }
+    }
+    let all = |ends: [f32; 8], of: fn(f32, f32) -> f32| ends.into_iter().fold(ends[0], of);
+    (all(least, f32::min), all(most, f32::max))
+}
+
 impl Block for Block4 {
     fn encode(weights: &[f32; BLOCK]) -> Self {
-        let min = weights.iter().copied().fold(f32::INFINITY, f32::min);
-        let max = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let scale = (max - min) / 15.0;
-        let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
-        let code = |weight: f32| ((weight - min) * inverse).round().clamp(0.0, 15.0) as u8;
-        let codes = std::array::from_fn(|i| code(weights[i]) | code(weights[i + BLOCK / 2]) << 4);
-        Self { scale, min, codes }
+        encode4(weights)
     }
 
     fn decode(&self) -> [f32; BLOCK] {
@@ -149,14 +187,7 @@ impl Block for Block4 {
 
 impl Block for Block8 {
     fn encode(weights: &[f32; BLOCK]) -> Self {
-        let most = weights.iter().fold(0.0, |most: f32, weight| most.max(weight.abs()));
-        let scale = most / 127.0;
-        let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
-        let code = |weight: f32| (weight * inverse).round().clamp(-127.0, 127.0) as i8;
-        Self {
-            scale,
-            codes: weights.map(code),
-        }
+        encode8(weights)
     }
 
     fn decode(&self) -> [f32; BLOCK] {
