@@ -141,6 +141,9 @@ impl LocalEngine {
         } = *options;
         let (started, has_started) = mpsc::channel();
         let engine = Self::spawn(queue_bound, move |shared| {
+            // Asked first: a thread's own first use of libtorch takes the number that was set last, whoever set it, and only what is
+            // set after that stays.
+            tch::get_num_threads();
             tch::set_num_threads(backbone.threads());
             // Whoever started it may be gone.
             let _ = started.send(());

@@ -5,7 +5,7 @@ mod common;
 use common::{Adapters, REQUEST, ask};
 
 #[test]
-fn threads_of_requests_compute_alone() {
+fn threads_of_requests_compute_alone_and_the_engine_does_not() {
     // What the model takes by itself, also where there is one core.
     tch::set_num_threads(2);
     let adapters = Adapters::new().add("one", None);
@@ -13,4 +13,10 @@ fn threads_of_requests_compute_alone() {
     ask(&host, "one", REQUEST).unwrap();
     let of_a_request = std::thread::spawn(tch::get_num_threads).join().unwrap();
     assert_eq!(of_a_request, 1);
+    // The engine's thread shares a step with the other threads of its pool.
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let names: Vec<String> = threads
+        .map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).unwrap())
+        .collect();
+    assert!(names.iter().any(|name| name.trim() == "llm-1"), "{names:?}");
 }
