@@ -202,8 +202,12 @@ fn shapes() -> Vec<Row> {
             header["fusion.query.weight"]["shape"] = json!([1_u64 << 62, 4]);
         }),
         header("two tensors in the same bytes", &|header| {
-            let tensor = header["fusion.query.weight"].clone();
-            header.insert("fusion.twin.weight".to_owned(), tensor);
+            // The twin has the first half: of tensors that begin alike, the reader takes the shorter one first.
+            let mut twin = header["fusion.query.weight"].clone();
+            twin["shape"][0] = json!(twin["shape"][0].as_u64().unwrap() / 2);
+            let offsets = [0, 1].map(|end| twin["data_offsets"][end].as_u64().unwrap());
+            twin["data_offsets"][1] = json!(offsets[0].midpoint(offsets[1]));
+            header.insert("fusion.twin.weight".to_owned(), twin);
         }),
     ]
 }
