@@ -94,11 +94,11 @@ def main():
                 if within(answer, arguments.prompt, arguments.answer):
                     asked.append(source)
                     alone.append(answer)
+                    print(f"{len(asked)} of {arguments.requests} requests of the wanted size", file=sys.stderr)
                 if len(asked) == arguments.requests:
                     break
             if not asked:
                 sys.exit("no row has a prompt and an answer of the wanted size: see --prompt and --answer")
-            print(f"{len(asked)} requests of the wanted size", file=sys.stderr)
             speeds = {"one adapter": [], "all adapters": []}
             for turn in range(arguments.rounds):
                 # Whoever is first in a round is second in the next.

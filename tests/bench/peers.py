@@ -36,6 +36,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=1, help="in each turn")
     parser.add_argument("--out", type=Path, help="where the figures go as JSON")
     args = parser.parse_args()
+    if (args.transformers or args.vllm) and not args.folder:
+        parser.error("--transformers and --vllm read a Hugging Face folder: name it with --folder")
+    if not args.program.exists():
+        parser.error(f"{args.program} is not there: cargo build --release --workspace --example batch_speed")
     measured = {name: [] for name in programs(args)}
     for turn in range(args.turns):
         for name, command in programs(args).items():

@@ -93,8 +93,8 @@ impl LoadOptions {
 }
 
 /// Whether `bf16` is the faster kind on this CPU. That it has instructions for it does not say so: of a product of libtorch's, `bf16` takes
-/// 0.6 of the time of `f32` on a Zen 4, and 1.6 times as long on a Xeon whose AMX a virtual machine hides. So it is measured, once,
-/// in some 40 ms; a lead that another program could cause does not count.
+/// 0.6 of the time of `f32` on a Zen 4, and 1.75 times as long on a Xeon whose AMX a virtual machine hides. So it is measured, once,
+/// in some 20 ms; a lead that another program could cause does not count.
 fn cpu_prefers_bf16() -> bool {
     const LEAD: f64 = 1.2;
     static PREFERS: LazyLock<bool> = LazyLock::new(|| {

@@ -205,6 +205,7 @@ mod tests {
     use half::bf16;
 
     use super::super::blocks::{BLOCK, Block, Block4, Block8, pack};
+    use super::super::memory::Element;
     use super::{attend, dot, dot_portable, exp, gate, multiply, multiply_portable, rms_norm};
 
     fn numbers(count: usize, seed: f32) -> Vec<f32> {
@@ -312,20 +313,21 @@ mod tests {
 
     #[test]
     fn attention_is_a_mean_of_the_values() {
-        attention(3, 5, 8);
-        // More keys and queries than AVX-512 takes at once, and one.
-        attention(6, 37, 64);
-        attention(1, 1, 64);
+        // The second has more keys and queries than AVX-512 takes at once.
+        for (group, tokens, head_dim) in [(3, 5, 8), (6, 37, 64), (1, 1, 64)] {
+            attention::<bf16>(group, tokens, head_dim);
+            attention::<f32>(group, tokens, head_dim);
+        }
     }
 
-    fn attention(group: usize, tokens: usize, head_dim: usize) {
+    fn attention<E: Element>(group: usize, tokens: usize, head_dim: usize) {
         // CPUs that multiply `bf16` round the queries to it.
         let queries = numbers(group * head_dim, 1.0).into_iter();
         let queries: Vec<f32> = queries.map(|query| bf16::from_f32(query).to_f32()).collect();
         let of = |seed| {
             numbers(tokens * head_dim, seed)
                 .into_iter()
-                .map(bf16::from_f32)
+                .map(E::from_f32)
                 .collect::<Vec<_>>()
         };
         let (keys, values) = (of(2.0), of(3.0));
@@ -338,7 +340,7 @@ mod tests {
                     query
                         .iter()
                         .zip(key)
-                        .map(|(q, k)| f64::from(*q) * k.to_f64())
+                        .map(|(q, k)| f64::from(*q) * f64::from(k.to_f32()))
                         .sum::<f64>()
                         .exp()
                 })
@@ -347,7 +349,7 @@ mod tests {
                 let sum: f64 = exps
                     .iter()
                     .zip(values.chunks(head_dim))
-                    .map(|(e, v)| e * v[dimension].to_f64())
+                    .map(|(e, v)| e * f64::from(v[dimension].to_f32()))
                     .sum();
                 let expected = sum / exps.iter().sum::<f64>();
                 assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, not {expected}");
