@@ -1,7 +1,5 @@
 //! A matrix of weights, and the products of a few inputs with it.
 
-use rayon::iter::{IndexedParallelIterator, ParallelIterator};
-use rayon::slice::ParallelSlice;
 use tch::{Kind, Tensor};
 
 use super::blocks::{BLOCK, Block, Block4, Block8, GROUP, pack};
@@ -9,7 +7,7 @@ use super::blocks::{BLOCK, Block, Block4, Block8, GROUP, pack};
 use super::kernels::amx;
 #[cfg(target_arch = "x86_64")]
 use super::tiles::{self, Tile4, Tile8};
-use super::{kernels, memory};
+use super::{kernels, memory, team};
 use crate::{BackboneError, WeightFormat};
 
 /// Up to how many inputs are multiplied with packed weights where libtorch multiplies `bf16` and we cannot (see [`amx`]): few cost
@@ -149,10 +147,10 @@ fn four_bits_suffice(weights: &[f32], same: f32) -> bool {
 /// The columns in parts, each of them by one thread.
 fn multiply_packed<B: Block>(groups: &[[B; GROUP]], x: &[f32], rows: usize, out: &mut [f32]) {
     let width = x.len() / rows;
-    groups
-        .par_chunks(PART / GROUP * (width / BLOCK))
-        .zip(parts(out, rows))
-        .for_each(|(groups, mut out)| kernels::multiply(groups, x, width, &mut out));
+    let groups = groups.chunks(PART / GROUP * (width / BLOCK));
+    team::each(groups.zip(parts(out, rows)), |(groups, mut out)| {
+        kernels::multiply(groups, x, width, &mut out);
+    });
 }
 
 /// Likewise, with tiles.
@@ -160,10 +158,10 @@ fn multiply_packed<B: Block>(groups: &[[B; GROUP]], x: &[f32], rows: usize, out:
 fn multiply_tiled<T: amx::Unpack>(tiles: &[T], x: &[f32], rows: usize, out: &mut [f32]) {
     let width = x.len() / rows;
     let inputs = amx::Inputs::new(x, width);
-    tiles
-        .par_chunks(PART / tiles::COLUMNS * width.div_ceil(tiles::DEPTH))
-        .zip(parts(out, rows))
-        .for_each(|(tiles, mut out)| amx::multiply(tiles, &inputs, &mut out));
+    let tiles = tiles.chunks(PART / tiles::COLUMNS * width.div_ceil(tiles::DEPTH));
+    team::each(tiles.zip(parts(out, rows)), |(tiles, mut out)| {
+        amx::multiply(tiles, &inputs, &mut out);
+    });
 }
 
 /// Of the outputs `[rows, columns]`, the columns of each part, row by row.

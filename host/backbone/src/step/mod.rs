@@ -8,13 +8,11 @@ mod blocks;
 mod kernels;
 mod matrix;
 mod memory;
+mod team;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
 use half::bf16;
-use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use tch::{Device, Kind, Tensor};
 
 use crate::cache::DecoderCache;
@@ -132,7 +130,6 @@ impl Stepper {
         caches: &mut [&mut DecoderCache],
         (first, count): (usize, usize),
     ) -> Result<Tensor, BackboneError> {
-        enter_pool();
         let x = to_vec(embeddings)?;
         let tokens = x.len() / config.hidden_size / caches.len();
         let hidden = match self.kind {
@@ -295,7 +292,7 @@ fn attention<E: Element>(
     if products < SHARED_ATTENTION {
         groups.into_iter().for_each(|group| group.attend(head_dim));
     } else {
-        groups.into_par_iter().for_each(|group| group.attend(head_dim));
+        team::each(groups, |group| group.attend(head_dim));
     }
     Ok(())
 }
@@ -324,21 +321,23 @@ fn prompt_attention(
         let (len, capacity) = (cache.len(), cache.capacity());
         let place = cache.at(layer);
         let (keys, values) = (numbers::<bf16>(place.keys)?, numbers::<bf16>(place.values)?);
-        let seen: Vec<_> = keys
-            .par_chunks_exact(capacity * head_dim)
-            .zip(values.par_chunks_exact(capacity * head_dim))
-            .map(|(keys, values)| {
-                let seen = (len + tokens) * head_dim;
-                by_tiles::Seen::new(&keys[..seen], &values[..seen])
-            })
-            .collect();
-        let rows = rows.par_chunks(by_tiles::TOKENS * per_row);
-        rows.zip(out.par_chunks_mut(by_tiles::TOKENS * width))
-            .enumerate()
-            .for_each(|(block, (rows, out))| {
-                let before = len + block * by_tiles::TOKENS;
-                by_tiles::attend(&seen, heads / kv_heads, before, (rows, per_row), out);
-            });
+        let of_heads = keys
+            .chunks_exact(capacity * head_dim)
+            .zip(values.chunks_exact(capacity * head_dim));
+        let mut seen: Vec<_> = (0..kv_heads).map(|_| None).collect();
+        team::each(of_heads.zip(&mut seen), |((keys, values), place)| {
+            let seen = (len + tokens) * head_dim;
+            *place = Some(by_tiles::Seen::new(&keys[..seen], &values[..seen]));
+        });
+        let seen: Vec<_> = seen.into_iter().flatten().collect();
+        let rows = rows.chunks(by_tiles::TOKENS * per_row);
+        let blocks = rows.zip(out.chunks_mut(by_tiles::TOKENS * width)).enumerate();
+        // What sees most takes longest, and is begun first.
+        let blocks: Vec<_> = blocks.collect();
+        team::each(blocks.into_iter().rev(), |(block, (rows, out))| {
+            let before = len + block * by_tiles::TOKENS;
+            by_tiles::attend(&seen, heads / kv_heads, before, (rows, per_row), out);
+        });
     }
     Ok(())
 }
@@ -359,37 +358,33 @@ fn norm_rows(x: &[f32], weight: &[f32], config: &ModelConfig, out: &mut [f32]) {
 
 /// Makes each row of `out` from that of `x`, where there are many by several threads. Rows are so many numbers wide.
 fn for_rows(x: &[f32], out: &mut [f32], (from, to): (usize, usize), make: impl Fn(&[f32], &mut [f32]) + Sync) {
-    if x.len() < SHARED_ROWS {
+    let make_all = |(x, out): (&[f32], &mut [f32])| {
         x.chunks_exact(from)
             .zip(out.chunks_exact_mut(to))
             .for_each(|(x, out)| make(x, out));
+    };
+    if x.len() < SHARED_ROWS {
+        make_all((x, out));
     } else {
-        let rows = x.par_chunks_exact(from).zip(out.par_chunks_exact_mut(to));
-        rows.with_min_len(SHARED_ROWS / 4 / from)
-            .for_each(|(x, out)| make(x, out));
+        let rows = (SHARED_ROWS / 4).div_ceil(from);
+        team::each(x.chunks(rows * from).zip(out.chunks_mut(rows * to)), make_all);
     }
 }
 
 fn add(to: &mut [f32], what: &[f32]) {
-    to.iter_mut().zip(what).for_each(|(to, what)| *to += what);
+    let add = |(to, what): (&mut [f32], &[f32])| to.iter_mut().zip(what).for_each(|(to, what)| *to += what);
+    if to.len() < SHARED_ROWS {
+        add((to, what));
+    } else {
+        team::each(
+            to.chunks_mut(SHARED_ROWS / 4).zip(what.chunks(SHARED_ROWS / 4)),
+            add,
+        );
+    }
 }
 
 fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, BackboneError> {
     Ok(Vec::try_from(
         tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_view(-1)?,
     )?)
-}
-
-/// Makes this thread one of a pool of as many as libtorch uses for an operation. A thread that waits for a pool's would be woken by
-/// it some ten thousand times a second.
-fn enter_pool() {
-    thread_local! {
-        static POOL: Option<ThreadPool> = {
-            let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-            let pool = ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
-            // Fails in a thread of another pool, which then shares the work.
-            pool.thread_name(|index| format!("llm-{index}")).build().ok()
-        };
-    }
-    POOL.with(|_| ());
 }
