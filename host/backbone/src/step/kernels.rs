@@ -77,15 +77,19 @@ pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f64, out: &mut [f32]) {
     }
 }
 
-/// `silu(gate) * up`.
+/// `silu(gate) * up`; of `both`, so many numbers are gates, the next ones what they are for, and so on.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-pub(super) fn gate(gate: &[f32], up: &[f32], out: &mut [f32]) {
-    for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-        *out = gate / (1.0 + exp(-gate)) * up;
+pub(super) fn gate(both: &[f32], turns: usize, out: &mut [f32]) {
+    for (both, out) in both.chunks_exact(2 * turns).zip(out.chunks_exact_mut(turns)) {
+        let (gate, up) = both.split_at(turns);
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = gate / (1.0 + exp(-gate)) * up;
+        }
     }
 }
 
 /// Turns one head, whose pairs are the places `i` and `i + head_dim / 2`; `sin` has the signs of [`crate::rope::RotaryTable`].
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn turn(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let half = head.len() / 2;
     let (first, second) = head.split_at_mut(half);
@@ -304,10 +308,17 @@ mod tests {
         for ((out, x), weight) in out.iter().zip(&x).zip(&weight) {
             assert!((f64::from(*out) - f64::from(*x) / (mean + 1e-5).sqrt() * f64::from(*weight)).abs() < 1e-6);
         }
-        gate(&x, &weight, &mut out);
-        for ((out, x), up) in out.iter().zip(&x).zip(&weight) {
-            let x = f64::from(*x);
-            assert!((f64::from(*out) - x / (1.0 + (-x).exp()) * f64::from(*up)).abs() < 1e-6);
+        for turns in [4, 24] {
+            let both: Vec<f32> = x
+                .chunks(turns)
+                .zip(weight.chunks(turns))
+                .flat_map(|(x, up)| [x, up].concat())
+                .collect();
+            gate(&both, turns, &mut out);
+            for ((out, x), up) in out.iter().zip(&x).zip(&weight) {
+                let x = f64::from(*x);
+                assert!((f64::from(*out) - x / (1.0 + (-x).exp()) * f64::from(*up)).abs() < 1e-6);
+            }
         }
     }
 

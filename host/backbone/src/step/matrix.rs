@@ -103,6 +103,11 @@ impl Matrix {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn is_tiled(&self) -> bool {
+        matches!(self.packed, Some(Packed::TiledFour(_) | Packed::TiledEight(_)))
+    }
+
     fn packed_is_faster(&self, rows: usize) -> bool {
         self.full.kind() != Kind::BFloat16 || rows <= PACKED_ROWS_BF16
     }
@@ -117,9 +122,9 @@ impl Matrix {
             Some(Packed::Four(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, out),
             Some(Packed::Eight(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, out),
             #[cfg(target_arch = "x86_64")]
-            Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, x, rows, out),
+            Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, &amx::Inputs::new(x, x.len() / rows), out),
             #[cfg(target_arch = "x86_64")]
-            Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, x, rows, out),
+            Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, &amx::Inputs::new(x, x.len() / rows), out),
             _ => {
                 let x = Tensor::f_from_slice(x)?.f_view([rows as i64, -1])?;
                 let products = x.f_to_kind(self.full.kind())?.f_linear(&self.full, None::<&Tensor>)?;
@@ -129,6 +134,77 @@ impl Matrix {
             }
         }
         Ok(())
+    }
+}
+
+/// The two matrices around the gate of a layer: `down(silu(gate(x)) * up(x))`.
+#[derive(Debug)]
+pub(super) struct FeedForward {
+    gate_up: Matrix,
+    down: Matrix,
+    /// How many columns of gates there are in `gate_up` before those of what they are for, and so on.
+    turns: usize,
+}
+
+impl FeedForward {
+    /// Of `gate_up [2 ffn, hidden]` and `down [hidden, ffn]`.
+    pub(super) fn new(gate_up: &Tensor, down: &Tensor, format: WeightFormat) -> Result<Self, BackboneError> {
+        let ffn = down.size()[1];
+        let (mut gate_up, down) = (Matrix::new(gate_up, format)?, Matrix::new(down, format)?);
+        #[cfg(target_arch = "x86_64")]
+        if gate_up.is_tiled() && down.is_tiled() && ffn % (2 * tiles::COLUMNS) as i64 == 0 {
+            let (turns, width) = (tiles::COLUMNS as i64, gate_up.full.size()[1]);
+            let in_turns = gate_up.full.f_view([2, ffn / turns, turns, width])?.f_transpose(0, 1)?;
+            gate_up.packed = Matrix::new(&in_turns.f_reshape([2 * ffn, width])?, format)?.packed;
+            return Ok(Self {
+                gate_up,
+                down,
+                turns: tiles::COLUMNS,
+            });
+        }
+        Ok(Self {
+            gate_up,
+            down,
+            turns: ffn as usize,
+        })
+    }
+
+    /// Of the inputs `x [rows, hidden]`, `[rows, hidden]` in place of what is in `out`; `between` is memory to work in.
+    pub(super) fn apply(
+        &self,
+        x: &[f32],
+        rows: usize,
+        between: &mut [Vec<f32>; 2],
+        out: &mut Vec<f32>,
+    ) -> Result<(), BackboneError> {
+        #[cfg(target_arch = "x86_64")]
+        if self.turns == tiles::COLUMNS && rows > 1 {
+            let inputs = amx::Inputs::new(x, x.len() / rows);
+            let gated = match &self.gate_up.packed {
+                Some(Packed::TiledFour(tiles)) => amx::multiply_gated(tiles, &inputs),
+                Some(Packed::TiledEight(tiles)) => amx::multiply_gated(tiles, &inputs),
+                _ => unreachable!("columns take turns in tiles only"),
+            };
+            out.resize(rows * self.down.columns(), 0.0);
+            match &self.down.packed {
+                Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, &gated, out),
+                Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, &gated, out),
+                _ => unreachable!("both are tiles"),
+            }
+            return Ok(());
+        }
+        let [both, gated] = between;
+        self.gate_up.multiply(x, rows, both)?;
+        gated.resize(both.len() / 2, 0.0);
+        let (turns, ffn) = (self.turns, gated.len() / rows);
+        super::for_rows(both, gated, (2 * ffn, ffn), |both, gated| {
+            kernels::gate(both, turns, gated);
+        });
+        self.down.multiply(gated, rows, out)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.gate_up.bytes() + self.down.bytes()
     }
 }
 
@@ -155,12 +231,10 @@ fn multiply_packed<B: Block>(groups: &[[B; GROUP]], x: &[f32], rows: usize, out:
 
 /// Likewise, with tiles.
 #[cfg(target_arch = "x86_64")]
-fn multiply_tiled<T: amx::Unpack>(tiles: &[T], x: &[f32], rows: usize, out: &mut [f32]) {
-    let width = x.len() / rows;
-    let inputs = amx::Inputs::new(x, width);
-    let tiles = tiles.chunks(PART / tiles::COLUMNS * width.div_ceil(tiles::DEPTH));
-    team::each(tiles.zip(parts(out, rows)), |(tiles, mut out)| {
-        amx::multiply(tiles, &inputs, &mut out);
+fn multiply_tiled<T: amx::Unpack>(tiles: &[T], inputs: &amx::Inputs, out: &mut [f32]) {
+    let of_parts = tiles.chunks(PART / tiles::COLUMNS * inputs.depth());
+    team::each(of_parts.zip(parts(out, inputs.rows())), |(tiles, mut out)| {
+        amx::multiply(tiles, inputs, &mut out);
     });
 }
 
@@ -180,7 +254,7 @@ fn parts(out: &mut [f32], rows: usize) -> Vec<Vec<&mut [f32]>> {
 mod tests {
     use tch::{Device, Kind, Tensor};
 
-    use super::{Matrix, Packed};
+    use super::{FeedForward, Matrix, Packed};
     use crate::WeightFormat;
 
     /// One input, several, and a width of no whole blocks.
@@ -237,7 +311,7 @@ mod tests {
                     .max()
                     .double_value(&[]);
                 let rounding = match kind {
-                    Kind::BFloat16 if !is_tiled(&matrix) => expected.abs().max().double_value(&[]) / 256.0,
+                    Kind::BFloat16 if !matrix.is_tiled() => expected.abs().max().double_value(&[]) / 256.0,
                     _ => 0.0,
                 };
                 assert!(far < 1e-3 + rounding, "{kind:?}, {rows} x {width} x {columns}: {far}");
@@ -245,14 +319,44 @@ mod tests {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    fn is_tiled(matrix: &Matrix) -> bool {
-        matches!(matrix.packed, Some(Packed::TiledFour(_)))
+    #[cfg(not(target_arch = "x86_64"))]
+    impl Matrix {
+        fn is_tiled(&self) -> bool {
+            false
+        }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
-    fn is_tiled(_: &Matrix) -> bool {
-        false
+    /// Inputs alone, several, and as many as fill tiles or not.
+    #[test]
+    fn a_gated_layer_is_that_of_libtorch() {
+        let (hidden, ffn) = (64, 96);
+        let weights = |rows, width| {
+            let codes = Tensor::randint(16, [rows, width], (Kind::Float, Device::Cpu));
+            // Both ends are there in every block, so that four bits say it all.
+            let _ = codes.view([-1, 32]).select(1, 0).fill_(0.0);
+            let _ = codes.view([-1, 32]).select(1, 1).fill_(15.0);
+            codes * 0.02 - 0.15
+        };
+        let (gate_up, down) = (weights(2 * ffn, hidden), weights(hidden, ffn));
+        for rows in [1, 2, 16, 33, 70] {
+            let x = Tensor::randn([rows, hidden], (Kind::Float, Device::Cpu));
+            let both = x.linear(&gate_up, None::<&Tensor>).chunk(2, 1);
+            let expected = (both[0].silu() * &both[1]).linear(&down, None::<&Tensor>);
+            for (kind, rounding) in [(Kind::Float, 1e-3), (Kind::BFloat16, 0.03)] {
+                for format in [WeightFormat::Full, WeightFormat::Auto] {
+                    let layer = FeedForward::new(&gate_up.to_kind(kind), &down.to_kind(kind), format);
+                    let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
+                    let (mut between, mut out) = (Default::default(), Vec::new());
+                    layer
+                        .and_then(|layer| layer.apply(&numbers, rows as usize, &mut between, &mut out))
+                        .expect("a valid layer");
+                    let far = (Tensor::from_slice(&out).view_as(&expected) - &expected).abs().max();
+                    let most = expected.abs().max().double_value(&[]);
+                    let far = far.double_value(&[]) / most;
+                    assert!(far < rounding, "{kind:?}, {format:?}, {rows} rows: {far} of {most}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{BackboneError, WeightFormat};
 
 #[cfg(target_arch = "x86_64")]
 use kernels::amx::attention as by_tiles;
-use matrix::Matrix;
+use matrix::{FeedForward, Matrix};
 use memory::{Element, numbers, numbers_mut};
 
 /// From how many products on the attention of a step is shared between threads: to wake one takes as long as some ten thousand.
@@ -54,8 +54,7 @@ struct StepLayer {
     qkv_bias: Option<Vec<f32>>,
     output: Matrix,
     ffn_norm: Vec<f32>,
-    gate_up: Matrix,
-    down: Matrix,
+    feed_forward: FeedForward,
 }
 
 impl Stepper {
@@ -86,8 +85,8 @@ impl Stepper {
         let layers = self
             .layers
             .iter()
-            .flat_map(|layer| [&layer.qkv, &layer.output, &layer.gate_up, &layer.down]);
-        layers.chain([&self.head]).map(Matrix::bytes).sum()
+            .map(|layer| layer.qkv.bytes() + layer.output.bytes() + layer.feed_forward.bytes());
+        layers.sum::<usize>() + self.head.bytes()
     }
 
     /// Whether prompts are read here, too: where all numbers of inputs are multiplied with packed weights.
@@ -156,8 +155,7 @@ impl Stepper {
         let rows = tokens * caches.len();
         let mut normed = vec![0.0; x.len()];
         // Memory that every layer uses again.
-        let (mut qkv, mut attended, mut both, mut gated, mut added) =
-            <(Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
+        let (mut qkv, mut attended, mut between, mut added) = <(Vec<_>, Vec<_>, _, Vec<_>)>::default();
         for (index, layer) in self.layers.iter().enumerate() {
             norm_rows(&x, &layer.attention_norm, config, &mut normed);
             layer.qkv.multiply(&normed, rows, &mut qkv)?;
@@ -169,14 +167,7 @@ impl Stepper {
             add(&mut x, &added);
 
             norm_rows(&x, &layer.ffn_norm, config, &mut normed);
-            layer.gate_up.multiply(&normed, rows, &mut both)?;
-            gated.resize(both.len() / 2, 0.0);
-            let ffn = gated.len() / rows;
-            for_rows(&both, &mut gated, (2 * ffn, ffn), |both, gated| {
-                let (gate, up) = both.split_at(ffn);
-                kernels::gate(gate, up, gated);
-            });
-            layer.down.multiply(&gated, rows, &mut added)?;
+            layer.feed_forward.apply(&normed, rows, &mut between, &mut added)?;
             add(&mut x, &added);
         }
         norm_rows(&x, &self.final_norm, config, &mut normed);
@@ -192,8 +183,7 @@ impl StepLayer {
             qkv_bias: layer.qkv_bias.as_ref().map(to_vec).transpose()?,
             output: Matrix::new(&layer.output, format)?,
             ffn_norm: to_vec(&layer.ffn_norm.weight)?,
-            gate_up: Matrix::new(&layer.gate_up, format)?,
-            down: Matrix::new(&layer.down, format)?,
+            feed_forward: FeedForward::new(&layer.gate_up, &layer.down, format)?,
         })
     }
 }
@@ -227,39 +217,8 @@ fn attention<E: Element>(
     } = *config;
     let (group, per_row) = (heads / kv_heads * head_dim, (heads + 2 * kv_heads) * head_dim);
     for (rows, cache) in qkv.chunks_exact_mut(tokens * per_row).zip(caches.iter_mut()) {
-        let (len, capacity) = (cache.len(), cache.capacity());
-        let place = cache.at(layer);
-        let (cos, sin) = (numbers::<E>(place.cos)?, numbers::<E>(place.sin)?);
-        let (keys, values) = (numbers_mut::<E>(place.keys)?, numbers_mut::<E>(place.values)?);
-        for (position, row) in (len..).zip(rows.chunks_exact_mut(per_row)) {
-            let at = |table: &'_ [E]| -> Vec<f32> {
-                table[position * head_dim..][..head_dim]
-                    .iter()
-                    .map(|number| number.to_f32())
-                    .collect()
-            };
-            let (cos, sin) = (at(cos), at(sin));
-            let (to_turn, new_values) = row.split_at_mut((heads + kv_heads) * head_dim);
-            to_turn
-                .chunks_exact_mut(head_dim)
-                .for_each(|head| kernels::turn(head, &cos, &sin));
-            let (queries, new_keys) = to_turn.split_at_mut(heads * head_dim);
-            let scale = (head_dim as f32).sqrt().recip();
-            queries.iter_mut().for_each(|number| *number *= scale);
-            let write = |to: &mut [E], from: &[f32]| {
-                for (to, from) in to
-                    .chunks_exact_mut(capacity * head_dim)
-                    .zip(from.chunks_exact(head_dim))
-                {
-                    let to = &mut to[position * head_dim..][..head_dim];
-                    to.iter_mut().zip(from).for_each(|(to, from)| *to = E::from_f32(*from));
-                }
-            };
-            write(keys, new_keys);
-            write(values, new_values);
-        }
+        keep::<E>(config, layer, rows, cache)?;
     }
-
     attended.resize(qkv.len() / per_row * heads * head_dim, 0.0);
     #[cfg(target_arch = "x86_64")]
     if tokens >= PROMPT_ATTENTION && E::KIND == Kind::BFloat16 && by_tiles::is_for(head_dim) {
@@ -289,11 +248,61 @@ fn attention<E: Element>(
             }));
         }
     }
-    if products < SHARED_ATTENTION {
-        groups.into_iter().for_each(|group| group.attend(head_dim));
-    } else {
-        team::each(groups, |group| group.attend(head_dim));
-    }
+    team::each_if(products >= SHARED_ATTENTION, groups, |group| group.attend(head_dim));
+    Ok(())
+}
+
+/// Turns the queries and keys of some more tokens of a sequence to their positions, divides the queries by `sqrt(head_dim)`, and puts
+/// keys and values into the cache: `rows [tokens, (heads + 2 kv_heads) head_dim]`.
+fn keep<E: Element>(
+    config: &ModelConfig,
+    layer: usize,
+    rows: &mut [f32],
+    cache: &mut DecoderCache,
+) -> Result<(), BackboneError> {
+    let ModelConfig {
+        heads,
+        kv_heads,
+        head_dim,
+        ..
+    } = *config;
+    let per_row = (heads + 2 * kv_heads) * head_dim;
+    let (len, capacity, many) = (cache.len(), cache.capacity(), rows.len() >= SHARED_ROWS);
+    let place = cache.at(layer);
+    let (cos, sin) = (numbers::<E>(place.cos)?, numbers::<E>(place.sin)?);
+    let (keys, values) = (numbers_mut::<E>(place.keys)?, numbers_mut::<E>(place.values)?);
+
+    let scale = (head_dim as f32).sqrt().recip();
+    let turn = |(position, row): (usize, &mut [f32])| {
+        let at = |table: &[E]| -> Vec<f32> {
+            let numbers = table[position * head_dim..][..head_dim].iter();
+            numbers.map(|number| number.to_f32()).collect()
+        };
+        let (cos, sin) = (at(cos), at(sin));
+        let to_turn = row[..(heads + kv_heads) * head_dim].chunks_exact_mut(head_dim);
+        to_turn.for_each(|head| kernels::turn(head, &cos, &sin));
+        row[..heads * head_dim].iter_mut().for_each(|number| *number *= scale);
+    };
+    let together = (SHARED_ROWS / 4).div_ceil(per_row);
+    let parts = (len..).step_by(together).zip(rows.chunks_mut(together * per_row));
+    team::each_if(many, parts, |(first, rows)| {
+        (first..).zip(rows.chunks_exact_mut(per_row)).for_each(turn);
+    });
+
+    let of_heads = keys
+        .chunks_exact_mut(capacity * head_dim)
+        .zip(values.chunks_exact_mut(capacity * head_dim));
+    let from = |row: &[f32], head: usize, to: &mut [E]| {
+        let numbers = &row[head * head_dim..][..head_dim];
+        to.iter_mut().zip(numbers).for_each(|(to, from)| *to = E::from_f32(*from));
+    };
+    team::each_if(many, of_heads.enumerate(), |(head, (keys, values))| {
+        let places = keys.chunks_exact_mut(head_dim).zip(values.chunks_exact_mut(head_dim));
+        for ((key, value), row) in places.skip(len).zip(rows.chunks_exact(per_row)) {
+            from(row, heads + head, key);
+            from(row, heads + kv_heads + head, value);
+        }
+    });
     Ok(())
 }
 
@@ -358,29 +367,21 @@ fn norm_rows(x: &[f32], weight: &[f32], config: &ModelConfig, out: &mut [f32]) {
 
 /// Makes each row of `out` from that of `x`, where there are many by several threads. Rows are so many numbers wide.
 fn for_rows(x: &[f32], out: &mut [f32], (from, to): (usize, usize), make: impl Fn(&[f32], &mut [f32]) + Sync) {
-    let make_all = |(x, out): (&[f32], &mut [f32])| {
+    let together = (SHARED_ROWS / 4).div_ceil(from);
+    let parts = x.chunks(together * from).zip(out.chunks_mut(together * to));
+    team::each_if(x.len() >= SHARED_ROWS, parts, |(x, out)| {
         x.chunks_exact(from)
             .zip(out.chunks_exact_mut(to))
             .for_each(|(x, out)| make(x, out));
-    };
-    if x.len() < SHARED_ROWS {
-        make_all((x, out));
-    } else {
-        let rows = (SHARED_ROWS / 4).div_ceil(from);
-        team::each(x.chunks(rows * from).zip(out.chunks_mut(rows * to)), make_all);
-    }
+    });
 }
 
 fn add(to: &mut [f32], what: &[f32]) {
-    let add = |(to, what): (&mut [f32], &[f32])| to.iter_mut().zip(what).for_each(|(to, what)| *to += what);
-    if to.len() < SHARED_ROWS {
-        add((to, what));
-    } else {
-        team::each(
-            to.chunks_mut(SHARED_ROWS / 4).zip(what.chunks(SHARED_ROWS / 4)),
-            add,
-        );
-    }
+    let many = to.len() >= SHARED_ROWS;
+    let parts = to.chunks_mut(SHARED_ROWS / 4).zip(what.chunks(SHARED_ROWS / 4));
+    team::each_if(many, parts, |(to, what)| {
+        to.iter_mut().zip(what).for_each(|(to, what)| *to += what);
+    });
 }
 
 fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, BackboneError> {

@@ -41,6 +41,15 @@ pub(super) fn each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T)
     });
 }
 
+/// [`each`] where there is much to do; else this thread alone.
+pub(super) fn each_if<T: Send>(much: bool, items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+    if much {
+        each(items, work);
+    } else {
+        items.into_iter().for_each(work);
+    }
+}
+
 /// The threads beside the one that owns it.
 struct Team {
     shared: Arc<Shared>,

@@ -1,14 +1,14 @@
 //! For CPUs that multiply tiles of `bf16` (AMX), which have AVX-512, too.
 //!
 //! Weights are unpacked to `bf16`, and inputs rounded to it; sums are `f32`. One input is multiplied as the weights are unpacked,
-//! which costs what it costs to read them. For more, 16 columns are unpacked at a time and multiplied with 16 inputs at a time.
+//! which costs what it costs to read them. More are multiplied 16 at a time with 16 columns at a time.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
-use std::mem::MaybeUninit;
 use std::sync::LazyLock;
 
 use super::super::blocks::BLOCK;
+use super::super::team;
 use super::super::tiles::{BLOCKS, COLUMNS, DEPTH, OfBlocks, Tile, Tile4, Tile8};
 use super::avx512::{sums, transpose};
 use super::avx512bf16;
@@ -23,6 +23,9 @@ const AHEAD: usize = 4096;
 
 /// Inputs of a tile.
 const ROWS: usize = 16;
+
+/// Inputs that a thread brings into their order before it asks for more.
+const ORDERED: usize = 2 * ROWS;
 
 /// 32 numbers in `bf16`.
 #[repr(C, align(64))]
@@ -183,20 +186,47 @@ pub(in super::super) struct Inputs {
 impl Inputs {
     pub(in super::super) fn new(x: &[f32], width: usize) -> Self {
         assert!(is_there() && width.is_multiple_of(BLOCK) && x.len().is_multiple_of(width));
-        let (rows, depth) = (x.len() / width, width.div_ceil(DEPTH));
+        let mut inputs = Self::zeros(x.len() / width, width);
+        let per_input = inputs.per_input();
+        if inputs.rows == 1 {
+            // SAFETY: the CPU has what the function is compiled for.
+            unsafe { to_lines(x, inputs.tiles.as_flattened_mut()) };
+        } else {
+            let tiles = inputs.tiles.chunks_mut(ORDERED / ROWS * per_input);
+            team::each(x.chunks(ORDERED * width).zip(tiles), |(x, tiles)| {
+                // SAFETY: likewise.
+                unsafe { to_tiles(x, width, per_input, tiles) };
+            });
+        }
+        inputs
+    }
+
+    /// Room for so many inputs.
+    fn zeros(rows: usize, width: usize) -> Self {
+        let depth = width.div_ceil(DEPTH);
         let count = match rows {
             1 => (depth * BLOCKS).div_ceil(ROWS),
             rows => rows.div_ceil(ROWS) * depth * BLOCKS,
         };
-        let mut tiles = vec![ZEROS; count];
-        // SAFETY: the CPU has what the functions are compiled for.
-        unsafe {
-            match rows {
-                1 => to_lines(x, tiles.as_flattened_mut()),
-                _ => to_tiles(x, width, depth * BLOCKS, &mut tiles),
-            }
+        Self {
+            rows,
+            depth,
+            tiles: vec![ZEROS; count],
         }
-        Self { rows, depth, tiles }
+    }
+
+    pub(in super::super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Tiles of weights that a column has.
+    pub(in super::super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Tiles of 16 inputs.
+    fn per_input(&self) -> usize {
+        self.depth * BLOCKS
     }
 }
 
@@ -272,48 +302,185 @@ fn one<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [f32]) {
     }
 }
 
-/// Unpacks, and multiplies 16 inputs, or twice 16, with twice 16 columns at a time.
+/// `silu(gate) * up` of several inputs, as inputs of what comes next: of the products with the columns of `tiles`, 16 are gates and the
+/// next 16 are what they are for, and so on.
+pub(in super::super) fn multiply_gated<T: Unpack>(tiles: &[T], inputs: &Inputs) -> Inputs {
+    assert!(inputs.rows > 1);
+    let mut gated = Inputs::zeros(inputs.rows, tiles.len() / inputs.depth * COLUMNS / 2);
+    // A tile of gated inputs is made from four of columns.
+    let of_tile = tiles.chunks(2 * TOGETHER / COLUMNS * inputs.depth);
+    let mut places: Vec<Vec<&mut Lines>> = of_tile.clone().map(|_| Vec::new()).collect();
+    let per_input = gated.per_input();
+    for of_inputs in gated.tiles.chunks_exact_mut(per_input) {
+        places.iter_mut().zip(of_inputs).for_each(|(tiles, tile)| tiles.push(tile));
+    }
+    team::each(of_tile.zip(places), |(tiles, mut out)| {
+        // SAFETY: inputs are made on such CPUs only.
+        unsafe { many_gated(tiles, inputs, &mut out) };
+    });
+    gated
+}
+
+/// Of 64 columns, 32 of which are gates, makes one tile for each 16 inputs.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn many<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
-    let per_input = inputs.depth * BLOCKS;
-    let mut columns = vec![ZEROS; 2 * per_input];
-    let _configured = Configured::new();
+fn many_gated<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut Lines]) {
+    let mut products = Products::new(inputs);
+    let turns = pairs();
     for (group, tiles) in tiles.chunks_exact(2 * inputs.depth).enumerate() {
-        for (tile, lines) in tiles.iter().zip(columns.as_chunks_mut::<BLOCKS>().0) {
-            ask_for(tile);
-            // SAFETY: this function is for such CPUs, too.
-            let scales = unsafe { tile.scales() };
-            let [first, second] = lines;
-            for (column, (first, second)) in first.iter_mut().zip(second).enumerate() {
-                // SAFETY: likewise.
-                [*first, *second] = unsafe { tile.column(column, &scales) };
-            }
-        }
-        let columns = columns.split_at(per_input);
-        let pairs = inputs.tiles.chunks(2 * per_input).zip(out.chunks_mut(2 * ROWS));
-        for (inputs, out) in pairs {
-            let mut sums = [const { MaybeUninit::uninit() }; 4];
-            let (first, second) = inputs.split_at(per_input);
-            // SAFETY: tiles are configured.
-            unsafe {
-                if second.is_empty() {
-                    two_by_one(columns, first, &mut sums);
-                } else {
-                    two_by_two(columns, (first, second), &mut sums);
+        products.unpack(tiles);
+        for (pair, out) in out.chunks_mut(2).enumerate() {
+            let sums = products.of(tiles, pair);
+            for (out, [gates, values]) in out.iter_mut().zip(sums.as_chunks::<2>().0) {
+                let lines = &mut out[group * COLUMNS / 2..][..COLUMNS / 2];
+                let (gates, values) = (gates.as_chunks::<2>().0, values.as_chunks::<2>().0);
+                for (line, (gates, values)) in lines.iter_mut().zip(gates.iter().zip(values)) {
+                    let both = to_line(gate(gates[0], values[0]), gate(gates[1], values[1]));
+                    *line = Line::of(_mm512_permutexvar_epi16(turns, both.words()));
                 }
             }
-            for (out, sums) in out.chunks_mut(ROWS).zip(sums.chunks(2)) {
-                for (half, sums) in sums.iter().enumerate() {
-                    // SAFETY: two sums were written for each 16 inputs.
-                    let mut rows = unsafe { sums.assume_init_read() };
-                    transpose(&mut rows);
-                    for (out, row) in out.iter_mut().zip(rows) {
+        }
+    }
+}
+
+/// `silu(gate) * value`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn gate(gate: __m512i, value: __m512i) -> __m512 {
+    let (gate, value) = (_mm512_castsi512_ps(gate), _mm512_castsi512_ps(value));
+    let one = _mm512_set1_ps(1.0);
+    let scale = _mm512_add_ps(one, exp(_mm512_sub_ps(_mm512_setzero_ps(), gate)));
+    _mm512_mul_ps(_mm512_div_ps(gate, scale), value)
+}
+
+/// 16 inputs, or twice 16, with twice 16 columns at a time.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn many<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
+    let mut products = Products::new(inputs);
+    for (group, tiles) in tiles.chunks_exact(2 * inputs.depth).enumerate() {
+        products.unpack(tiles);
+        for (pair, out) in out.chunks_mut(2 * ROWS).enumerate() {
+            let sums = products.of(tiles, pair);
+            for (out, halves) in out.chunks_mut(ROWS).zip(sums.as_chunks_mut::<2>().0) {
+                for (half, rows) in halves.iter_mut().enumerate() {
+                    transpose(rows);
+                    for (out, row) in out.iter_mut().zip(*rows) {
                         store(out, 2 * group + half, _mm512_castsi512_ps(row));
                     }
                 }
             }
         }
     }
+}
+
+/// The products of several inputs with twice 16 columns after twice 16 columns.
+struct Products<'a> {
+    inputs: &'a Inputs,
+    /// Twice 16 columns, those of the first 16 first. Empty where there are so few inputs that columns are needed only once: they are
+    /// multiplied as they are unpacked, while they are near, and the next are on their way from memory.
+    columns: Vec<Lines>,
+    sums: [Sums; 4],
+    _configured: Configured,
+}
+
+impl<'a> Products<'a> {
+    /// For CPUs on which inputs are made.
+    fn new(inputs: &'a Inputs) -> Self {
+        let columns = if inputs.rows <= 2 * ROWS { 0 } else { 2 * inputs.per_input() };
+        Self {
+            inputs,
+            columns: vec![ZEROS; columns],
+            sums: NO_SUMS,
+            _configured: Configured::new(),
+        }
+    }
+
+    /// Goes on to these columns.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn unpack<T: Unpack>(&mut self, tiles: &[T]) {
+        for (lines, tile) in self.columns.as_chunks_mut::<BLOCKS>().0.iter_mut().zip(tiles) {
+            unpack(tile, lines);
+        }
+    }
+
+    /// The products of these columns with one pair of 16 inputs: of the first 16 columns and of the next with the first inputs, then with the others.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn of<T: Unpack>(&mut self, tiles: &[T], pair: usize) -> &mut [Sums; 4] {
+        let per_input = self.inputs.per_input();
+        let inputs = &self.inputs.tiles[2 * pair * per_input..];
+        let (first, rest) = inputs.split_at(per_input);
+        let second = rest.get(..per_input);
+        // SAFETY: tiles are configured.
+        unsafe {
+            zero();
+            if self.columns.is_empty() {
+                let (tiles, others) = tiles.split_at(self.inputs.depth);
+                let mut columns = [[ZEROS; BLOCKS]; 2];
+                for (place, (tile, other)) in tiles.iter().zip(others).enumerate() {
+                    unpack(tile, &mut columns[0]);
+                    unpack(other, &mut columns[1]);
+                    let at = place * BLOCKS;
+                    for block in 0..BLOCKS {
+                        let columns = (&columns[0][block], &columns[1][block]);
+                        add_products(columns, &first[at + block], second.map(|second| &second[at + block]));
+                    }
+                }
+            } else {
+                let columns = self.columns.split_at(per_input);
+                for (at, columns) in columns.0.iter().zip(columns.1).enumerate() {
+                    add_products(columns, &first[at], second.map(|second| &second[at]));
+                }
+            }
+            take_sums(&mut self.sums);
+        }
+        &mut self.sums
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn unpack<T: Unpack>(tile: &T, [first, second]: &mut [Lines; BLOCKS]) {
+    ask_for(tile);
+    // SAFETY: this function is for such CPUs, too.
+    let scales = unsafe { tile.scales() };
+    for (column, (first, second)) in first.iter_mut().zip(second).enumerate() {
+        // SAFETY: likewise.
+        [*first, *second] = unsafe { tile.column(column, &scales) };
+    }
+}
+
+/// Takes the numbers of two halves of a register in turns.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn pairs() -> __m512i {
+    const TURNS: [u16; 32] = {
+        let mut turns = [0; 32];
+        let mut i = 0;
+        while i < 16 {
+            turns[2 * i] = i as u16;
+            turns[2 * i + 1] = i as u16 + 16;
+            i += 1;
+        }
+        turns
+    };
+    // SAFETY: 64 bytes are read.
+    unsafe { _mm512_loadu_si512(TURNS.as_ptr().cast()) }
+}
+
+/// `e^x` to a relative error of 3e-6, which is less than a hundredth of what rounding to `bf16` adds: a power of two, times the series of
+/// two to the power of the rest, which is at most a half.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn exp(x: __m512) -> __m512 {
+    let power = _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E));
+    let whole = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(power);
+    let rest = _mm512_sub_ps(power, whole);
+    let mut sum = _mm512_set1_ps(1.333_355_8e-3);
+    for coefficient in [9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.0] {
+        sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(coefficient));
+    }
+    _mm512_scalef_ps(sum, whole)
 }
 
 /// Writes the sums of 16 columns; there may be room for fewer.
@@ -380,51 +547,19 @@ impl Drop for Configured {
     }
 }
 
-/// 16 columns' products with 16 inputs, `[columns, inputs]`.
-type Sums = MaybeUninit<[__m512i; COLUMNS]>;
+/// 16 columns' products with 16 inputs, `[columns, inputs]`, in `f32`.
+type Sums = [__m512i; COLUMNS];
 
-/// The products of twice 16 columns with 16 inputs: the first two of `sums` are written.
+// SAFETY: 64 bytes of zeros are a register of zeros.
+const NO_SUMS: [Sums; 4] = unsafe { std::mem::zeroed() };
+
+/// Empties the tiles of sums.
 ///
 /// # Safety
 /// While tiles are [`Configured`].
-unsafe fn two_by_one(columns: (&[Lines], &[Lines]), inputs: &[Lines], sums: &mut [Sums; 4]) {
-    assert!(columns.0.len() == inputs.len() && columns.1.len() == inputs.len());
-    // SAFETY: as many tiles of 1024 bytes are read as there are; two of 1024 bytes are written. The compiler has no use for tiles.
-    unsafe {
-        asm!(
-            "tilezero tmm0",
-            "tilezero tmm1",
-            options(nostack, nomem, preserves_flags)
-        );
-        for ((first, second), input) in columns.0.iter().zip(columns.1).zip(inputs) {
-            asm!(
-                "tileloadd tmm6, [{input} + {stride}*1]",
-                "tileloadd tmm4, [{first} + {stride}*1]",
-                "tileloadd tmm5, [{second} + {stride}*1]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm5, tmm6",
-                input = in(reg) input, first = in(reg) first, second = in(reg) second, stride = in(reg) size_of::<Line>(),
-                options(nostack, readonly, preserves_flags)
-            );
-        }
-        asm!(
-            "tilestored [{sums} + {stride}*1], tmm0",
-            "tilestored [{sums} + {stride}*1 + 1024], tmm1",
-            sums = in(reg) sums, stride = in(reg) size_of::<Line>(),
-            options(nostack, preserves_flags)
-        );
-    }
-}
-
-/// The products of twice 16 columns with twice 16 inputs: those with the first inputs, then those with the second.
-///
-/// # Safety
-/// While tiles are [`Configured`].
-unsafe fn two_by_two(columns: (&[Lines], &[Lines]), inputs: (&[Lines], &[Lines]), sums: &mut [Sums; 4]) {
-    let len = inputs.0.len();
-    assert!(inputs.1.len() == len && columns.0.len() == len && columns.1.len() == len);
-    let of_inputs = inputs.0.iter().zip(inputs.1);
-    // SAFETY: as many tiles of 1024 bytes are read as there are; four of 1024 bytes are written. The compiler has no use for tiles.
+#[inline]
+unsafe fn zero() {
+    // SAFETY: the compiler has no use for tiles.
     unsafe {
         asm!(
             "tilezero tmm0",
@@ -433,21 +568,48 @@ unsafe fn two_by_two(columns: (&[Lines], &[Lines]), inputs: (&[Lines], &[Lines])
             "tilezero tmm3",
             options(nostack, nomem, preserves_flags)
         );
-        for ((first, second), (one, two)) in columns.0.iter().zip(columns.1).zip(of_inputs) {
+    }
+}
+
+/// Adds the products of 32 numbers of twice 16 columns with those of 16 inputs to the first two tiles of sums, and with those of 16
+/// others to the next two.
+///
+/// # Safety
+/// While tiles are [`Configured`].
+#[inline]
+unsafe fn add_products(columns: (&Lines, &Lines), input: &Lines, other: Option<&Lines>) {
+    // SAFETY: tiles of 1024 bytes are read, which is what lines have. The compiler has no use for tiles.
+    unsafe {
+        asm!(
+            "tileloadd tmm6, [{input} + {stride}*1]",
+            "tileloadd tmm4, [{first} + {stride}*1]",
+            "tileloadd tmm5, [{second} + {stride}*1]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm5, tmm6",
+            input = in(reg) input, first = in(reg) columns.0, second = in(reg) columns.1,
+            stride = in(reg) size_of::<Line>(),
+            options(nostack, readonly, preserves_flags)
+        );
+        if let Some(other) = other {
             asm!(
-                "tileloadd tmm6, [{one} + {stride}*1]",
-                "tileloadd tmm4, [{first} + {stride}*1]",
-                "tileloadd tmm5, [{second} + {stride}*1]",
-                "tileloadd tmm7, [{two} + {stride}*1]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm5, tmm6",
+                "tileloadd tmm7, [{other} + {stride}*1]",
                 "tdpbf16ps tmm2, tmm4, tmm7",
                 "tdpbf16ps tmm3, tmm5, tmm7",
-                one = in(reg) one, two = in(reg) two, first = in(reg) first, second = in(reg) second,
-                stride = in(reg) size_of::<Line>(),
+                other = in(reg) other, stride = in(reg) size_of::<Line>(),
                 options(nostack, readonly, preserves_flags)
             );
         }
+    }
+}
+
+/// The tiles of sums.
+///
+/// # Safety
+/// While tiles are [`Configured`].
+#[inline]
+unsafe fn take_sums(sums: &mut [Sums; 4]) {
+    // SAFETY: four tiles of 1024 bytes are written.
+    unsafe {
         asm!(
             "tilestored [{sums} + {stride}*1], tmm0",
             "tilestored [{sums} + {stride}*1 + 1024], tmm1",

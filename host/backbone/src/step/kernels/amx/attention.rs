@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 use half::bf16;
 
 use super::super::avx512::HEAD_DIM;
-use super::{Configured, Line, Lines, ROWS, ZEROS, is_there, to_line, transpose};
+use super::{Configured, Line, Lines, ROWS, ZEROS, exp, is_there, pairs, to_line, transpose};
 
 /// Tokens that attend together.
 pub(in super::super::super) const TOKENS: usize = ROWS;
@@ -249,39 +249,6 @@ fn to_weights(before: usize, scores: &mut [Scores]) -> __m512 {
         scores[0] = lines;
     }
     sums
-}
-
-/// Takes the numbers of two halves of a register in turns.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn pairs() -> __m512i {
-    const TURNS: [u16; 32] = {
-        let mut turns = [0; 32];
-        let mut i = 0;
-        while i < 16 {
-            turns[2 * i] = i as u16;
-            turns[2 * i + 1] = i as u16 + 16;
-            i += 1;
-        }
-        turns
-    };
-    // SAFETY: 64 bytes are read.
-    unsafe { _mm512_loadu_si512(TURNS.as_ptr().cast()) }
-}
-
-/// `e^x` to a relative error of 3e-6, which is less than a hundredth of what rounding to `bf16` adds: a power of two, times the series of
-/// two to the power of the rest, which is at most a half.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn exp(x: __m512) -> __m512 {
-    let power = _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E));
-    let whole = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(power);
-    let rest = _mm512_sub_ps(power, whole);
-    let mut sum = _mm512_set1_ps(1.333_355_8e-3);
-    for coefficient in [9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.0] {
-        sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(coefficient));
-    }
-    _mm512_scalef_ps(sum, whole)
 }
 
 /// `out[quarter][dimension][query] = sum of values[dimension][key] * weights[key][query]`.
