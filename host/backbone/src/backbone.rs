@@ -56,6 +56,17 @@ pub enum Positions {
     None,
 }
 
+/// Some more embeddings of one sequence, see [`Backbone::forward_pieces`].
+#[derive(Debug)]
+pub struct Piece<'a> {
+    /// `[tokens, hidden]`, of any float kind.
+    pub embeddings: Tensor,
+    /// Of this sequence alone.
+    pub cache: &'a mut KvCache,
+    /// For which of these tokens logits are computed.
+    pub positions: Positions,
+}
+
 /// How far loading has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -243,6 +254,25 @@ impl Backbone {
             });
         }
         self.model.forward_each(embeddings, caches)
+    }
+
+    /// Whether [`Self::forward_pieces`] computes for all pieces in one go what does not depend on the past.
+    pub fn reads_together(&self) -> bool {
+        self.model.reads_together()
+    }
+
+    /// Logits after some more embeddings of each of several sequences that have nothing to do with one another, one token or a piece of
+    /// a prompt: `[positions, vocab]` in `f32`, those of the first piece first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::forward`], and [`BackboneError::PaddedCache`]. Where the model [reads together](Self::reads_together) the caches are
+    /// then as they were; else those of the pieces before the one that failed have gone on.
+    pub fn forward_pieces(&self, pieces: &mut [Piece<'_>]) -> Result<Tensor, BackboneError> {
+        for piece in pieces.iter() {
+            self.check_embeddings(&piece.embeddings.f_unsqueeze(0)?)?;
+        }
+        self.model.forward_pieces(pieces)
     }
 
     /// Batch size and number of tokens.

@@ -22,7 +22,7 @@ mod step;
 pub mod tokenizer;
 mod weights;
 
-pub use backbone::{Backbone, Positions, Progress};
+pub use backbone::{Backbone, Piece, Positions, Progress};
 pub use cache::KvCache;
 pub use config::{EncoderDecoder, Family, FeedForward, ModelConfig, Shape};
 pub use embedder::Embedder;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use tch::{Kind, Tensor};
-use transducer_backbone::{Backbone, KvCache, Positions};
+use transducer_backbone::{Backbone, KvCache, Piece, Positions};
 
 use crate::beam::{BeamSearch, Candidate};
 use crate::offline::likeliest;
@@ -16,11 +16,17 @@ use crate::{Decoding, EngineError, FinishReason, PromptEmbeddings, Strategy};
 /// it would alone; all else of a step is computed for all.
 pub(crate) struct BackboneRunner<'a> {
     pub(crate) backbone: &'a Backbone,
-    /// Tokens of prompts that are read in a turn.
+    /// Tokens of prompts that are read in a turn in which answers wait for their next token.
     pub(crate) prefill_chunk: usize,
-    /// Tokens of prompts that were read in this turn.
-    pub(crate) read: usize,
+    /// Tokens of prompts that may still be read in this turn.
+    pub(crate) left: usize,
+    /// Whether any have been.
+    pub(crate) has_read: bool,
 }
+
+/// How many times as many tokens of prompts are read in a turn in which no answer waits: more at once are faster, and it is only
+/// cancellations and new requests that wait.
+const NOBODY_WAITS: usize = 4;
 
 /// One request in the making.
 pub(crate) struct Sequence<'a> {
@@ -32,8 +38,12 @@ pub(crate) struct Sequence<'a> {
 }
 
 enum Stage<'a> {
-    /// The prompt is read, so many tokens of it so far.
-    Prompt { prompt: PromptEmbeddings, read: usize },
+    /// The prompt is read, so many tokens of it so far. Once all are, there are logits, `[1, 1, vocab]`.
+    Prompt {
+        prompt: PromptEmbeddings,
+        read: usize,
+        logits: Option<Tensor>,
+    },
     /// Token by token.
     Tokens(Tokens<'a>),
     /// Several sequences at once. Which is best is known at the end only: the text leaves in one piece.
@@ -68,7 +78,11 @@ impl<'a> Runner for BackboneRunner<'a> {
             // The last token of an answer is never read.
             cache: self.backbone.new_cache(1, prompt.tokens() + limit - 1)?,
             limit,
-            stage: Stage::Prompt { prompt, read: 0 },
+            stage: Stage::Prompt {
+                prompt,
+                read: 0,
+                logits: None,
+            },
             decoding,
         })
     }
@@ -80,9 +94,16 @@ impl<'a> Runner for BackboneRunner<'a> {
     ) -> Result<Option<Generated>, EngineError> {
         let _no_grad = tch::no_grad_guard();
         if let Stage::Prompt { .. } = sequence.stage {
-            let Some(logits) = self.read(sequence)? else {
+            if !self.backbone.reads_together() {
+                self.read(sequence)?;
+            }
+            let Stage::Prompt {
+                logits: Some(logits), ..
+            } = &sequence.stage
+            else {
                 return Ok(None);
             };
+            let logits = logits.shallow_clone();
             progress.prefilled();
             return self.choose_first(sequence, &logits, progress);
         }
@@ -100,63 +121,140 @@ impl<'a> Runner for BackboneRunner<'a> {
 
     fn together(&mut self, sequences: &mut [&mut Sequence<'a>]) -> Result<(), EngineError> {
         let _no_grad = tch::no_grad_guard();
-        self.read = 0;
-        let mut ids = Vec::with_capacity(sequences.len());
-        let mut caches = Vec::with_capacity(sequences.len());
-        let mut waiting = Vec::with_capacity(sequences.len());
-        for Sequence { cache, stage, .. } in sequences {
-            if let Stage::Tokens(tokens) = stage
-                && let (None, Some(&last)) = (&tokens.next, tokens.ids.last())
-            {
-                ids.push(last);
-                caches.push(cache);
-                waiting.push(tokens);
-            }
+        let ids: Vec<u32> = sequences.iter().filter_map(|sequence| sequence.unread()).collect();
+        let factor = if ids.is_empty() { NOBODY_WAITS } else { 1 };
+        (self.left, self.has_read) = (self.prefill_chunk.saturating_mul(factor), false);
+        if self.backbone.reads_together() {
+            return self.step(&ids, sequences);
         }
         if ids.is_empty() {
             return Ok(());
         }
+        let (mut caches, mut waiting) = (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()));
+        for sequence in sequences.iter_mut().filter(|sequence| sequence.unread().is_some()) {
+            let Sequence { cache, stage, .. } = &mut **sequence;
+            caches.push(cache);
+            waiting.push(stage);
+        }
         let embeddings = self.backbone.embed(&ids)?.f_unsqueeze(1)?;
         let logits = self.backbone.forward_each(&embeddings, &mut caches)?;
-        let likeliest = likeliest(&logits)?;
-        for ((tokens, likeliest), row) in waiting.into_iter().zip(likeliest).zip(0..) {
-            tokens.next = Some(match tokens.sampler {
-                None => Next::Likeliest(likeliest),
-                Some(_) => Next::Logits(logits.f_select(0, row)?.f_view(-1)?),
-            });
+        hand_out(&logits.f_squeeze_dim(1)?, waiting)
+    }
+}
+
+/// Gives each what comes after its last token or its prompt: of `logits [stages, vocab]`, a row each.
+fn hand_out(logits: &Tensor, stages: Vec<&mut Stage<'_>>) -> Result<(), EngineError> {
+    if stages.is_empty() {
+        return Ok(());
+    }
+    let likeliest = likeliest(&logits.f_unsqueeze(1)?)?;
+    for ((stage, likeliest), row) in stages.into_iter().zip(likeliest).zip(0..) {
+        let row = || logits.f_select(0, row);
+        match stage {
+            Stage::Prompt { logits, .. } => *logits = Some(row()?.f_view([1, 1, -1])?),
+            Stage::Tokens(tokens) => {
+                tokens.next = Some(match tokens.sampler {
+                    None => Next::Likeliest(likeliest),
+                    Some(_) => Next::Logits(row()?),
+                });
+            }
+            Stage::Beams { .. } => {}
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+impl Sequence<'_> {
+    /// The last token of the answer, where the model has not read it.
+    fn unread(&self) -> Option<u32> {
+        match &self.stage {
+            Stage::Tokens(Tokens { next: None, ids, .. }) => ids.last().copied(),
+            _ => None,
+        }
     }
 }
 
 impl<'a> BackboneRunner<'a> {
-    /// Reads a piece of the prompt, or where an encoder reads it all of it, if others have left some of this turn's tokens. Logits after the prompt, `[1, 1, vocab]`, once
-    /// it is read.
-    fn read(&mut self, sequence: &mut Sequence<'a>) -> Result<Option<Tensor>, EngineError> {
-        let Stage::Prompt { prompt, read } = &mut sequence.stage else {
-            return Ok(None);
+    /// One forward pass for all: after the last tokens `ids` of those that have one, and pieces of prompts.
+    fn step(&mut self, ids: &[u32], sequences: &mut [&mut Sequence<'a>]) -> Result<(), EngineError> {
+        let embeddings = if ids.is_empty() {
+            None
+        } else {
+            Some(self.backbone.embed(ids)?)
         };
-        let (left, unread) = (self.prefill_chunk.saturating_sub(self.read), prompt.tokens() - *read);
+        let (mut pieces, mut waiting) = (Vec::new(), Vec::new());
+        let mut row = 0;
+        for sequence in sequences {
+            let is_unread = sequence.unread().is_some();
+            let Sequence { cache, stage, .. } = &mut **sequence;
+            let (embeddings, positions) = match (&mut *stage, &embeddings) {
+                (Stage::Tokens(_), Some(embeddings)) if is_unread => {
+                    row += 1;
+                    (embeddings.f_narrow(0, row - 1, 1)?, Positions::Last)
+                }
+                (Stage::Prompt { prompt, read, .. }, _) => match self.next_piece(prompt, read)? {
+                    Some(piece) => piece,
+                    None => continue,
+                },
+                _ => continue,
+            };
+            pieces.push(Piece {
+                embeddings,
+                cache,
+                positions,
+            });
+            if positions == Positions::Last {
+                waiting.push(stage);
+            }
+        }
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        hand_out(&self.backbone.forward_pieces(&mut pieces)?, waiting)
+    }
+
+    /// Reads a piece of the prompt by itself, or where an encoder reads it all of it, if others have left some of this turn's tokens.
+    fn read(&mut self, sequence: &mut Sequence<'a>) -> Result<(), EngineError> {
+        let Stage::Prompt { prompt, read, logits } = &mut sequence.stage else {
+            return Ok(());
+        };
+        if let Some((piece, positions)) = self.next_piece(prompt, read)? {
+            let piece = piece.f_unsqueeze(0)?;
+            let after = self.backbone.forward(&piece, Some(&mut sequence.cache), positions)?;
+            if positions == Positions::Last {
+                *logits = Some(after);
+            }
+        }
+        Ok(())
+    }
+
+    /// What of a prompt is read next, `[tokens, hidden]`, if others have left some of this turn's tokens: all of it where an encoder
+    /// reads it.
+    fn next_piece(
+        &mut self,
+        prompt: &PromptEmbeddings,
+        read: &mut usize,
+    ) -> Result<Option<(Tensor, Positions)>, EngineError> {
+        let unread = prompt.tokens() - *read;
         let whole = self.backbone.config().reads_prompts_whole();
-        let count = match left.min(unread) {
+        let count = match self.left.min(unread) {
             // Longer than what is left of the turn, but it is the first: it would wait for ever.
-            _ if whole && self.read == 0 => unread,
+            _ if whole && !self.has_read => unread,
             count if whole && count < unread => 0,
             count => count,
         };
         if count == 0 {
             return Ok(None);
         }
-        self.read += count;
-        let chunk = prompt
-            .tensor()
-            .f_narrow(0, *read as i64, count as i64)?
-            .f_unsqueeze(0)?;
+        (self.left, self.has_read) = (self.left.saturating_sub(count), true);
+        let piece = prompt.tensor().f_narrow(0, *read as i64, count as i64)?;
         *read += count;
-        let all = *read == prompt.tokens();
-        let positions = if all { Positions::Last } else { Positions::None };
-        let logits = self.backbone.forward(&chunk, Some(&mut sequence.cache), positions)?;
-        Ok(all.then_some(logits))
+        let positions = if *read == prompt.tokens() {
+            Positions::Last
+        } else {
+            Positions::None
+        };
+        Ok(Some((piece, positions)))
     }
 
     /// The first token, or the first of each beam, from the logits after the prompt.

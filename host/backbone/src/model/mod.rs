@@ -11,7 +11,7 @@ use tch::Tensor;
 use crate::cache::KvCache;
 use crate::config::{ModelConfig, Shape};
 use crate::weights::{Weight, WeightSource};
-use crate::{BackboneError, Positions};
+use crate::{BackboneError, Piece, Positions};
 
 pub(crate) use decoder::{Decoder, Layer};
 pub(crate) use t5::{T5, is_redundant as is_redundant_in_t5};
@@ -41,6 +41,16 @@ pub(crate) trait Model: std::fmt::Debug + Send + Sync {
     /// See [`crate::Backbone::forward_each`].
     fn forward_each(&self, embeddings: &Tensor, caches: &mut [&mut KvCache]) -> Result<Tensor, BackboneError>;
 
+    /// See [`crate::Backbone::reads_together`].
+    fn reads_together(&self) -> bool {
+        false
+    }
+
+    /// See [`crate::Backbone::forward_pieces`].
+    fn forward_pieces(&self, pieces: &mut [Piece<'_>]) -> Result<Tensor, BackboneError> {
+        one_by_one(self, pieces)
+    }
+
     /// See [`crate::Backbone::hidden_of_answers`].
     fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError>;
 
@@ -49,6 +59,16 @@ pub(crate) trait Model: std::fmt::Debug + Send + Sync {
 
     /// Bytes of weights that a step of one sequence reads; `None` where libtorch does it.
     fn step_bytes(&self) -> Option<usize>;
+}
+
+/// The logits after each piece, read by itself.
+fn one_by_one<M: Model + ?Sized>(model: &M, pieces: &mut [Piece<'_>]) -> Result<Tensor, BackboneError> {
+    let logits = pieces.iter_mut().map(|piece| {
+        let embeddings = piece.embeddings.f_unsqueeze(0)?;
+        let logits = model.forward(&embeddings, Some(&mut *piece.cache), piece.positions)?;
+        Ok(logits.f_squeeze_dim(0)?)
+    });
+    Ok(Tensor::f_cat(&logits.collect::<Result<Vec<_>, BackboneError>>()?, 0)?)
 }
 
 /// The first of the tokens whose logits are wanted, and how many.

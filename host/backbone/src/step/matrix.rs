@@ -113,8 +113,11 @@ impl Matrix {
     }
 
     /// The products with the inputs `x [rows, width]`: `[rows, columns]`, in place of what is in `out`.
-    pub(super) fn multiply(&self, x: &[f32], rows: usize, out: &mut Vec<f32>) -> Result<(), BackboneError> {
-        out.resize(rows * self.columns(), 0.0);
+    pub(super) fn multiply(&self, x: &[f32], rows: usize, out: &mut [f32]) -> Result<(), BackboneError> {
+        assert!(
+            out.len() == rows * self.columns(),
+            "room for another number of products"
+        );
         if rows == 0 {
             return Ok(());
         }
@@ -128,9 +131,8 @@ impl Matrix {
             _ => {
                 let x = Tensor::f_from_slice(x)?.f_view([rows as i64, -1])?;
                 let products = x.f_to_kind(self.full.kind())?.f_linear(&self.full, None::<&Tensor>)?;
-                products
-                    .f_to_kind(Kind::Float)?
-                    .f_copy_data(out, rows * self.columns())?;
+                let columns = self.columns();
+                products.f_to_kind(Kind::Float)?.f_copy_data(out, rows * columns)?;
             }
         }
         Ok(())
@@ -175,7 +177,7 @@ impl FeedForward {
         x: &[f32],
         rows: usize,
         between: &mut [Vec<f32>; 2],
-        out: &mut Vec<f32>,
+        out: &mut [f32],
     ) -> Result<(), BackboneError> {
         #[cfg(target_arch = "x86_64")]
         if self.turns == tiles::COLUMNS && rows > 1 {
@@ -185,7 +187,6 @@ impl FeedForward {
                 Some(Packed::TiledEight(tiles)) => amx::multiply_gated(tiles, &inputs),
                 _ => unreachable!("columns take turns in tiles only"),
             };
-            out.resize(rows * self.down.columns(), 0.0);
             match &self.down.packed {
                 Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, &gated, out),
                 Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, &gated, out),
@@ -194,8 +195,9 @@ impl FeedForward {
             return Ok(());
         }
         let [both, gated] = between;
-        self.gate_up.multiply(x, rows, both)?;
+        both.resize(rows * self.gate_up.columns(), 0.0);
         gated.resize(both.len() / 2, 0.0);
+        self.gate_up.multiply(x, rows, both)?;
         let (turns, ffn) = (self.turns, gated.len() / rows);
         super::for_rows(both, gated, (2 * ffn, ffn), |both, gated| {
             kernels::gate(both, turns, gated);
@@ -274,7 +276,7 @@ mod tests {
                 for (kind, rounding) in [(Kind::Float, 0.0), (Kind::BFloat16, 0.25)] {
                     let matrix = Matrix::new(&weights.to_kind(kind), format).expect("a valid matrix");
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
-                    let mut products = Vec::new();
+                    let mut products = vec![0.0; rows * 130];
                     matrix.multiply(&numbers, rows, &mut products).expect("valid inputs");
                     let far = (Tensor::from_slice(&products).view_as(&expected) - &expected)
                         .abs()
@@ -302,7 +304,7 @@ mod tests {
             for kind in [Kind::Float, Kind::BFloat16] {
                 let matrix = Matrix::new(&weights.to_kind(kind), WeightFormat::Auto).expect("a valid matrix");
                 let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
-                let mut products = Vec::new();
+                let mut products = vec![0.0; (rows * columns) as usize];
                 matrix
                     .multiply(&numbers, rows as usize, &mut products)
                     .expect("valid inputs");
@@ -346,7 +348,7 @@ mod tests {
                 for format in [WeightFormat::Full, WeightFormat::Auto] {
                     let layer = FeedForward::new(&gate_up.to_kind(kind), &down.to_kind(kind), format);
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
-                    let (mut between, mut out) = (Default::default(), Vec::new());
+                    let (mut between, mut out) = (Default::default(), vec![0.0; (rows * hidden) as usize]);
                     layer
                         .and_then(|layer| layer.apply(&numbers, rows as usize, &mut between, &mut out))
                         .expect("a valid layer");

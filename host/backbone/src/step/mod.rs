@@ -35,6 +35,15 @@ const PROMPT_ATTENTION: usize = 8;
 /// From how many numbers on the rows of a step are shared between threads.
 const SHARED_ROWS: usize = 50_000;
 
+/// Some more tokens of one sequence.
+pub(crate) struct Part<'a> {
+    pub(crate) tokens: usize,
+    /// Of this sequence alone, without padding.
+    pub(crate) cache: &'a mut DecoderCache,
+    /// The first of these tokens after which logits are wanted, and how many.
+    pub(crate) wanted: (usize, usize),
+}
+
 /// The model's weights, as a step reads them.
 #[derive(Debug)]
 pub(crate) struct Stepper {
@@ -94,75 +103,57 @@ impl Stepper {
         self.head.is_always_packed()
     }
 
-    /// Logits `[sequences, 1, vocab]` in `f32` after one more token of each sequence, `embeddings [sequences, 1, hidden]`. The input
-    /// has been checked. Where it fails, the caches are as they were.
-    pub(crate) fn logits_each(
+    /// Logits in `f32` after some more embeddings of each of several sequences, `embeddings [rows, hidden]`, those of the first part
+    /// first: of the tokens that each part wants, `[wanted, vocab]`. The input has been checked. Where it fails, the caches are as they
+    /// were.
+    pub(crate) fn logits(
         &self,
         config: &ModelConfig,
         embeddings: &Tensor,
-        caches: &mut [&mut DecoderCache],
-    ) -> Result<Tensor, BackboneError> {
-        let sequences = caches.len();
-        self.logits(config, embeddings, caches, (0, sequences))?
-            .f_view([sequences as i64, 1, -1])
-            .map_err(Into::into)
-    }
-
-    /// Logits of some of the tokens of one sequence that is read on, `embeddings [1, tokens, hidden]`: of `count` from `first` on,
-    /// `[1, count, vocab]`. The input has been checked. Where it fails, the cache is as it was.
-    pub(crate) fn logits_of(
-        &self,
-        config: &ModelConfig,
-        embeddings: &Tensor,
-        cache: &mut DecoderCache,
-        (first, count): (usize, usize),
-    ) -> Result<Tensor, BackboneError> {
-        let logits = self.logits(config, embeddings, &mut [cache], (first, count))?;
-        Ok(logits.f_view([1, count as i64, self.head.columns() as i64])?)
-    }
-
-    /// The logits of `count` rows from `first` on, after the same number of tokens of each sequence.
-    fn logits(
-        &self,
-        config: &ModelConfig,
-        embeddings: &Tensor,
-        caches: &mut [&mut DecoderCache],
-        (first, count): (usize, usize),
+        parts: &mut [Part<'_>],
     ) -> Result<Tensor, BackboneError> {
         let x = to_vec(embeddings)?;
-        let tokens = x.len() / config.hidden_size / caches.len();
         let hidden = match self.kind {
-            Kind::Float => self.step::<f32>(config, x, tokens, caches)?,
-            _ => self.step::<bf16>(config, x, tokens, caches)?,
+            Kind::Float => self.step::<f32>(config, x, parts)?,
+            _ => self.step::<bf16>(config, x, parts)?,
         };
-        let wanted = &hidden[first * config.hidden_size..][..count * config.hidden_size];
-        let mut logits = Vec::new();
-        self.head.multiply(wanted, count, &mut logits)?;
-        for cache in caches.iter_mut() {
-            cache.advance(tokens);
+        let mut wanted = Vec::with_capacity(hidden.len());
+        let mut before = 0;
+        for part in parts.iter() {
+            let (first, count) = part.wanted;
+            wanted.extend_from_slice(&hidden[(before + first) * config.hidden_size..][..count * config.hidden_size]);
+            before += part.tokens;
         }
-        Ok(Tensor::f_from_slice(&logits)?)
+        let count = wanted.len() / config.hidden_size;
+        let mut logits = Tensor::f_empty([count as i64, self.head.columns() as i64], (Kind::Float, Device::Cpu))?;
+        self.head.multiply(&wanted, count, numbers_mut(&mut logits)?)?;
+        for part in parts {
+            part.cache.advance(part.tokens);
+        }
+        Ok(logits)
     }
 
-    /// Hidden states after the final norm, `[rows, hidden]`: the rows of the first sequence, then those of the second.
+    /// Hidden states after the final norm, `[rows, hidden]`.
     fn step<E: Element>(
         &self,
         config: &ModelConfig,
         mut x: Vec<f32>,
-        tokens: usize,
-        caches: &mut [&mut DecoderCache],
+        parts: &mut [Part<'_>],
     ) -> Result<Vec<f32>, BackboneError> {
-        let rows = tokens * caches.len();
+        let rows = x.len() / config.hidden_size;
         let mut normed = vec![0.0; x.len()];
         // Memory that every layer uses again.
-        let (mut qkv, mut attended, mut between, mut added) = <(Vec<_>, Vec<_>, _, Vec<_>)>::default();
+        let heads = config.heads * config.head_dim;
+        let per_row = heads + 2 * config.kv_heads * config.head_dim;
+        let (mut qkv, mut attended) = (vec![0.0; rows * per_row], vec![0.0; rows * heads]);
+        let (mut between, mut added) = (Default::default(), vec![0.0; x.len()]);
         for (index, layer) in self.layers.iter().enumerate() {
             norm_rows(&x, &layer.attention_norm, config, &mut normed);
             layer.qkv.multiply(&normed, rows, &mut qkv)?;
             if let Some(bias) = &layer.qkv_bias {
                 qkv.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
             }
-            attention::<E>(config, index, &mut qkv, tokens, caches, &mut attended)?;
+            attention::<E>(config, index, &mut qkv, parts, &mut attended)?;
             layer.output.multiply(&attended, rows, &mut added)?;
             add(&mut x, &added);
 
@@ -200,14 +191,13 @@ struct Group<'a, E> {
 }
 
 /// Attention of some more tokens of each sequence, whose keys and values go into the caches:
-/// `qkv [rows, (heads + 2 kv_heads) head_dim]` to `[rows, heads head_dim]`, in place of what is in `attended`.
+/// `qkv [rows, (heads + 2 kv_heads) head_dim]` to `[rows, heads head_dim]`.
 fn attention<E: Element>(
     config: &ModelConfig,
     layer: usize,
-    qkv: &mut [f32],
-    tokens: usize,
-    caches: &mut [&mut DecoderCache],
-    attended: &mut Vec<f32>,
+    mut qkv: &mut [f32],
+    parts: &mut [Part<'_>],
+    mut attended: &mut [f32],
 ) -> Result<(), BackboneError> {
     let ModelConfig {
         heads,
@@ -215,27 +205,27 @@ fn attention<E: Element>(
         head_dim,
         ..
     } = *config;
-    let (group, per_row) = (heads / kv_heads * head_dim, (heads + 2 * kv_heads) * head_dim);
-    for (rows, cache) in qkv.chunks_exact_mut(tokens * per_row).zip(caches.iter_mut()) {
-        keep::<E>(config, layer, rows, cache)?;
-    }
-    attended.resize(qkv.len() / per_row * heads * head_dim, 0.0);
-    #[cfg(target_arch = "x86_64")]
-    if tokens >= PROMPT_ATTENTION && E::KIND == Kind::BFloat16 && by_tiles::is_for(head_dim) {
-        return prompt_attention(config, layer, qkv, tokens, caches, attended);
-    }
-    let mut groups = Vec::with_capacity(qkv.len() / per_row * kv_heads);
-    let of_sequences = qkv
-        .chunks_exact(tokens * per_row)
-        .zip(attended.chunks_exact_mut(tokens * heads * head_dim));
+    let (group, width) = (heads / kv_heads * head_dim, heads * head_dim);
+    let per_row = width + 2 * kv_heads * head_dim;
+    let mut groups = Vec::new();
     let mut products = 0;
-    for ((rows, out), cache) in of_sequences.zip(caches.iter_mut()) {
+    for Part { tokens, cache, .. } in parts {
+        let (rows, out);
+        (rows, qkv) = qkv.split_at_mut(*tokens * per_row);
+        (out, attended) = attended.split_at_mut(*tokens * width);
+        keep::<E>(config, layer, rows, cache)?;
         let (len, capacity) = (cache.len(), cache.capacity());
         let place = cache.at(layer);
+        #[cfg(target_arch = "x86_64")]
+        if *tokens >= PROMPT_ATTENTION && E::KIND == Kind::BFloat16 && by_tiles::is_for(head_dim) {
+            let seen = (numbers::<bf16>(place.keys)?, numbers::<bf16>(place.values)?);
+            prompt_attention(config, rows, (len, capacity), seen, out);
+            continue;
+        }
         let (keys, values) = (numbers::<E>(place.keys)?, numbers::<E>(place.values)?);
-        let rows = rows.chunks_exact(per_row).zip(out.chunks_exact_mut(heads * head_dim));
+        let rows = rows.chunks_exact(per_row).zip(out.chunks_exact_mut(width));
         for (seen, (row, out)) in (len + 1..).zip(rows) {
-            products += 2 * heads * head_dim * seen;
+            products += 2 * width * seen;
             let of_heads = keys
                 .chunks_exact(capacity * head_dim)
                 .zip(values.chunks_exact(capacity * head_dim));
@@ -294,7 +284,9 @@ fn keep<E: Element>(
         .zip(values.chunks_exact_mut(capacity * head_dim));
     let from = |row: &[f32], head: usize, to: &mut [E]| {
         let numbers = &row[head * head_dim..][..head_dim];
-        to.iter_mut().zip(numbers).for_each(|(to, from)| *to = E::from_f32(*from));
+        to.iter_mut()
+            .zip(numbers)
+            .for_each(|(to, from)| *to = E::from_f32(*from));
     };
     team::each_if(many, of_heads.enumerate(), |(head, (keys, values))| {
         let places = keys.chunks_exact_mut(head_dim).zip(values.chunks_exact_mut(head_dim));
@@ -306,16 +298,16 @@ fn keep<E: Element>(
     Ok(())
 }
 
-/// Attention of the tokens of prompts, whose keys and values lie in the caches: as [`attention`] from there.
+/// Attention of the tokens of a prompt, `rows [tokens, ..]` that begin with the queries, to `[tokens, heads head_dim]`. The sequence had
+/// `len` tokens before; what it has seen are its keys and values of these and of those before, `[kv_heads, capacity, head_dim]`.
 #[cfg(target_arch = "x86_64")]
 fn prompt_attention(
     config: &ModelConfig,
-    layer: usize,
-    qkv: &[f32],
-    tokens: usize,
-    caches: &mut [&mut DecoderCache],
-    attended: &mut [f32],
-) -> Result<(), BackboneError> {
+    rows: &[f32],
+    (len, capacity): (usize, usize),
+    (keys, values): (&[bf16], &[bf16]),
+    out: &mut [f32],
+) {
     let ModelConfig {
         heads,
         kv_heads,
@@ -323,32 +315,24 @@ fn prompt_attention(
         ..
     } = *config;
     let (width, per_row) = (heads * head_dim, (heads + 2 * kv_heads) * head_dim);
-    let of_sequences = qkv
-        .chunks_exact(tokens * per_row)
-        .zip(attended.chunks_exact_mut(tokens * width));
-    for ((rows, out), cache) in of_sequences.zip(caches.iter_mut()) {
-        let (len, capacity) = (cache.len(), cache.capacity());
-        let place = cache.at(layer);
-        let (keys, values) = (numbers::<bf16>(place.keys)?, numbers::<bf16>(place.values)?);
-        let of_heads = keys
-            .chunks_exact(capacity * head_dim)
-            .zip(values.chunks_exact(capacity * head_dim));
-        let mut seen: Vec<_> = (0..kv_heads).map(|_| None).collect();
-        team::each(of_heads.zip(&mut seen), |((keys, values), place)| {
-            let seen = (len + tokens) * head_dim;
-            *place = Some(by_tiles::Seen::new(&keys[..seen], &values[..seen]));
-        });
-        let seen: Vec<_> = seen.into_iter().flatten().collect();
-        let rows = rows.chunks(by_tiles::TOKENS * per_row);
-        let blocks = rows.zip(out.chunks_mut(by_tiles::TOKENS * width)).enumerate();
-        // What sees most takes longest, and is begun first.
-        let blocks: Vec<_> = blocks.collect();
-        team::each(blocks.into_iter().rev(), |(block, (rows, out))| {
-            let before = len + block * by_tiles::TOKENS;
-            by_tiles::attend(&seen, heads / kv_heads, before, (rows, per_row), out);
-        });
-    }
-    Ok(())
+    let all = (len + rows.len() / per_row) * head_dim;
+    let of_heads = keys
+        .chunks_exact(capacity * head_dim)
+        .zip(values.chunks_exact(capacity * head_dim));
+    let mut seen: Vec<_> = (0..kv_heads).map(|_| None).collect();
+    team::each(of_heads.zip(&mut seen), |((keys, values), place)| {
+        *place = Some(by_tiles::Seen::new(&keys[..all], &values[..all]));
+    });
+    let seen: Vec<_> = seen.into_iter().flatten().collect();
+    let blocks = rows
+        .chunks(by_tiles::TOKENS * per_row)
+        .zip(out.chunks_mut(by_tiles::TOKENS * width));
+    let blocks: Vec<_> = blocks.enumerate().collect();
+    // What sees most takes longest, and is begun first.
+    team::each(blocks.into_iter().rev(), |(block, (rows, out))| {
+        let before = len + block * by_tiles::TOKENS;
+        by_tiles::attend(&seen, heads / kv_heads, before, (rows, per_row), out);
+    });
 }
 
 impl<E: Element> Group<'_, E> {

@@ -12,8 +12,8 @@ use super::{Model, embed, logits, parts, rms_norm, wanted};
 use crate::cache::{DecoderCache, KvCache, Shape};
 use crate::config::ModelConfig;
 use crate::rope::{Rope, RotaryTable};
-use crate::step::Stepper;
-use crate::{BackboneError, Positions};
+use crate::step::{Part, Stepper};
+use crate::{BackboneError, Piece, Positions};
 
 /// The weights, on their device and in their kind; none requires a gradient.
 #[derive(Debug)]
@@ -119,7 +119,13 @@ impl Model for Decoder {
             (Some(stepper), Some(cache))
                 if batch == 1 && stepper.reads_prompts() && !cache.is_padded() && !embeddings.requires_grad() =>
             {
-                stepper.logits_of(&self.config, embeddings, cache, (first as usize, count as usize))
+                let part = Part {
+                    tokens: tokens as usize,
+                    cache,
+                    wanted: (first as usize, count as usize),
+                };
+                let logits = stepper.logits(&self.config, embeddings, &mut [part])?;
+                Ok(logits.f_unsqueeze(0)?)
             }
             (_, cache) => self.logits(&self.hidden(embeddings, cache)?.f_narrow(1, first, count)?),
         }
@@ -135,9 +141,44 @@ impl Model for Decoder {
             }
         }
         match &self.stepper {
-            Some(stepper) => stepper.logits_each(&self.config, embeddings, &mut caches),
+            Some(stepper) => {
+                let parts = caches.into_iter().map(|cache| Part {
+                    tokens: 1,
+                    cache,
+                    wanted: (0, 1),
+                });
+                let logits = stepper.logits(&self.config, embeddings, &mut parts.collect::<Vec<_>>())?;
+                Ok(logits.f_unsqueeze(1)?)
+            }
             None => self.logits(&self.hidden_each(embeddings, &mut caches)?),
         }
+    }
+
+    fn reads_together(&self) -> bool {
+        self.stepper.as_ref().is_some_and(Stepper::reads_prompts)
+    }
+
+    fn forward_pieces(&self, pieces: &mut [Piece<'_>]) -> Result<Tensor, BackboneError> {
+        let Some(stepper) = self.stepper.as_ref().filter(|stepper| stepper.reads_prompts()) else {
+            return super::one_by_one(self, pieces);
+        };
+        let (mut embeddings, mut parts) = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
+        for (row, piece) in pieces.iter_mut().enumerate() {
+            let cache = piece.cache.decoder()?;
+            let tokens = piece.embeddings.size()[0];
+            cache.check(1, tokens as usize)?;
+            if cache.is_padded() {
+                return Err(BackboneError::PaddedCache { row });
+            }
+            let (first, count) = wanted(piece.positions, tokens);
+            embeddings.push(piece.embeddings.f_to_kind(tch::Kind::Float)?);
+            parts.push(Part {
+                tokens: tokens as usize,
+                cache,
+                wanted: (first as usize, count as usize),
+            });
+        }
+        stepper.logits(&self.config, &Tensor::f_cat(&embeddings, 0)?, &mut parts)
     }
 
     /// Right padding: under causal attention no token sees what follows it, so no mask is needed.

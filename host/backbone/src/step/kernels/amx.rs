@@ -312,7 +312,10 @@ pub(in super::super) fn multiply_gated<T: Unpack>(tiles: &[T], inputs: &Inputs) 
     let mut places: Vec<Vec<&mut Lines>> = of_tile.clone().map(|_| Vec::new()).collect();
     let per_input = gated.per_input();
     for of_inputs in gated.tiles.chunks_exact_mut(per_input) {
-        places.iter_mut().zip(of_inputs).for_each(|(tiles, tile)| tiles.push(tile));
+        places
+            .iter_mut()
+            .zip(of_inputs)
+            .for_each(|(tiles, tile)| tiles.push(tile));
     }
     team::each(of_tile.zip(places), |(tiles, mut out)| {
         // SAFETY: inputs are made on such CPUs only.
@@ -385,7 +388,11 @@ struct Products<'a> {
 impl<'a> Products<'a> {
     /// For CPUs on which inputs are made.
     fn new(inputs: &'a Inputs) -> Self {
-        let columns = if inputs.rows <= 2 * ROWS { 0 } else { 2 * inputs.per_input() };
+        let columns = if inputs.rows <= 2 * ROWS {
+            0
+        } else {
+            2 * inputs.per_input()
+        };
         Self {
             inputs,
             columns: vec![ZEROS; columns],
