@@ -1,10 +1,11 @@
 """This engine and those that people would use instead, on the same model, work and threads, in turns: who is how much faster.
 
-    python peers.py GGUF [--llama FOLDER] [--transformers PYTHON --folder HF] [--vllm PYTHON --folder HF] [--turns 3] [--out FILE]
+    python peers.py GGUF [--llama FOLDER] [--transformers PYTHON [--lora] --folder HF] [--vllm PYTHON --folder HF] [--turns 3] [--out FILE]
 
 GGUF is the default model; HF the same as a folder of peft/prepare_model.py, in the number format of --dtype. FOLDER has llama.cpp
 (`npm install node-llama-cpp @node-llama-cpp/linux-x64`), the PYTHONs have what they are named after. A peer that is not named is left
-out. Each turn asks all of them once, one after the other (every program warms up by itself); what counts is the median over the turns.
+out. With --lora transformers is asked once more, each request with a LoRA adapter of its own by PEFT: requests for as many adapters,
+which cost this engine nothing (see mixed.py). Each turn asks all of them once, one after the other (every program warms up by itself); what counts is the median over the turns.
 """
 
 import argparse
@@ -26,6 +27,7 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("--llama", type=Path, help="the folder with its node_modules")
     parser.add_argument("--transformers", help="a Python that has it")
+    parser.add_argument("--lora", action="store_true", help="transformers with PEFT's adapters, too")
     parser.add_argument("--vllm", help="a Python that has it")
     parser.add_argument("--folder", type=Path, help="the model as a Hugging Face folder")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"], help="of the two that read the folder")
@@ -66,6 +68,8 @@ def programs(args):
     for name in ("transformers", "vllm"):
         if python := getattr(args, name):
             found[f"{name}, {args.dtype}"] = [python, HERE / f"peers/{name}_speed.py", args.folder, "--dtype", args.dtype]
+    if args.transformers and args.lora:
+        found[f"transformers + PEFT, {args.dtype}"] = [*found[f"transformers, {args.dtype}"], "--lora"]
     return found
 
 

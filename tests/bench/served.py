@@ -51,7 +51,7 @@ def ask(port, adapter, request, limit):
     asked = urllib.request.Request(url, json.dumps(request).encode(), {"Content-Type": "application/json"})
     try:
         answer = json.loads(urllib.request.urlopen(asked, timeout=limit).read())
-        return {"text": answer["text"], "usage": answer["usage"], "timings": answer["timings"]}
+        return {"text": answer["text"], "generation": answer["generation"], "usage": answer["usage"], "timings": answer["timings"]}
     except urllib.error.HTTPError as error:
         return {"error": json.loads(error.read())["error"]}
     except OSError as error:

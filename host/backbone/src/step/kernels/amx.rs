@@ -423,14 +423,17 @@ impl<'a> Products<'a> {
             zero();
             if self.columns.is_empty() {
                 let (tiles, others) = tiles.split_at(self.inputs.depth);
-                let mut columns = [[ZEROS; BLOCKS]; 2];
-                for (place, (tile, other)) in tiles.iter().zip(others).enumerate() {
-                    unpack(tile, &mut columns[0]);
-                    unpack(other, &mut columns[1]);
-                    let at = place * BLOCKS;
+                // What is written is not read at once, or reading would wait for it: the next columns are unpacked in between.
+                let mut columns = [[[ZEROS; BLOCKS]; 2]; 2];
+                unpack_both((&tiles[0], &others[0]), &mut columns[0]);
+                for place in 0..tiles.len() {
+                    if let Some(next) = tiles.get(place + 1).zip(others.get(place + 1)) {
+                        unpack_both(next, &mut columns[(place + 1) % 2]);
+                    }
+                    let ([one, other], at) = (&columns[place % 2], place * BLOCKS);
                     for block in 0..BLOCKS {
-                        let columns = (&columns[0][block], &columns[1][block]);
-                        add_products(columns, &first[at + block], second.map(|second| &second[at + block]));
+                        let second = second.map(|second| &second[at + block]);
+                        add_products((&one[block], &other[block]), &first[at + block], second);
                     }
                 }
             } else {
@@ -443,6 +446,13 @@ impl<'a> Products<'a> {
         }
         &mut self.sums
     }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn unpack_both<T: Unpack>((tile, other): (&T, &T), [first, second]: &mut [[Lines; BLOCKS]; 2]) {
+    unpack(tile, first);
+    unpack(other, second);
 }
 
 #[inline]
