@@ -169,7 +169,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, required=True, help="summarize-java's test.jsonl.gz, for code")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--adapters", type=int, default=6, help="beside the one that changes")
+    parser.add_argument("--adapters", type=int, default=4, help="beside the one that changes")
     parser.add_argument("--codes", type=int, default=6, help="different requests of each adapter")
     parser.add_argument("--port", type=int, default=8120)
     parser.add_argument("--out", type=pathlib.Path, help="where the report goes, too")
@@ -177,16 +177,16 @@ def main():
 
     with gzip.open(arguments.data, "rt") as lines:
         codes = [json.loads(line)["source"] for line in itertools.islice(lines, 200)]
-    codes = sorted(codes, key=len)[20 : 20 + 3 * arguments.codes]
+    codes = sorted(codes, key=len)[20 : 20 + 4 * arguments.codes]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         adapters, versions = folder / "adapters", []
         adapters.mkdir()
         marks = [f"mark-{number}" for number in range(arguments.adapters)]
         for number, name in enumerate(marks):
-            scaled(BUNDLE, adapters / name, name, "1.0.0", 1 - 0.12 * number)
-        for version, factor in (("1.0.0", 0.94), ("2.0.0", 0.5)):
-            source = scaled(BUNDLE, folder / version, "changing", version, factor)
+            scaled(BUNDLE, adapters / name, name, "1.0.0", 1 - 0.18 * number)
+        for version, factor in (("1.0.0", 0.91), ("2.0.0", 0.2)):
+            source = scaled(BUNDLE, folder / version / "changing", "changing", version, factor)
             versions.append(folder / f"{version}.tadapter")
             subprocess.run([arguments.program, "pack", source, "-o", versions[-1]], check=True, stdout=subprocess.DEVNULL)
         command = [arguments.program, "serve", "--model", arguments.model, "--adapters", adapters, "--precision", "f32"]
@@ -234,7 +234,8 @@ def soak(arguments, server, adapters, versions, marks, codes):
     texts = {code: [text for known in said.values() for text in known.values()] for code, said in expected.items()}
     tells = [code for code in codes if len(set(texts[code])) == len(marks) + len(versions)][: arguments.codes]
     if not tells:
-        sys.exit("no code of which all adapters say something else")
+        most = max(texts.values(), key=lambda said: len(set(said)))
+        sys.exit(f"no code of which all adapters say something else, at most {len(set(most))}: {most}")
     expected = {code: expected[code] for code in tells}
     print(f"{len(tells)} codes, {len(marks) + 1} adapters: {len(texts[tells[0]])} answers each", file=sys.stderr)
 

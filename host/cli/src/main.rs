@@ -16,6 +16,10 @@ use transducer_host::{
 /// again costs less than can be measured.
 const KERNEL_CACHE: (&str, &str) = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64");
 
+/// Heaps that glibc keeps while serving. With its default of eight a core, each keeps what the largest request on its threads once took:
+/// 1.5 GB after five minutes of 32 clients, and growing (tests/bench/soak.py).
+const HEAPS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
+
 /// One frozen code LLM, many tasks.
 ///
 /// An adapter bundle turns a request into a prompt, reads the code property graph of the code in it, rewrites the prompt's
@@ -121,13 +125,13 @@ fn main() -> ExitCode {
         Task::Pull(args) => registry::pull(&args),
         Task::Rollback(args) => install::rollback(&args),
         Task::Run(_)
-        | Task::Serve(_)
         | Task::Test(_)
         | Task::Dev(_)
         | Task::Adapters(_)
         | Task::Pack(_)
         | Task::Verify(_)
         | Task::Eval(_) => hand_over(None),
+        Task::Serve(_) => hand_over(Some(HEAPS)),
         Task::Train(_) => hand_over(Some(KERNEL_CACHE)),
     })
 }
