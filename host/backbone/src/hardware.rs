@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tch::{Cuda, Device, Kind, TchError, Tensor};
 
 use crate::BackboneError;
+use crate::step::multiplies_tiles;
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,14 +93,15 @@ impl LoadOptions {
     }
 }
 
-/// Whether `bf16` is the faster kind on this CPU. That it has instructions for it does not say so: of a product of libtorch's, `bf16` takes
-/// 0.6 of the time of `f32` on a Zen 4, and 1.75 times as long on a Xeon whose AMX a virtual machine hides. So it is measured, once,
-/// in some 20 ms; a lead that another program could cause does not count.
+/// Whether `bf16` is the faster kind on this CPU. With tiles it is, several times. That it has other instructions for it does not say so:
+/// of a product of libtorch's, `bf16` takes 0.6 of the time of `f32` on a Zen 4, and 1.75 times as long on a Xeon whose tiles a virtual
+/// machine hides. So there it is measured, once, in some 20 ms; a lead that another program could cause does not count.
 fn cpu_prefers_bf16() -> bool {
     const LEAD: f64 = 1.2;
     static PREFERS: LazyLock<bool> = LazyLock::new(|| {
-        cpu_multiplies_bf16()
-            && shortest_products().is_ok_and(|[single, brain]| brain.as_secs_f64() * LEAD < single.as_secs_f64())
+        let leads =
+            || shortest_products().is_ok_and(|[single, brain]| brain.as_secs_f64() * LEAD < single.as_secs_f64());
+        multiplies_tiles() || cpu_multiplies_bf16() && leads()
     });
     *PREFERS
 }

@@ -96,9 +96,9 @@ pub struct Stats {
 pub struct EngineOptions {
     /// Requests that may wait; one more is refused, but for an eighth more of lanes in which nobody waits.
     pub queue_bound: usize,
-    /// Tokens of prompts read between two steps of the answers in the making, and four times as many where there are none; 0 counts as
-    /// 1. An encoder reads its prompts whole, however long, but no second one in the same turn that is longer than what the first
-    /// left of this.
+    /// Tokens of prompts read between two steps of the answers in the making, and four times as many where there are none. 0 counts as
+    /// one token. An encoder reads its prompts whole, however long, but no second one in the same turn that is longer than what the
+    /// first left of this.
     pub prefill_chunk: usize,
     /// Requests worked on at once; 0 counts as 1.
     pub most_running: usize,

@@ -35,6 +35,14 @@ const PROMPT_ATTENTION: usize = 8;
 /// From how many numbers on the rows of a step are shared between threads.
 const SHARED_ROWS: usize = 50_000;
 
+/// Whether the CPU multiplies tiles of `bf16`, and so does this program.
+pub(crate) fn multiplies_tiles() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return kernels::amx::is_there();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Some more tokens of one sequence.
 pub(crate) struct Part<'a> {
     pub(crate) tokens: usize,
