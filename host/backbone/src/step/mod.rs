@@ -120,6 +120,7 @@ impl Stepper {
         embeddings: &Tensor,
         parts: &mut [Part<'_>],
     ) -> Result<Tensor, BackboneError> {
+        team::gather();
         let x = to_vec(embeddings)?;
         let hidden = match self.kind {
             Kind::Float => self.step::<f32>(config, x, parts)?,

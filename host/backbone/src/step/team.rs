@@ -34,10 +34,15 @@ thread_local! {
 /// within a loop is done by the thread that comes upon it.
 pub(super) fn each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
     TEAM.with(|team| match team.try_borrow_mut() {
-        Ok(mut team) => team
-            .get_or_insert_with(|| Team::new(usize::try_from(tch::get_num_threads()).unwrap_or(1)))
-            .each(items, work),
+        Ok(mut team) => team.get_or_insert_with(Team::of_this_thread).each(items, work),
         Err(_) => items.into_iter().for_each(work),
+    });
+}
+
+/// Makes the team of this thread, unless it has one: before a loop waits for it.
+pub(super) fn gather() {
+    TEAM.with_borrow_mut(|team| {
+        team.get_or_insert_with(Team::of_this_thread);
     });
 }
 
@@ -76,6 +81,10 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Team {
+    fn of_this_thread() -> Self {
+        Self::new(usize::try_from(tch::get_num_threads()).unwrap_or(1))
+    }
+
     /// A team of so many threads, with the one that calls it. Where the system has no more threads to give, of fewer.
     fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
