@@ -151,21 +151,23 @@ pub(super) struct FeedForward {
 impl FeedForward {
     /// Of `gate_up [2 ffn, hidden]` and `down [hidden, ffn]`.
     pub(super) fn new(gate_up: &Tensor, down: &Tensor, format: WeightFormat) -> Result<Self, BackboneError> {
-        let ffn = down.size()[1];
-        let (mut gate_up, down) = (Matrix::new(gate_up, format)?, Matrix::new(down, format)?);
+        let (ffn, down) = (down.size()[1], Matrix::new(down, format)?);
         #[cfg(target_arch = "x86_64")]
-        if gate_up.is_tiled() && down.is_tiled() && ffn % (2 * tiles::COLUMNS) as i64 == 0 {
-            let (turns, width) = (tiles::COLUMNS as i64, gate_up.full.size()[1]);
-            let in_turns = gate_up.full.f_view([2, ffn / turns, turns, width])?.f_transpose(0, 1)?;
-            gate_up.packed = Matrix::new(&in_turns.f_reshape([2 * ffn, width])?, format)?.packed;
+        if down.is_tiled() && ffn % (2 * tiles::COLUMNS) as i64 == 0 && gate_up.size()[1] % BLOCK as i64 == 0 {
+            let (turns, width) = (tiles::COLUMNS as i64, gate_up.size()[1]);
+            let in_turns = gate_up.f_view([2, ffn / turns, turns, width])?.f_transpose(0, 1)?;
+            let packed = Matrix::new(&in_turns.f_reshape([2 * ffn, width])?, format)?.packed;
             return Ok(Self {
-                gate_up,
+                gate_up: Matrix {
+                    full: gate_up.shallow_clone(),
+                    packed,
+                },
                 down,
                 turns: tiles::COLUMNS,
             });
         }
         Ok(Self {
-            gate_up,
+            gate_up: Matrix::new(gate_up, format)?,
             down,
             turns: ffn as usize,
         })
