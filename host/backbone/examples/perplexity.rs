@@ -1,6 +1,6 @@
 //! What fewer bits a weight cost in quality: the perplexity of texts with each format.
 //!
-//! `perplexity MODEL [--bf16] FILE…` reads each text in windows of 512 tokens and prints, for each format, `exp` of the mean negative
+//! `perplexity MODEL [--bf16|--int8] FILE…` reads each text in windows of 512 tokens and prints, for each format, `exp` of the mean negative
 //! log-likelihood of every token but the first of its window, and its ratio to that with the weights in full.
 
 use std::path::PathBuf;
@@ -15,11 +15,13 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1).map(PathBuf::from);
-    let model = words.next().ok_or("usage: perplexity MODEL [--bf16] FILE…")?;
+    let model = words.next().ok_or("usage: perplexity MODEL [--bf16|--int8] FILE…")?;
     let mut words = words.peekable();
-    // In f32 nothing but the weights differs; in bf16 prompts are read by other loops, too.
-    let dtype = match words.next_if(|word| word.as_os_str() == "--bf16") {
-        Some(_) => DtypeChoice::Bf16,
+    // In f32 nothing but the weights differs; else prompts are read by other loops, too.
+    let flag = words.next_if(|word| word.as_os_str() == "--bf16" || word.as_os_str() == "--int8");
+    let dtype = match flag.as_ref().and_then(|flag| flag.to_str()) {
+        Some("--bf16") => DtypeChoice::Bf16,
+        Some(_) => DtypeChoice::Int8,
         None => DtypeChoice::F32,
     };
     let texts = words

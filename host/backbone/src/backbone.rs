@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
@@ -12,7 +12,7 @@ use crate::config::{ModelConfig, Shape};
 use crate::embedder::Embedder;
 use crate::error::BackboneError;
 use crate::gguf::Gguf;
-use crate::hardware::{LoadOptions, WeightFormat};
+use crate::hardware::{LoadOptions, Place, Products};
 use crate::model::{Decoder, Model, T5};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Folder, GgufWeights, WeightSource};
@@ -27,6 +27,7 @@ use crate::weights::{Folder, GgufWeights, WeightSource};
 pub struct Backbone {
     embedder: Arc<Embedder>,
     model: Box<dyn Model>,
+    products: Products,
     threads: i32,
 }
 
@@ -96,21 +97,21 @@ impl Backbone {
         options: &LoadOptions,
         mut progress: impl FnMut(Progress),
     ) -> Result<Self, BackboneError> {
-        let (device, kind) = options.resolve()?;
         let threads = options.threads.map_or_else(usual_threads, |threads| {
             i32::try_from(threads.get()).unwrap_or(i32::MAX)
         });
         tch::set_num_threads(threads);
-        let how = (kind, device, options.weights, threads);
         if path.is_file() {
             let gguf = Gguf::open(path)?;
             let config = ModelConfig::from_gguf(&gguf)?;
             let text = (Tokenizer::from_gguf(&gguf)?, ChatTemplate::from_gguf(&gguf)?);
-            Self::assemble(&GgufWeights(&gguf), config, text, how, &mut progress)
+            let place = options.resolve(&config)?;
+            Self::assemble(&GgufWeights(&gguf), config, text, (place, threads), &mut progress)
         } else if path.join("config.json").is_file() {
             let config = ModelConfig::from_config_json(&path.join("config.json"))?;
             let text = (Tokenizer::from_folder(path)?, ChatTemplate::from_folder(path)?);
-            Self::assemble(&Folder::open(path)?, config, text, how, &mut progress)
+            let place = options.resolve(&config)?;
+            Self::assemble(&Folder::open(path)?, config, text, (place, threads), &mut progress)
         } else {
             Err(BackboneError::NoModel { path: path.to_owned() })
         }
@@ -120,17 +121,18 @@ impl Backbone {
         source: &dyn WeightSource,
         config: ModelConfig,
         text: (Tokenizer, ChatTemplate),
-        (kind, device, format, threads): (Kind, Device, WeightFormat, i32),
+        (place, threads): (Place, i32),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, BackboneError> {
-        let embedder = Arc::new(Embedder::read(source, config, text, (device, kind))?);
+        let embedder = Arc::new(Embedder::read(source, config, text, &place)?);
         let model: Box<dyn Model> = match &embedder.config().shape {
-            Shape::Decoder { rope } => Box::new(Decoder::load(source, &embedder, rope, format, progress)?),
+            Shape::Decoder { rope } => Box::new(Decoder::load(source, &embedder, rope, place.products, progress)?),
             Shape::EncoderDecoder(shape) => Box::new(T5::load(source, &embedder, shape, progress)?),
         };
         Ok(Self {
             embedder,
             model,
+            products: place.products,
             threads,
         })
     }
@@ -139,6 +141,14 @@ impl Backbone {
     /// ([`tch::set_num_threads`]); the one that loaded it has.
     pub fn threads(&self) -> i32 {
         self.threads
+    }
+
+    /// The numbers that it answers with: `float`, `bfloat16`, or `int8` where inputs are rounded, see [`crate::DtypeChoice::Int8`].
+    pub fn precision(&self) -> String {
+        if self.products.inputs_in_int8 {
+            return "int8".to_owned();
+        }
+        self.embedder.precision()
     }
 
     /// What stands before the first layer.

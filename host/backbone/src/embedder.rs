@@ -9,7 +9,7 @@ use crate::config::ModelConfig;
 use crate::error::BackboneError;
 use crate::fingerprint::{Fingerprint, sha256_f32};
 use crate::gguf::Gguf;
-use crate::hardware::LoadOptions;
+use crate::hardware::{LoadOptions, Place};
 use crate::model::{embed, embedding_name};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Folder, GgufWeights, WeightSource, check_shape, finite};
@@ -43,16 +43,17 @@ impl Embedder {
     ///
     /// [`BackboneError`] names the file and the key or tensor that is damaged, missing or not supported.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, BackboneError> {
-        let place = options.resolve()?;
         if path.is_file() {
             let gguf = Gguf::open(path)?;
             let config = ModelConfig::from_gguf(&gguf)?;
             let text = (Tokenizer::from_gguf(&gguf)?, ChatTemplate::from_gguf(&gguf)?);
-            Self::read(&GgufWeights(&gguf), config, text, place)
+            let place = options.resolve(&config)?;
+            Self::read(&GgufWeights(&gguf), config, text, &place)
         } else if path.join("config.json").is_file() {
             let config = ModelConfig::from_config_json(&path.join("config.json"))?;
             let text = (Tokenizer::from_folder(path)?, ChatTemplate::from_folder(path)?);
-            Self::read(&Folder::open_for_embedding(path, &config)?, config, text, place)
+            let place = options.resolve(&config)?;
+            Self::read(&Folder::open_for_embedding(path, &config)?, config, text, &place)
         } else {
             Err(BackboneError::NoModel { path: path.to_owned() })
         }
@@ -63,7 +64,7 @@ impl Embedder {
         source: &dyn WeightSource,
         config: ModelConfig,
         (tokenizer, chat): (Tokenizer, ChatTemplate),
-        (device, kind): (Device, Kind),
+        place: &Place,
     ) -> Result<Self, BackboneError> {
         let (name, shape) = (embedding_name(source, &config), [config.vocab_size, config.hidden_size]);
         check_shape(source, &name, &shape)?;
@@ -82,8 +83,8 @@ impl Embedder {
         };
         let table = Tensor::f_from_slice(&values)?
             .f_view(shape.map(|size| size as i64))?
-            .f_to_device(device)?
-            .f_to_kind(kind)?;
+            .f_to_device(place.device)?
+            .f_to_kind(place.kind)?;
         Ok(Self {
             config,
             table: Table(table),
@@ -106,6 +107,11 @@ impl Embedder {
     /// The kind of numbers that embeddings are.
     pub fn kind(&self) -> Kind {
         self.table.0.kind()
+    }
+
+    /// [`Self::kind`] in a word: `float` or `bfloat16`.
+    pub fn precision(&self) -> String {
+        format!("{:?}", self.kind()).to_lowercase()
     }
 
     /// The tokenizer.

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tch::{Cuda, Device, Kind, TchError, Tensor};
 
 use crate::BackboneError;
-use crate::step::multiplies_tiles;
+use crate::config::ModelConfig;
+use crate::step::{is_for, multiplies_tiles, multiplies_whole_numbers};
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,13 +25,17 @@ pub enum DeviceChoice {
 /// In what kind of numbers to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DtypeChoice {
-    /// `bf16` on CUDA devices, and on CPUs that multiply it faster than `f32`, else `f32`.
+    /// What is fastest: `bf16` on CUDA devices and on CPUs with AMX, [`Self::Int8`] on CPUs that have instructions for it, for models and
+    /// weights that it is for; else `bf16` or `f32`, whichever the CPU multiplies faster.
     #[default]
     Auto,
     /// 32-bit floats.
     F32,
     /// Brain floats: half the memory, 8 bits of precision.
     Bf16,
+    /// `bf16`, and where packed weights are multiplied on a CPU, inputs rounded to 8 bits, with a scale for each 32, as llama.cpp does it. For
+    /// llama and qwen2 models; others are as with [`Self::Bf16`], and so are these with [`WeightFormat::Full`].
+    Int8,
 }
 
 /// In how many bits the weights are read for answers, on a CPU. Training reads them in full, and so do prompts where the CPU
@@ -63,12 +68,12 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// The device and kind that the choices mean on this machine.
+    /// What the choices mean on this machine, for such a model.
     ///
     /// # Errors
     ///
     /// [`BackboneError::Device`] if the CUDA device is not there.
-    pub fn resolve(&self) -> Result<(Device, Kind), BackboneError> {
+    pub(crate) fn resolve(&self, config: &ModelConfig) -> Result<Place, BackboneError> {
         let available = Cuda::device_count();
         let device = match self.device {
             DeviceChoice::Auto => Device::cuda_if_available(),
@@ -83,14 +88,43 @@ impl LoadOptions {
                 });
             }
         };
+        let can_round = device == Device::Cpu && self.weights != WeightFormat::Full && is_for(config);
+        let inputs_in_int8 = can_round
+            && match self.dtype {
+                DtypeChoice::Auto => multiplies_whole_numbers() && !multiplies_tiles(),
+                dtype => dtype == DtypeChoice::Int8,
+            };
         let kind = match self.dtype {
             DtypeChoice::F32 => Kind::Float,
-            DtypeChoice::Bf16 => Kind::BFloat16,
-            DtypeChoice::Auto if device != Device::Cpu || cpu_prefers_bf16() => Kind::BFloat16,
+            DtypeChoice::Bf16 | DtypeChoice::Int8 => Kind::BFloat16,
+            DtypeChoice::Auto if device != Device::Cpu || inputs_in_int8 || cpu_prefers_bf16() => Kind::BFloat16,
             DtypeChoice::Auto => Kind::Float,
         };
-        Ok((device, kind))
+        let weights = self.weights;
+        Ok(Place {
+            device,
+            kind,
+            products: Products {
+                weights,
+                inputs_in_int8,
+            },
+        })
     }
+}
+
+/// Where a model computes, and in what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) device: Device,
+    pub(crate) kind: Kind,
+    pub(crate) products: Products,
+}
+
+/// How products with weights are made for answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Products {
+    pub(crate) weights: WeightFormat,
+    pub(crate) inputs_in_int8: bool,
 }
 
 /// Whether `bf16` is the faster kind on this CPU. With tiles it is, several times. That it has other instructions for it does not say so:

@@ -1,7 +1,7 @@
 //! What it costs to answer several requests side by side, to read a prompt, and to make a token beside what memory allows.
 //!
 //! `batch_speed MODEL [--concurrent 1,4,16] [--prompt 128] [--new 64] [--prefill 512] [--rounds 5] [--weights auto|full|int8|int4]
-//! [--precision auto|f32|bf16] [--threads N] [--json]` prints, for each number of requests that are submitted at once, the median over the rounds of new
+//! [--precision auto|f32|bf16|int8] [--threads N] [--json]` prints, for each number of requests that are submitted at once, the median over the rounds of new
 //! tokens a second, and its ratio to one request.
 
 use std::num::NonZeroUsize;
@@ -15,7 +15,7 @@ use transducer_engine::{
 };
 
 const USAGE: &str = "usage: batch_speed MODEL [--concurrent 1,4,16] [--prompt N] [--new N] [--prefill N] [--rounds N] \
-                     [--weights auto|full|int8|int4] [--precision auto|f32|bf16] [--threads N] [--json]";
+                     [--weights auto|full|int8|int4] [--precision auto|f32|bf16|int8] [--threads N] [--json]";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -47,6 +47,7 @@ fn main() -> Result<()> {
                     "auto" => DtypeChoice::Auto,
                     "f32" => DtypeChoice::F32,
                     "bf16" => DtypeChoice::Bf16,
+                    "int8" => DtypeChoice::Int8,
                     other => return Err(format!("no such precision: {other}").into()),
                 };
             }
@@ -103,7 +104,7 @@ fn main() -> Result<()> {
         );
         return Ok(());
     }
-    println!("{prompt} tokens in, {new} out, {rounds} rounds, {:?}", backbone.kind());
+    println!("{prompt} tokens in, {new} out, {rounds} rounds, {}", backbone.precision());
     for (requests, median) in concurrent.iter().zip(&medians) {
         println!(
             "{requests:3} at once: {median:7.1} new tokens/s, {:.2} x",

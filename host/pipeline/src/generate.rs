@@ -28,6 +28,7 @@ pub(crate) struct TimeLimit {
 /// The engine over the frozen LLM.
 pub(crate) struct Generator {
     embedder: Arc<Embedder>,
+    precision: String,
     engine: Engines,
 }
 
@@ -43,6 +44,7 @@ impl Generator {
     pub(crate) fn local(backbone: Arc<Backbone>, options: &EngineOptions) -> std::io::Result<Self> {
         Ok(Self {
             embedder: backbone.embedder().clone(),
+            precision: backbone.precision(),
             engine: Engines::Local(LocalEngine::start(backbone, options)?),
         })
     }
@@ -50,12 +52,18 @@ impl Generator {
     pub(crate) fn remote(embedder: Arc<Embedder>, options: RemoteOptions) -> Result<Self, RemoteError> {
         Ok(Self {
             engine: Engines::Remote(RemoteEngine::start(embedder.clone(), options)?),
+            precision: embedder.precision(),
             embedder,
         })
     }
 
     pub(crate) fn embedder(&self) -> &Arc<Embedder> {
         &self.embedder
+    }
+
+    /// The numbers that it computes with, or sends to servers.
+    pub(crate) fn precision(&self) -> &str {
+        &self.precision
     }
 
     fn engine(&self) -> &dyn Engine {

@@ -96,6 +96,8 @@ pub enum Precision {
     F32,
     /// 16 bits, with the exponent of 32.
     Bf16,
+    /// 16 bits, and 8 for the inputs of products: [`DtypeChoice::Int8`].
+    Int8,
 }
 
 /// One frozen LLM and its adapters.
@@ -392,6 +394,7 @@ impl Precision {
             Self::Auto => DtypeChoice::Auto,
             Self::F32 => DtypeChoice::F32,
             Self::Bf16 => DtypeChoice::Bf16,
+            Self::Int8 => DtypeChoice::Int8,
         }
     }
 }
@@ -415,11 +418,17 @@ pub(crate) fn model_info(path: &Path, generator: &Generator) -> ModelInfo {
     } else {
         endpoints.join(", ")
     };
-    described(path, embedder, generator.context(), device)
+    let precision = generator.precision().to_owned();
+    described(path, embedder, generator.context(), (precision, device))
 }
 
-/// [`ModelInfo`] of a model with this context, in tokens, on this device.
-pub(crate) fn described(path: &Path, embedder: &Embedder, context: usize, device: String) -> ModelInfo {
+/// [`ModelInfo`] of a model with this context, in tokens, that computes in such numbers on this device.
+pub(crate) fn described(
+    path: &Path,
+    embedder: &Embedder,
+    context: usize,
+    (precision, device): (String, String),
+) -> ModelInfo {
     let (config, fingerprint) = (embedder.config(), embedder.fingerprint());
     let name = path.file_stem().unwrap_or(path.as_os_str());
     ModelInfo {
@@ -429,7 +438,7 @@ pub(crate) fn described(path: &Path, embedder: &Embedder, context: usize, device
         context,
         embedding_sha256: fingerprint.embedding_sha256.clone(),
         tokenizer_sha256: fingerprint.tokenizer_sha256.clone(),
-        precision: format!("{:?}", embedder.kind()).to_lowercase(),
+        precision,
         device,
     }
 }

@@ -250,7 +250,7 @@ pub struct ModelInfo {
     pub embedding_sha256: String,
     /// SHA-256 of the tokenizer, for a bundle's `[base-model]`.
     pub tokenizer_sha256: String,
-    /// Number format of the weights in memory.
+    /// The numbers that it computes with: `float`, `bfloat16`, or `int8` where the inputs of products are rounded to 8 bits.
     pub precision: String,
     /// Where it runs.
     pub device: String,

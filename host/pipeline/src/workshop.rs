@@ -102,7 +102,8 @@ impl Workshop {
                 let format = (options.precision, WeightFormat::Full);
                 let backbone = load_model(path, format, options.threads, stage)?;
                 let device = format!("{:?}", backbone.device()).to_lowercase();
-                let model = described(path, &backbone, backbone.config().max_context, device);
+                let how = (backbone.precision(), device);
+                let model = described(path, &backbone, backbone.config().max_context, how);
                 (Llm::Here(backbone), model)
             }
             Some(remote) => {

@@ -14,6 +14,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
+pub(super) mod vnni;
 
 /// Numbers that are added up side by side: sums of floats may not be reordered by a compiler, so the order is chosen here.
 const LANES: usize = 8;

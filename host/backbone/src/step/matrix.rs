@@ -5,9 +5,13 @@ use tch::{Kind, Tensor};
 use super::blocks::{BLOCK, Block, Block4, Block8, GROUP, pack};
 #[cfg(target_arch = "x86_64")]
 use super::kernels::amx;
+use super::kernels::vnni;
+use super::rounded::Inputs;
+use super::tiles::{self, Lanes4, Lanes8};
 #[cfg(target_arch = "x86_64")]
-use super::tiles::{self, Tile4, Tile8};
+use super::tiles::{Tile4, Tile8};
 use super::{kernels, memory, team};
+use crate::hardware::Products;
 use crate::{BackboneError, WeightFormat};
 
 /// Up to how many inputs are multiplied with packed weights where libtorch multiplies `bf16` and we cannot (see [`amx`]): few cost
@@ -40,22 +44,31 @@ enum Packed {
     TiledFour(Vec<Tile4>),
     #[cfg(target_arch = "x86_64")]
     TiledEight(Vec<Tile8>),
+    LanesFour(Vec<Lanes4>),
+    LanesEight(Vec<Lanes8>),
 }
 
 impl Matrix {
-    pub(super) fn new(weights: &Tensor, format: WeightFormat) -> Result<Self, BackboneError> {
+    pub(super) fn new(weights: &Tensor, how: Products) -> Result<Self, BackboneError> {
         let full = weights.shallow_clone();
-        let whole_blocks = weights.size()[1] % BLOCK as i64 == 0;
-        if format == WeightFormat::Full || !whole_blocks {
+        if !is_packed(weights, how) {
             return Ok(Self { full, packed: None });
         }
         let numbers = weights.f_to_kind(Kind::Float)?;
         let (numbers, width) = (memory::numbers::<f32>(&numbers)?, weights.size()[1] as usize);
         let same = if full.kind() == Kind::Float { SAME } else { SAME_BF16 };
-        let four = match format {
+        let four = match how.weights {
             WeightFormat::Auto => four_bits_suffice(numbers, same),
             format => format == WeightFormat::Int4,
         };
+        if how.inputs_in_int8 {
+            let packed = Some(if four {
+                Packed::LanesFour(tiles::pack(numbers, width, tiles::COLUMNS))
+            } else {
+                Packed::LanesEight(tiles::pack(numbers, width, tiles::COLUMNS))
+            });
+            return Ok(Self { full, packed });
+        }
         #[cfg(target_arch = "x86_64")]
         if full.kind() == Kind::BFloat16 && amx::is_there() {
             let packed = Some(if four {
@@ -90,6 +103,8 @@ impl Matrix {
             Some(Packed::TiledFour(tiles)) => size_of_val(&tiles[..]),
             #[cfg(target_arch = "x86_64")]
             Some(Packed::TiledEight(tiles)) => size_of_val(&tiles[..]),
+            Some(Packed::LanesFour(tiles)) => size_of_val(&tiles[..]),
+            Some(Packed::LanesEight(tiles)) => size_of_val(&tiles[..]),
         }
     }
 
@@ -100,12 +115,8 @@ impl Matrix {
             Some(Packed::Four(_) | Packed::Eight(_)) => self.full.kind() == Kind::Float,
             #[cfg(target_arch = "x86_64")]
             Some(Packed::TiledFour(_) | Packed::TiledEight(_)) => true,
+            Some(Packed::LanesFour(_) | Packed::LanesEight(_)) => true,
         }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn is_tiled(&self) -> bool {
-        matches!(self.packed, Some(Packed::TiledFour(_) | Packed::TiledEight(_)))
     }
 
     fn packed_is_faster(&self, rows: usize) -> bool {
@@ -125,9 +136,12 @@ impl Matrix {
             Some(Packed::Four(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, out),
             Some(Packed::Eight(groups)) if self.packed_is_faster(rows) => multiply_packed(groups, x, rows, out),
             #[cfg(target_arch = "x86_64")]
-            Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, &amx::Inputs::new(x, x.len() / rows), out),
-            #[cfg(target_arch = "x86_64")]
-            Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, &amx::Inputs::new(x, x.len() / rows), out),
+            Some(Packed::TiledFour(_) | Packed::TiledEight(_)) => {
+                self.multiply_tiled(&amx::Inputs::new(x, x.len() / rows), out);
+            }
+            Some(Packed::LanesFour(_) | Packed::LanesEight(_)) => {
+                self.multiply_rounded(&Inputs::new(x, rows), out);
+            }
             _ => {
                 let x = Tensor::f_from_slice(x)?.f_view([rows as i64, -1])?;
                 let products = x.f_to_kind(self.full.kind())?.f_linear(&self.full, None::<&Tensor>)?;
@@ -137,6 +151,25 @@ impl Matrix {
         }
         Ok(())
     }
+
+    /// [`Self::multiply`] of inputs that are rounded, with weights in lanes.
+    fn multiply_rounded(&self, inputs: &Inputs, out: &mut [f32]) {
+        match &self.packed {
+            Some(Packed::LanesFour(tiles)) => multiply_lanes(tiles, inputs, out),
+            Some(Packed::LanesEight(tiles)) => multiply_lanes(tiles, inputs, out),
+            _ => unreachable!("rounded inputs are for weights in lanes"),
+        }
+    }
+
+    /// [`Self::multiply`] of inputs and weights in tiles.
+    #[cfg(target_arch = "x86_64")]
+    fn multiply_tiled(&self, inputs: &amx::Inputs, out: &mut [f32]) {
+        match &self.packed {
+            Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, inputs, out),
+            Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, inputs, out),
+            _ => unreachable!("inputs in tiles are for weights in tiles"),
+        }
+    }
 }
 
 /// The two matrices around the gate of a layer: `down(silu(gate(x)) * up(x))`.
@@ -144,33 +177,34 @@ impl Matrix {
 pub(super) struct FeedForward {
     gate_up: Matrix,
     down: Matrix,
-    /// How many columns of gates there are in `gate_up` before those of what they are for, and so on.
-    turns: usize,
+    /// Where both are packed for products that make the next product's inputs: how many columns of gates there are in `gate_up` before
+    /// those of what they are for, and so on. Else all gates come first.
+    turns: Option<usize>,
 }
 
 impl FeedForward {
     /// Of `gate_up [2 ffn, hidden]` and `down [hidden, ffn]`.
-    pub(super) fn new(gate_up: &Tensor, down: &Tensor, format: WeightFormat) -> Result<Self, BackboneError> {
-        let (ffn, down) = (down.size()[1], Matrix::new(down, format)?);
-        #[cfg(target_arch = "x86_64")]
-        if down.is_tiled() && ffn % (2 * tiles::COLUMNS) as i64 == 0 && gate_up.size()[1] % BLOCK as i64 == 0 {
-            let (turns, width) = (tiles::COLUMNS as i64, gate_up.size()[1]);
-            let in_turns = gate_up.f_view([2, ffn / turns, turns, width])?.f_transpose(0, 1)?;
-            let packed = Matrix::new(&in_turns.f_reshape([2 * ffn, width])?, format)?.packed;
-            return Ok(Self {
-                gate_up: Matrix {
+    pub(super) fn new(gate_up: &Tensor, down: &Tensor, how: Products) -> Result<Self, BackboneError> {
+        let down = Matrix::new(down, how)?;
+        let turns = match &down.packed {
+            Some(Packed::LanesFour(_) | Packed::LanesEight(_)) => Some(vnni::TURNS),
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::TiledFour(_) | Packed::TiledEight(_)) => Some(tiles::COLUMNS),
+            _ => None,
+        };
+        let turns = turns.filter(|_| is_packed(gate_up, how));
+        let gate_up = match turns {
+            None => Matrix::new(gate_up, how)?,
+            Some(turns) => {
+                let (columns, width) = gate_up.size2()?;
+                let in_turns = gate_up.f_view([2, -1, turns as i64, width])?.f_transpose(0, 1)?;
+                Matrix {
+                    packed: Matrix::new(&in_turns.f_reshape([columns, width])?, how)?.packed,
                     full: gate_up.shallow_clone(),
-                    packed,
-                },
-                down,
-                turns: tiles::COLUMNS,
-            });
-        }
-        Ok(Self {
-            gate_up: Matrix::new(gate_up, format)?,
-            down,
-            turns: ffn as usize,
-        })
+                }
+            }
+        };
+        Ok(Self { gate_up, down, turns })
     }
 
     /// Of the inputs `x [rows, hidden]`, `[rows, hidden]` in place of what is in `out`; `between` is memory to work in.
@@ -181,26 +215,38 @@ impl FeedForward {
         between: &mut [Vec<f32>; 2],
         out: &mut [f32],
     ) -> Result<(), BackboneError> {
-        #[cfg(target_arch = "x86_64")]
-        if self.turns == tiles::COLUMNS && rows > 1 {
-            let inputs = amx::Inputs::new(x, x.len() / rows);
-            let gated = match &self.gate_up.packed {
-                Some(Packed::TiledFour(tiles)) => amx::multiply_gated(tiles, &inputs),
-                Some(Packed::TiledEight(tiles)) => amx::multiply_gated(tiles, &inputs),
-                _ => unreachable!("columns take turns in tiles only"),
-            };
-            match &self.down.packed {
-                Some(Packed::TiledFour(tiles)) => multiply_tiled(tiles, &gated, out),
-                Some(Packed::TiledEight(tiles)) => multiply_tiled(tiles, &gated, out),
-                _ => unreachable!("both are tiles"),
+        match &self.gate_up.packed {
+            _ if self.turns.is_none() => {}
+            Some(Packed::LanesFour(tiles)) => {
+                let gated = vnni::multiply_gated(tiles, &Inputs::new(x, rows));
+                self.down.multiply_rounded(&gated, out);
+                return Ok(());
             }
-            return Ok(());
+            Some(Packed::LanesEight(tiles)) => {
+                let gated = vnni::multiply_gated(tiles, &Inputs::new(x, rows));
+                self.down.multiply_rounded(&gated, out);
+                return Ok(());
+            }
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::TiledFour(tiles)) if rows > 1 => {
+                let gated = amx::multiply_gated(tiles, &amx::Inputs::new(x, x.len() / rows));
+                self.down.multiply_tiled(&gated, out);
+                return Ok(());
+            }
+            #[cfg(target_arch = "x86_64")]
+            Some(Packed::TiledEight(tiles)) if rows > 1 => {
+                let gated = amx::multiply_gated(tiles, &amx::Inputs::new(x, x.len() / rows));
+                self.down.multiply_tiled(&gated, out);
+                return Ok(());
+            }
+            _ => {}
         }
         let [both, gated] = between;
         both.resize(rows * self.gate_up.columns(), 0.0);
         gated.resize(both.len() / 2, 0.0);
         self.gate_up.multiply(x, rows, both)?;
-        let (turns, ffn) = (self.turns, gated.len() / rows);
+        let ffn = gated.len() / rows;
+        let turns = self.turns.unwrap_or(ffn);
         super::for_rows(both, gated, (2 * ffn, ffn), |both, gated| {
             kernels::gate(both, turns, gated);
         });
@@ -210,6 +256,11 @@ impl FeedForward {
     pub(super) fn bytes(&self) -> usize {
         self.gate_up.bytes() + self.down.bytes()
     }
+}
+
+/// Whether the weights are packed, as far as they are of whole blocks.
+fn is_packed(weights: &Tensor, how: Products) -> bool {
+    how.weights != WeightFormat::Full && weights.size()[1] % BLOCK as i64 == 0
 }
 
 /// Whether four bits say all that is in the weights.
@@ -242,6 +293,14 @@ fn multiply_tiled<T: amx::Unpack>(tiles: &[T], inputs: &amx::Inputs, out: &mut [
     });
 }
 
+/// Likewise, with lanes.
+fn multiply_lanes<T: vnni::Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [f32]) {
+    let of_parts = tiles.chunks(PART / tiles::COLUMNS * inputs.depth());
+    team::each(of_parts.zip(parts(out, inputs.rows())), |(tiles, mut out)| {
+        vnni::multiply(tiles, inputs, &mut out);
+    });
+}
+
 /// Of the outputs `[rows, columns]`, the columns of each part, row by row.
 fn parts(out: &mut [f32], rows: usize) -> Vec<Vec<&mut [f32]>> {
     let columns = out.len() / rows;
@@ -260,6 +319,22 @@ mod tests {
 
     use super::{FeedForward, Matrix, Packed};
     use crate::WeightFormat;
+    use crate::hardware::Products;
+
+    /// How numbers are held, and whether inputs are rounded to eight bits.
+    const KINDS: [(Kind, bool); 4] = [
+        (Kind::Float, false),
+        (Kind::BFloat16, false),
+        (Kind::Float, true),
+        (Kind::BFloat16, true),
+    ];
+
+    fn how(weights: WeightFormat, inputs_in_int8: bool) -> Products {
+        Products {
+            weights,
+            inputs_in_int8,
+        }
+    }
 
     /// One input, several, and a width of no whole blocks.
     #[test]
@@ -274,9 +349,11 @@ mod tests {
                 (WeightFormat::Int8, 0.3),
                 (WeightFormat::Int4, 5.0),
             ] {
-                // In `bf16` each product is off by up to 2^-8 of it.
-                for (kind, rounding) in [(Kind::Float, 0.0), (Kind::BFloat16, 0.25)] {
-                    let matrix = Matrix::new(&weights.to_kind(kind), format).expect("a valid matrix");
+                for (kind, rounded) in KINDS {
+                    // In `bf16` each product is off by up to 2^-8 of it, in eight bits by half a step.
+                    let rounding = f64::from(kind == Kind::BFloat16) * 0.25 + f64::from(rounded) * 0.25;
+                    let matrix =
+                        Matrix::new(&weights.to_kind(kind), how(format, rounded)).expect("a valid matrix");
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                     let mut products = vec![0.0; rows * 130];
                     matrix.multiply(&numbers, rows, &mut products).expect("valid inputs");
@@ -285,14 +362,17 @@ mod tests {
                         .max()
                         .double_value(&[]);
                     let tolerance = tolerance + rounding;
-                    assert!(far < tolerance, "{kind:?}, {format:?}, {rows} x {width}: {far}");
+                    assert!(
+                        far < tolerance,
+                        "{kind:?}, {rounded}, {format:?}, {rows} x {width}: {far}"
+                    );
                 }
             }
         }
     }
 
-    /// In `bf16`, too, whose rounding loses nothing of these weights and inputs: so that no place of a tile can be another's. Where
-    /// there are no tiles, products of many rows are libtorch's, and rounded themselves.
+    /// In `bf16` and in eight bits, too, whose rounding loses nothing of these weights and inputs: so that no place of a tile can be another's.
+    /// Where there are no tiles, products of many rows in `bf16` are libtorch's, and rounded themselves.
     #[test]
     fn products_of_what_four_bits_can_say_are_exact() {
         for (columns, width, rows) in [(130, 64, 1), (130, 64, 2), (33, 96, 17), (130, 160, 40)] {
@@ -301,10 +381,12 @@ mod tests {
             let _ = codes.view([-1, 32]).select(1, 0).fill_(0.0);
             let _ = codes.view([-1, 32]).select(1, 1).fill_(15.0);
             let weights = codes * 0.125 - 1.0;
-            let x = Tensor::randint(33, [rows, width], (Kind::Float, Device::Cpu)) - 16;
+            let x = Tensor::randint(255, [rows, width], (Kind::Float, Device::Cpu)) - 127;
+            let _ = x.view([-1, 32]).select(1, 3).fill_(127.0);
             let expected = x.linear(&weights, None::<&Tensor>);
-            for kind in [Kind::Float, Kind::BFloat16] {
-                let matrix = Matrix::new(&weights.to_kind(kind), WeightFormat::Auto).expect("a valid matrix");
+            for (kind, rounded) in KINDS {
+                let matrix =
+                    Matrix::new(&weights.to_kind(kind), how(WeightFormat::Auto, rounded)).expect("a valid matrix");
                 let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                 let mut products = vec![0.0; (rows * columns) as usize];
                 matrix
@@ -315,17 +397,22 @@ mod tests {
                     .max()
                     .double_value(&[]);
                 let rounding = match kind {
-                    Kind::BFloat16 if !matrix.is_tiled() => expected.abs().max().double_value(&[]) / 256.0,
+                    Kind::BFloat16 if !rounded && !matrix.is_tiled() => expected.abs().max().double_value(&[]) / 256.0,
                     _ => 0.0,
                 };
-                assert!(far < 1e-3 + rounding, "{kind:?}, {rows} x {width} x {columns}: {far}");
+                assert!(
+                    far < 1e-3 + rounding,
+                    "{kind:?}, {rounded}, {rows} x {width} x {columns}: {far}"
+                );
             }
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
     impl Matrix {
         fn is_tiled(&self) -> bool {
+            #[cfg(target_arch = "x86_64")]
+            return matches!(self.packed, Some(Packed::TiledFour(_) | Packed::TiledEight(_)));
+            #[cfg(not(target_arch = "x86_64"))]
             false
         }
     }
@@ -346,9 +433,11 @@ mod tests {
             let x = Tensor::randn([rows, hidden], (Kind::Float, Device::Cpu));
             let both = x.linear(&gate_up, None::<&Tensor>).chunk(2, 1);
             let expected = (both[0].silu() * &both[1]).linear(&down, None::<&Tensor>);
-            for (kind, rounding) in [(Kind::Float, 1e-3), (Kind::BFloat16, 0.03)] {
+            for (kind, rounded) in KINDS {
+                let rounding = if kind == Kind::Float && !rounded { 1e-3 } else { 0.03 };
                 for format in [WeightFormat::Full, WeightFormat::Auto] {
-                    let layer = FeedForward::new(&gate_up.to_kind(kind), &down.to_kind(kind), format);
+                    let how = how(format, rounded);
+                    let layer = FeedForward::new(&gate_up.to_kind(kind), &down.to_kind(kind), how);
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                     let (mut between, mut out) = (Default::default(), vec![0.0; (rows * hidden) as usize]);
                     layer
@@ -357,7 +446,7 @@ mod tests {
                     let far = (Tensor::from_slice(&out).view_as(&expected) - &expected).abs().max();
                     let most = expected.abs().max().double_value(&[]);
                     let far = far.double_value(&[]) / most;
-                    assert!(far < rounding, "{kind:?}, {format:?}, {rows} rows: {far} of {most}");
+                    assert!(far < rounding, "{kind:?}, {how:?}, {rows} rows: {far} of {most}");
                 }
             }
         }
@@ -369,7 +458,11 @@ mod tests {
         // Both ends are there in every block, as in a file's.
         let _ = codes.view([-1, 32]).select(1, 0).fill_(0.0);
         let _ = codes.view([-1, 32]).select(1, 1).fill_(15.0);
-        let packed = |weights: &Tensor| Matrix::new(weights, WeightFormat::Auto).expect("a valid matrix").packed;
+        let packed = |weights: &Tensor| {
+            Matrix::new(weights, how(WeightFormat::Auto, false))
+                .expect("a valid matrix")
+                .packed
+        };
         let in_file = &codes * 0.013 - 0.1;
         assert!(matches!(packed(&in_file), Some(Packed::Four(_))));
         assert!(matches!(packed(&codes.exp2()), Some(Packed::Eight(_))));

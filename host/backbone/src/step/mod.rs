@@ -8,17 +8,18 @@ mod blocks;
 mod kernels;
 mod matrix;
 mod memory;
+mod rounded;
 mod team;
-#[cfg(target_arch = "x86_64")]
 mod tiles;
 
 use half::bf16;
 use tch::{Device, Kind, Tensor};
 
 use crate::cache::DecoderCache;
-use crate::config::ModelConfig;
+use crate::BackboneError;
+use crate::config::{ModelConfig, Shape};
+use crate::hardware::Products;
 use crate::model::{Decoder, Layer};
-use crate::{BackboneError, WeightFormat};
 
 #[cfg(target_arch = "x86_64")]
 use kernels::amx::attention as by_tiles;
@@ -34,6 +35,21 @@ const PROMPT_ATTENTION: usize = 8;
 
 /// From how many numbers on the rows of a step are shared between threads.
 const SHARED_ROWS: usize = 50_000;
+
+/// Whether steps are made here of such a model: a decoder whose heads are a multiple of 8 wide, of a family whose norms and projections
+/// have no biases.
+pub(crate) fn is_for(config: &ModelConfig) -> bool {
+    let is_decoder = matches!(config.shape, Shape::Decoder { .. });
+    is_decoder
+        && config.head_dim.is_multiple_of(8)
+        && config.hidden_size.is_multiple_of(8)
+        && !config.family.is_biased()
+}
+
+/// Whether the CPU has instructions for products of whole numbers of eight bits, and so has this program.
+pub(crate) fn multiplies_whole_numbers() -> bool {
+    kernels::vnni::is_there()
+}
 
 /// Whether the CPU multiplies tiles of `bf16`, and so does this program.
 pub(crate) fn multiplies_tiles() -> bool {
@@ -75,24 +91,22 @@ struct StepLayer {
 }
 
 impl Stepper {
-    /// `None` where steps are left to libtorch: on another device than the CPU, for heads that are not a multiple of 8 wide, and for
-    /// families whose norms and projections have biases.
+    /// `None` where steps are left to libtorch: on another device than the CPU, and for models that they [are not for](is_for).
     pub(crate) fn new(
         config: &ModelConfig,
         model: &Decoder,
-        format: WeightFormat,
+        how: Products,
     ) -> Result<Option<Self>, BackboneError> {
         let kind = model.embedding.kind();
-        let fits =
-            config.head_dim.is_multiple_of(8) && config.hidden_size.is_multiple_of(8) && !config.family.is_biased();
-        if model.embedding.device() != Device::Cpu || !matches!(kind, Kind::Float | Kind::BFloat16) || !fits {
+        let known = matches!(kind, Kind::Float | Kind::BFloat16);
+        if model.embedding.device() != Device::Cpu || !known || !is_for(config) {
             return Ok(None);
         }
-        let layers = model.layers.iter().map(|layer| StepLayer::new(layer, format));
+        let layers = model.layers.iter().map(|layer| StepLayer::new(layer, how));
         Ok(Some(Self {
             layers: layers.collect::<Result<_, _>>()?,
             final_norm: to_vec(&model.final_norm.weight)?,
-            head: Matrix::new(model.head.as_ref().unwrap_or(&model.embedding), format)?,
+            head: Matrix::new(model.head.as_ref().unwrap_or(&model.embedding), how)?,
             kind,
         }))
     }
@@ -176,14 +190,14 @@ impl Stepper {
 }
 
 impl StepLayer {
-    fn new(layer: &Layer, format: WeightFormat) -> Result<Self, BackboneError> {
+    fn new(layer: &Layer, how: Products) -> Result<Self, BackboneError> {
         Ok(Self {
             attention_norm: to_vec(&layer.attention_norm.weight)?,
-            qkv: Matrix::new(&layer.qkv, format)?,
+            qkv: Matrix::new(&layer.qkv, how)?,
             qkv_bias: layer.qkv_bias.as_ref().map(to_vec).transpose()?,
-            output: Matrix::new(&layer.output, format)?,
+            output: Matrix::new(&layer.output, how)?,
             ffn_norm: to_vec(&layer.ffn_norm.weight)?,
-            feed_forward: FeedForward::new(&layer.gate_up, &layer.down, format)?,
+            feed_forward: FeedForward::new(&layer.gate_up, &layer.down, how)?,
         })
     }
 }

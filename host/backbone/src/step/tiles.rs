@@ -1,4 +1,4 @@
-//! Weights in few bits, as CPUs with AMX multiply them: 16 columns at a time.
+//! Weights in few bits, 16 columns at a time: as CPUs with AMX multiply them, and, in lanes, as others multiply whole numbers.
 
 use half::f16;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -24,7 +24,8 @@ pub(super) trait Tile: Send + Sync + Sized {
     fn of(columns: &[[Self::Block; BLOCKS]; COLUMNS]) -> Self;
 }
 
-/// 4 bits: see [`Block4`].
+/// For AMX, 4 bits: see [`Block4`].
+#[cfg(target_arch = "x86_64")]
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(super) struct Tile4 {
@@ -34,7 +35,8 @@ pub(super) struct Tile4 {
     pub(super) codes: [[u8; BLOCK]; COLUMNS],
 }
 
-/// 8 bits: see [`Block8`].
+/// For AMX, 8 bits: see [`Block8`].
+#[cfg(target_arch = "x86_64")]
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(super) struct Tile8 {
@@ -42,10 +44,39 @@ pub(super) struct Tile8 {
     pub(super) codes: [[[i8; BLOCK]; BLOCKS]; COLUMNS],
 }
 
+/// Four codes of each of 16 columns, one column after the other: what one instruction multiplies.
+pub(super) type Lanes = [[u8; 4]; COLUMNS];
+
+/// Four codes of each column that a block has.
+pub(super) const FOURS: usize = BLOCK / 4;
+
+/// In lanes, 4 bits: see [`Block4`].
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct Lanes4 {
+    pub(super) scale: OfBlocks,
+    pub(super) min: OfBlocks,
+    /// The first block in the low halves of the bytes, the second in the high halves.
+    pub(super) codes: [Lanes; FOURS],
+}
+
+/// In lanes, 8 bits: see [`Block8`].
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct Lanes8 {
+    pub(super) scale: OfBlocks,
+    /// Each code and 128: instructions want one factor without a sign.
+    pub(super) codes: [[Lanes; FOURS]; BLOCKS],
+}
+
+/// What is added to the codes of [`Lanes8`].
+pub(super) const SHIFT: u8 = 128;
+
 fn of_blocks<B>(columns: &[[B; BLOCKS]; COLUMNS], number: impl Fn(&B) -> f32) -> OfBlocks {
     std::array::from_fn(|block| std::array::from_fn(|column| f16::from_f32(number(&columns[column][block]))))
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Tile for Tile4 {
     type Block = Block4;
 
@@ -62,6 +93,7 @@ impl Tile for Tile4 {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Tile for Tile8 {
     type Block = Block8;
 
@@ -71,6 +103,42 @@ impl Tile for Tile8 {
             codes: columns
                 .each_ref()
                 .map(|blocks| blocks.each_ref().map(|block| block.codes)),
+        }
+    }
+}
+
+/// Codes of each column, in lanes.
+fn lanes(codes: impl Fn(usize, usize) -> u8) -> [Lanes; FOURS] {
+    std::array::from_fn(|four| {
+        std::array::from_fn(|column| std::array::from_fn(|place| codes(column, 4 * four + place)))
+    })
+}
+
+impl Tile for Lanes4 {
+    type Block = Block4;
+
+    fn of(columns: &[[Block4; BLOCKS]; COLUMNS]) -> Self {
+        let codes = columns.each_ref().map(|blocks| blocks.each_ref().map(Block4::codes));
+        Self {
+            scale: of_blocks(columns, |block| block.scale),
+            min: of_blocks(columns, |block| block.min),
+            codes: lanes(|column, place| {
+                let [first, second] = &codes[column];
+                first[place] | second[place] << 4
+            }),
+        }
+    }
+}
+
+impl Tile for Lanes8 {
+    type Block = Block8;
+
+    fn of(columns: &[[Block8; BLOCKS]; COLUMNS]) -> Self {
+        Self {
+            scale: of_blocks(columns, |block| block.scale),
+            codes: std::array::from_fn(|block| {
+                lanes(|column, place| columns[column][block].codes[place].cast_unsigned().wrapping_add(SHIFT))
+            }),
         }
     }
 }

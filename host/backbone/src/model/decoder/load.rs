@@ -6,10 +6,11 @@ use super::{Decoder, Layer, Norm};
 use crate::backbone::Progress;
 use crate::config::ModelConfig;
 use crate::embedder::Embedder;
+use crate::hardware::Products;
 use crate::rope::Rope;
 use crate::step::Stepper;
 use crate::weights::{LayerWeight, Loader, Weight, WeightSource, validate};
-use crate::{BackboneError, WeightFormat};
+use crate::BackboneError;
 
 impl Decoder {
     /// Loads the layers behind an embedder.
@@ -17,7 +18,7 @@ impl Decoder {
         source: &dyn WeightSource,
         embedder: &Embedder,
         rope: &Rope,
-        format: WeightFormat,
+        how: Products,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, BackboneError> {
         let config = embedder.config();
@@ -48,7 +49,7 @@ impl Decoder {
             head,
             stepper: None,
         };
-        decoder.stepper = Stepper::new(config, &decoder, format)?;
+        decoder.stepper = Stepper::new(config, &decoder, how)?;
         Ok(decoder)
     }
 }
