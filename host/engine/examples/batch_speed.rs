@@ -104,7 +104,10 @@ fn main() -> Result<()> {
         );
         return Ok(());
     }
-    println!("{prompt} tokens in, {new} out, {rounds} rounds, {}", backbone.precision());
+    println!(
+        "{prompt} tokens in, {new} out, {rounds} rounds, {}",
+        backbone.precision()
+    );
     for (requests, median) in concurrent.iter().zip(&medians) {
         println!(
             "{requests:3} at once: {median:7.1} new tokens/s, {:.2} x",

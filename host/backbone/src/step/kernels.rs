@@ -11,7 +11,7 @@ pub(super) mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
-mod avx512;
+pub(super) mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
 pub(super) mod vnni;
@@ -332,6 +332,62 @@ mod tests {
         }
     }
 
+    /// Attention of the tokens of a prompt: of heads of queries, of which `GROUP` share keys and values, `attend` gets the keys and values
+    /// of each group, how many tokens are before those that attend, the rows of these, and room.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn prompts_attend(
+        tolerance: f64,
+        attend: impl Fn(&[(Vec<bf16>, Vec<bf16>)], usize, usize, (&[f32], usize), &mut [f32]),
+    ) {
+        const GROUP: usize = 3;
+        const HEAD_DIM: usize = super::avx512::HEAD_DIM;
+        let rounded = |count, seed| -> Vec<bf16> { numbers(count, seed).into_iter().map(bf16::from_f32).collect() };
+        // One block of keys and several, whole ones and not, and as many queries as attend together and fewer.
+        for (before, tokens) in [(0, 1), (0, 16), (1, 16), (16, 16), (20, 13), (31, 2), (64, 16), (97, 5)] {
+            let all = before + tokens;
+            let heads = [1.0, 2.0].map(|seed| (rounded(all * HEAD_DIM, seed), rounded(all * HEAD_DIM, seed + 5.0)));
+            let width = heads.len() * GROUP * HEAD_DIM;
+            // Behind the queries of a row lie its keys and values.
+            let per_row = width + 7;
+            let rows: Vec<f32> = rounded(tokens * per_row, 3.0).into_iter().map(bf16::to_f32).collect();
+            let mut out = vec![f32::NAN; tokens * width];
+            attend(&heads, GROUP, before, (&rows, per_row), &mut out);
+            for (token, (row, out)) in rows.chunks(per_row).zip(out.chunks(width)).enumerate() {
+                let sees = (before + token + 1) * HEAD_DIM;
+                for (head, found) in out.chunks(HEAD_DIM).enumerate() {
+                    let (keys, values) = &heads[head / GROUP];
+                    let query = &row[head * HEAD_DIM..][..HEAD_DIM];
+                    for (found, expected) in found.iter().zip(expected(query, &keys[..sees], &values[..sees])) {
+                        assert!(
+                            (f64::from(*found) - expected).abs() < tolerance,
+                            "{token} after {before}, head {head}: {found}, not {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the formula says.
+    fn expected<E: Element>(query: &[f32], keys: &[E], values: &[E]) -> Vec<f64> {
+        let weights = keys.chunks(query.len()).map(|key| {
+            let products = query
+                .iter()
+                .zip(key)
+                .map(|(q, k)| f64::from(*q) * f64::from(k.to_f32()));
+            products.sum::<f64>().exp()
+        });
+        let weights: Vec<f64> = weights.collect();
+        let total: f64 = weights.iter().sum();
+        let mut out = vec![0.0; query.len()];
+        for (value, weight) in values.chunks(query.len()).zip(weights) {
+            out.iter_mut()
+                .zip(value)
+                .for_each(|(out, value)| *out += weight / total * f64::from(value.to_f32()));
+        }
+        out
+    }
+
     fn attention<E: Element>(group: usize, tokens: usize, head_dim: usize) {
         // CPUs that multiply `bf16` round the queries to it.
         let queries = numbers(group * head_dim, 1.0).into_iter();
@@ -346,24 +402,7 @@ mod tests {
         let (mut scores, mut out) = (vec![0.0; group * tokens], vec![f32::NAN; group * head_dim]);
         attend(&queries, &keys, &values, head_dim, &mut scores, &mut out);
         for (query, out) in queries.chunks(head_dim).zip(out.chunks(head_dim)) {
-            let exps: Vec<f64> = keys
-                .chunks(head_dim)
-                .map(|key| {
-                    query
-                        .iter()
-                        .zip(key)
-                        .map(|(q, k)| f64::from(*q) * f64::from(k.to_f32()))
-                        .sum::<f64>()
-                        .exp()
-                })
-                .collect();
-            for (dimension, found) in out.iter().enumerate() {
-                let sum: f64 = exps
-                    .iter()
-                    .zip(values.chunks(head_dim))
-                    .map(|(e, v)| e * f64::from(v[dimension].to_f32()))
-                    .sum();
-                let expected = sum / exps.iter().sum::<f64>();
+            for (found, expected) in out.iter().zip(expected(query, &keys, &values)) {
                 assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, not {expected}");
             }
         }

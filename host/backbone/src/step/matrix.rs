@@ -352,8 +352,7 @@ mod tests {
                 for (kind, rounded) in KINDS {
                     // In `bf16` each product is off by up to 2^-8 of it, in eight bits by half a step.
                     let rounding = f64::from(kind == Kind::BFloat16) * 0.25 + f64::from(rounded) * 0.25;
-                    let matrix =
-                        Matrix::new(&weights.to_kind(kind), how(format, rounded)).expect("a valid matrix");
+                    let matrix = Matrix::new(&weights.to_kind(kind), how(format, rounded)).expect("a valid matrix");
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                     let mut products = vec![0.0; rows * 130];
                     matrix.multiply(&numbers, rows, &mut products).expect("valid inputs");

@@ -15,23 +15,27 @@ mod tiles;
 use half::bf16;
 use tch::{Device, Kind, Tensor};
 
-use crate::cache::DecoderCache;
 use crate::BackboneError;
+use crate::cache::DecoderCache;
 use crate::config::{ModelConfig, Shape};
 use crate::hardware::Products;
 use crate::model::{Decoder, Layer};
 
 #[cfg(target_arch = "x86_64")]
-use kernels::amx::attention as by_tiles;
+use kernels::{amx::attention as by_tiles, avx512::attention as by_lanes};
 use matrix::{FeedForward, Matrix};
 use memory::{Element, numbers, numbers_mut};
 
 /// From how many products on the attention of a step is shared between threads: to wake one takes as long as some ten thousand.
 const SHARED_ATTENTION: usize = 200_000;
 
-/// From how many tokens on a prompt's attend by tiles, where the CPU has some, which are of sixteen.
+/// From how many tokens on a prompt's attend sixteen at a time, where the CPU can do that.
 #[cfg(target_arch = "x86_64")]
 const PROMPT_ATTENTION: usize = 8;
+
+/// Tokens of a prompt that attend together.
+#[cfg(target_arch = "x86_64")]
+const PROMPT_TOKENS: usize = 16;
 
 /// From how many numbers on the rows of a step are shared between threads.
 const SHARED_ROWS: usize = 50_000;
@@ -92,11 +96,7 @@ struct StepLayer {
 
 impl Stepper {
     /// `None` where steps are left to libtorch: on another device than the CPU, and for models that they [are not for](is_for).
-    pub(crate) fn new(
-        config: &ModelConfig,
-        model: &Decoder,
-        how: Products,
-    ) -> Result<Option<Self>, BackboneError> {
+    pub(crate) fn new(config: &ModelConfig, model: &Decoder, how: Products) -> Result<Option<Self>, BackboneError> {
         let kind = model.embedding.kind();
         let known = matches!(kind, Kind::Float | Kind::BFloat16);
         if model.embedding.device() != Device::Cpu || !known || !is_for(config) {
@@ -239,11 +239,19 @@ fn attention<E: Element>(
         keep::<E>(config, layer, rows, cache)?;
         let (len, capacity) = (cache.len(), cache.capacity());
         let place = cache.at(layer);
+        // Not in `f32`, where answers are the same to the last bit however a prompt is cut into pieces.
         #[cfg(target_arch = "x86_64")]
-        if *tokens >= PROMPT_ATTENTION && E::KIND == Kind::BFloat16 && by_tiles::is_for(head_dim) {
+        if *tokens >= PROMPT_ATTENTION && E::KIND == Kind::BFloat16 {
             let seen = (numbers::<bf16>(place.keys)?, numbers::<bf16>(place.values)?);
-            prompt_attention(config, rows, (len, capacity), seen, out);
-            continue;
+            let place = (len, capacity);
+            if by_tiles::is_for(head_dim) {
+                prompt_attention(config, rows, place, seen, by_tiles::Seen::new, by_tiles::attend, out);
+                continue;
+            }
+            if by_lanes::is_for(head_dim) {
+                prompt_attention(config, rows, place, seen, by_lanes::Seen::new, by_lanes::attend, out);
+                continue;
+            }
         }
         let (keys, values) = (numbers::<E>(place.keys)?, numbers::<E>(place.values)?);
         let rows = rows.chunks_exact(per_row).zip(out.chunks_exact_mut(width));
@@ -322,13 +330,17 @@ fn keep<E: Element>(
 }
 
 /// Attention of the tokens of a prompt, `rows [tokens, ..]` that begin with the queries, to `[tokens, heads head_dim]`. The sequence had
-/// `len` tokens before; what it has seen are its keys and values of these and of those before, `[kv_heads, capacity, head_dim]`.
+/// `len` tokens before; what it has seen are its keys and values of these and of those before, `[kv_heads, capacity, head_dim]`. What
+/// `see` makes of those of a head, `attend` takes for all heads, with how many heads of queries share one and what [`PROMPT_TOKENS`] of
+/// the tokens have: how many are before them, their rows, and room.
 #[cfg(target_arch = "x86_64")]
-fn prompt_attention(
+fn prompt_attention<'a, S: Send + Sync>(
     config: &ModelConfig,
     rows: &[f32],
     (len, capacity): (usize, usize),
-    (keys, values): (&[bf16], &[bf16]),
+    (keys, values): (&'a [bf16], &'a [bf16]),
+    see: impl Fn(&'a [bf16], &'a [bf16]) -> S + Sync,
+    attend: impl Fn(&[S], usize, usize, (&[f32], usize), &mut [f32]) + Sync,
     out: &mut [f32],
 ) {
     let ModelConfig {
@@ -344,17 +356,17 @@ fn prompt_attention(
         .zip(values.chunks_exact(capacity * head_dim));
     let mut seen: Vec<_> = (0..kv_heads).map(|_| None).collect();
     team::each(of_heads.zip(&mut seen), |((keys, values), place)| {
-        *place = Some(by_tiles::Seen::new(&keys[..all], &values[..all]));
+        *place = Some(see(&keys[..all], &values[..all]));
     });
     let seen: Vec<_> = seen.into_iter().flatten().collect();
     let blocks = rows
-        .chunks(by_tiles::TOKENS * per_row)
-        .zip(out.chunks_mut(by_tiles::TOKENS * width));
+        .chunks(PROMPT_TOKENS * per_row)
+        .zip(out.chunks_mut(PROMPT_TOKENS * width));
     let blocks: Vec<_> = blocks.enumerate().collect();
     // What sees most takes longest, and is begun first.
     team::each(blocks.into_iter().rev(), |(block, (rows, out))| {
-        let before = len + block * by_tiles::TOKENS;
-        by_tiles::attend(&seen, heads / kv_heads, before, (rows, per_row), out);
+        let before = len + block * PROMPT_TOKENS;
+        attend(&seen, heads / kv_heads, before, (rows, per_row), out);
     });
 }
 

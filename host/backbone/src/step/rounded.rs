@@ -4,8 +4,12 @@
 use multiversion::multiversion;
 
 use super::blocks::BLOCK;
+use super::kernels::vnni;
 use super::team;
 use super::tiles::{BLOCKS, DEPTH};
+
+/// Rows whose blocks lie next to one another: they are multiplied together.
+pub(super) const ROWS: usize = 8;
 
 /// From how many numbers on inputs are rounded by several threads.
 const SHARED: usize = 20_000;
@@ -30,7 +34,9 @@ const ZEROS: Rounded = Rounded {
 #[derive(Debug)]
 pub(super) struct Inputs {
     rows: usize,
-    /// The first block of every row, then the second, as many as there are in whole tiles of weights.
+    /// Blocks of a row, as many as there are in whole tiles of weights.
+    per_row: usize,
+    /// Of the first [`ROWS`] rows the first blocks, their second ones and so on, then those of the next rows; the last may be fewer.
     blocks: Vec<Rounded>,
 }
 
@@ -40,25 +46,22 @@ impl Inputs {
         let width = x.len() / rows;
         assert!(width.is_multiple_of(BLOCK), "inputs of no whole blocks");
         let mut inputs = Self::zeros(rows, width);
-        let (x, _) = x.as_chunks::<BLOCK>();
-        let per_row = width / BLOCK;
-        let together = SHARED / 4 / (rows * BLOCK) + 1;
-        let places = inputs.blocks.chunks_mut(rows * together).enumerate();
-        team::each_if(rows * width >= SHARED, places, |(part, places)| {
-            for (block, places) in (part * together..per_row).zip(places.chunks_exact_mut(rows)) {
-                for (row, place) in places.iter_mut().enumerate() {
-                    *place = round(&x[row * per_row + block]);
-                }
-            }
-        });
+        let places = inputs.blocks.chunks_mut(ROWS * inputs.per_row);
+        team::each_if(
+            rows * width >= SHARED,
+            x.chunks(ROWS * width).zip(places),
+            |(x, places)| vnni::round_rows(x, width, places),
+        );
         inputs
     }
 
     /// Room for so many inputs.
     pub(super) fn zeros(rows: usize, width: usize) -> Self {
+        let per_row = width.div_ceil(DEPTH) * BLOCKS;
         Self {
             rows,
-            blocks: vec![ZEROS; width.div_ceil(DEPTH) * BLOCKS * rows],
+            per_row,
+            blocks: vec![ZEROS; per_row * rows],
         }
     }
 
@@ -68,44 +71,51 @@ impl Inputs {
 
     /// Tiles of weights that a column has.
     pub(super) fn depth(&self) -> usize {
-        self.blocks.len() / (BLOCKS * self.rows)
+        self.per_row / BLOCKS
     }
 
-    /// Of each block, the rows.
-    pub(super) fn blocks(&self) -> std::slice::ChunksExact<'_, Rounded> {
-        self.blocks.chunks_exact(self.rows)
+    /// The blocks of [`ROWS`] rows at a time.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.blocks.chunks(ROWS * self.per_row).map(|blocks| Part {
+            blocks,
+            rows: blocks.len() / self.per_row,
+        })
     }
 
-    /// Of each block, the rows, to write to.
-    pub(super) fn blocks_mut(&mut self) -> std::slice::ChunksExactMut<'_, Rounded> {
-        self.blocks.chunks_exact_mut(self.rows)
+    /// Of each block of a row the places of all rows, part by part, to write to.
+    pub(super) fn places(&mut self) -> Vec<Vec<&mut [Rounded]>> {
+        let mut places: Vec<Vec<_>> = (0..self.per_row).map(|_| Vec::new()).collect();
+        for part in self.blocks.chunks_mut(ROWS * self.per_row) {
+            let rows = part.len() / self.per_row;
+            let of_blocks = places.iter_mut().zip(part.chunks_exact_mut(rows));
+            of_blocks.for_each(|(places, rows)| places.push(rows));
+        }
+        places
     }
 }
 
-/// The nearest block. Where a number is infinite or none, so are the scale and every product.
+/// Some rows of inputs.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// The first block of every row, then the second ones.
+    pub(super) blocks: &'a [Rounded],
+    pub(super) rows: usize,
+}
+
+/// The nearest block. Where a number is infinite or none, every product is infinite or none.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn round(numbers: &[f32; BLOCK]) -> Rounded {
     // From here on to half as much again, floats are whole numbers: a sum is rounded, and its lowest bits are the code.
     const WHOLE: f32 = 3.0 * (1 << 22) as f32;
-    // Numbers whose steps have no inverse.
-    const TINY: f32 = 1e-36;
-    let (mut most, mut nothing) = ([0.0_f32; 16], [0.0_f32; 16]);
-    for numbers in numbers.as_chunks::<16>().0 {
-        for ((most, nothing), number) in most.iter_mut().zip(&mut nothing).zip(numbers) {
-            let size = number.abs();
-            *most = if size > *most { size } else { *most };
-            *nothing += number * 0.0;
-        }
-    }
-    let most = most.into_iter().fold(0.0, |most, one| if one > most { one } else { most });
-    let scale = most / 127.0 + nothing.into_iter().sum::<f32>();
-    let inverse = if most > TINY { 127.0 / most } else { 0.0 };
+    let most = numbers.iter().fold(0.0_f32, |most, number| most.max(number.abs()));
+    let is_number = numbers.iter().all(|number| !number.is_nan());
+    let (scale, inverse) = scales(if is_number { most } else { f32::NAN });
     let mut codes = [0; BLOCK];
     let mut sum = 0;
     for (code, number) in codes.iter_mut().zip(numbers) {
         let whole = (number * inverse + WHOLE).to_bits() as i32 - WHOLE.to_bits() as i32;
         *code = whole as i8;
-        sum += whole;
+        sum += i32::from(*code);
     }
     Rounded {
         codes,
@@ -114,9 +124,16 @@ pub(super) fn round(numbers: &[f32; BLOCK]) -> Rounded {
     }
 }
 
+/// The scale of a block whose largest number this is, and its inverse; 0 where there is none.
+#[inline(always)]
+pub(super) fn scales(most: f32) -> (f32, f32) {
+    const TINY: f32 = 1e-36;
+    (most / 127.0, if most > TINY { 127.0 / most } else { 0.0 })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, Inputs, round};
+    use super::{BLOCK, Inputs, ROWS, round};
 
     fn numbers(count: usize) -> Vec<f32> {
         (0..count)
@@ -133,7 +150,10 @@ mod tests {
             let mut sum = 0.0;
             for (number, code) in block.iter().zip(rounded.codes) {
                 let decoded = rounded.scale * f32::from(code);
-                assert!((number - decoded).abs() <= 0.5001 * rounded.scale, "{number}, not {decoded}");
+                assert!(
+                    (number - decoded).abs() <= 0.5001 * rounded.scale,
+                    "{number}, not {decoded}"
+                );
                 sum += decoded;
             }
             assert!((sum - rounded.sum).abs() < 1e-4);
@@ -148,7 +168,9 @@ mod tests {
         for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut numbers = [1.0; BLOCK];
             numbers[20] = wrong;
-            assert!(round(&numbers).scale.is_nan(), "{wrong}");
+            assert!(!round(&numbers).scale.is_finite(), "{wrong}");
+            let inputs = Inputs::new(&numbers, 1);
+            assert!(!inputs.blocks[0].scale.is_finite(), "{wrong}");
         }
     }
 
@@ -159,11 +181,15 @@ mod tests {
             let x = numbers(rows * width);
             let inputs = Inputs::new(&x, rows);
             assert_eq!((inputs.rows(), inputs.depth()), (rows, (width / BLOCK).div_ceil(2)));
-            for (place, blocks) in inputs.blocks().enumerate() {
-                for (row, found) in blocks.iter().enumerate() {
-                    let expected = x[row * width..][..width].as_chunks::<BLOCK>().0.get(place);
-                    let expected = round(expected.unwrap_or(&[0.0; BLOCK]));
-                    assert_eq!((found.codes, found.scale), (expected.codes, expected.scale));
+            for (part, x) in inputs.parts().zip(x.chunks(ROWS * width)) {
+                assert_eq!(part.rows, x.len() / width);
+                for (place, blocks) in part.blocks.chunks(part.rows).enumerate() {
+                    for (row, found) in blocks.iter().enumerate() {
+                        let expected = x[row * width..][..width].as_chunks::<BLOCK>().0.get(place);
+                        let expected = round(expected.unwrap_or(&[0.0; BLOCK]));
+                        assert_eq!(found.codes, expected.codes);
+                        assert_eq!((found.scale, found.sum), (expected.scale, expected.sum));
+                    }
                 }
             }
         }

@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::{Decoder, Layer, Norm};
+use crate::BackboneError;
 use crate::backbone::Progress;
 use crate::config::ModelConfig;
 use crate::embedder::Embedder;
@@ -10,7 +11,6 @@ use crate::hardware::Products;
 use crate::rope::Rope;
 use crate::step::Stepper;
 use crate::weights::{LayerWeight, Loader, Weight, WeightSource, validate};
-use crate::BackboneError;
 
 impl Decoder {
     /// Loads the layers behind an embedder.

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use super::super::blocks::BLOCK;
 use super::super::team;
 use super::super::tiles::{BLOCKS, COLUMNS, DEPTH};
-use super::avx512::{sums, transpose};
+use super::avx512::{gate, sums, transpose};
 use super::avx512bf16;
 
 pub(in super::super) mod attention;
@@ -243,6 +243,11 @@ pub(in super::super) fn multiply_gated<T: Unpack>(tiles: &[T], inputs: &Inputs) 
 /// Of 64 columns, 32 of which are gates, makes one tile for each 16 inputs.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn many_gated<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut Lines]) {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn of(gates: __m512i, values: __m512i) -> __m512 {
+        gate(_mm512_castsi512_ps(gates), _mm512_castsi512_ps(values))
+    }
     let mut products = Products::new(inputs);
     let turns = pairs();
     for (group, tiles) in tiles.chunks_exact(2 * inputs.depth).enumerate() {
@@ -253,22 +258,12 @@ fn many_gated<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut Lines]) {
                 let lines = &mut out[group * COLUMNS / 2..][..COLUMNS / 2];
                 let (gates, values) = (gates.as_chunks::<2>().0, values.as_chunks::<2>().0);
                 for (line, (gates, values)) in lines.iter_mut().zip(gates.iter().zip(values)) {
-                    let both = to_line(gate(gates[0], values[0]), gate(gates[1], values[1]));
+                    let both = to_line(of(gates[0], values[0]), of(gates[1], values[1]));
                     *line = Line::of(_mm512_permutexvar_epi16(turns, both.words()));
                 }
             }
         }
     }
-}
-
-/// `silu(gate) * value`.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn gate(gate: __m512i, value: __m512i) -> __m512 {
-    let (gate, value) = (_mm512_castsi512_ps(gate), _mm512_castsi512_ps(value));
-    let one = _mm512_set1_ps(1.0);
-    let scale = _mm512_add_ps(one, exp(_mm512_sub_ps(_mm512_setzero_ps(), gate)));
-    _mm512_mul_ps(_mm512_div_ps(gate, scale), value)
 }
 
 /// 16 inputs, or twice 16, with twice 16 columns at a time.
@@ -399,21 +394,6 @@ fn pairs() -> __m512i {
     };
     // SAFETY: 64 bytes are read.
     unsafe { _mm512_loadu_si512(TURNS.as_ptr().cast()) }
-}
-
-/// `e^x` to a relative error of 3e-6, which is less than a hundredth of what rounding to `bf16` adds: a power of two, times the series of
-/// two to the power of the rest, which is at most a half.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn exp(x: __m512) -> __m512 {
-    let power = _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E));
-    let whole = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(power);
-    let rest = _mm512_sub_ps(power, whole);
-    let mut sum = _mm512_set1_ps(1.333_355_8e-3);
-    for coefficient in [9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.0] {
-        sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(coefficient));
-    }
-    _mm512_scalef_ps(sum, whole)
 }
 
 /// Writes the sums of 16 columns; there may be room for fewer.

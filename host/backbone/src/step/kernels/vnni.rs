@@ -8,13 +8,12 @@
 use std::arch::x86_64::*;
 
 use super::super::blocks::BLOCK;
-use super::super::rounded::{Inputs, round};
+use super::super::rounded::{Inputs, Part, ROWS, Rounded, round, scales};
 use super::super::team;
 use super::super::tiles::{BLOCKS, COLUMNS, FOURS, Lanes4, Lanes8, SHIFT, Tile};
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 use super::gate;
-
-/// Inputs that are multiplied with 16 columns at a time: as many sums as there are registers for.
-const ROWS: usize = 8;
 
 /// Columns of gates before those of what they are for, and so on: a block of the next product's inputs.
 pub(in super::super) const TURNS: usize = BLOCK;
@@ -102,12 +101,19 @@ impl Lanes for Lanes8 {
     }
 }
 
+/// Products of some inputs with 16 columns.
+type Sums = [[f32; COLUMNS]; ROWS];
+
+/// Columns of gates and of what they are for, of one block.
+const GROUPS: usize = 2 * TURNS / COLUMNS;
+
 /// `out[row][column] = x[row] . weights[column]` for the columns of these tiles; there may be less room in `out`.
 pub(in super::super) fn multiply<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
     assert!(out.len() == inputs.rows(), "room for another number of inputs");
+    let mut sums = [[0.0; COLUMNS]; ROWS];
     for (group, tiles) in tiles.chunks_exact(inputs.depth()).enumerate() {
-        for (part, out) in out.chunks_mut(ROWS).enumerate() {
-            let sums = products(tiles, inputs, part * ROWS, out.len());
+        for (index, (part, out)) in inputs.parts().zip(out.chunks_mut(ROWS)).enumerate() {
+            products(tiles, part, index == 0, &mut sums);
             for (out, sums) in out.iter_mut().zip(sums) {
                 let out = &mut out[group * COLUMNS..];
                 match out.first_chunk_mut::<COLUMNS>() {
@@ -122,55 +128,127 @@ pub(in super::super) fn multiply<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &m
 /// `silu(gate) * up` as inputs of what comes next: of the products with the columns of `tiles`, [`TURNS`] are gates and the next as many
 /// are what they are for, and so on.
 pub(in super::super) fn multiply_gated<T: Lanes>(tiles: &[T], inputs: &Inputs) -> Inputs {
-    let (rows, depth) = (inputs.rows(), inputs.depth());
-    let mut gated = Inputs::zeros(rows, tiles.len() / depth * COLUMNS / 2);
-    let of_block = tiles.chunks_exact(2 * TURNS / COLUMNS * depth);
-    team::each(of_block.zip(gated.blocks_mut()), |(tiles, out)| {
-        for (part, out) in out.chunks_mut(ROWS).enumerate() {
-            let mut both = [[[0.0; COLUMNS]; 2 * TURNS / COLUMNS]; ROWS];
-            for (group, tiles) in tiles.chunks_exact(depth).enumerate() {
-                let sums = products(tiles, inputs, part * ROWS, out.len());
-                both.iter_mut().zip(sums).for_each(|(both, sums)| both[group] = sums);
+    let depth = inputs.depth();
+    let mut gated = Inputs::zeros(inputs.rows(), tiles.len() / depth * COLUMNS / 2);
+    let of_blocks = tiles.chunks_exact(GROUPS * depth);
+    team::each(of_blocks.zip(gated.places()), |(tiles, out)| {
+        let mut sums = [[[0.0; COLUMNS]; ROWS]; GROUPS];
+        for (index, (part, out)) in inputs.parts().zip(out).enumerate() {
+            for (tiles, sums) in tiles.chunks_exact(depth).zip(&mut sums) {
+                products(tiles, part, index == 0, sums);
             }
-            for (out, both) in out.iter_mut().zip(&both) {
-                let mut numbers = [0.0; TURNS];
-                gate(both.as_flattened(), TURNS, &mut numbers);
-                *out = round(&numbers);
-            }
+            gate_and_round(&sums, out);
         }
     });
     gated
 }
 
-/// The products of 16 columns with some inputs from this one on, up to [`ROWS`].
-fn products<T: Lanes>(tiles: &[T], inputs: &Inputs, first: usize, count: usize) -> [[f32; COLUMNS]; ROWS] {
-    let mut sums = [[0.0; COLUMNS]; ROWS];
+/// A block of each row, of gates and what they are for.
+fn gate_and_round(sums: &[Sums; GROUPS], out: &mut [Rounded]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_there() {
+        // SAFETY: the CPU has what the function is compiled for.
+        return unsafe { gate_and_round_avx512(sums, out) };
+    }
+    for (row, out) in out.iter_mut().enumerate() {
+        let both = sums.map(|sums| sums[row]);
+        let mut numbers = [0.0; TURNS];
+        gate(both.as_flattened(), TURNS, &mut numbers);
+        *out = round(&numbers);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn gate_and_round_avx512(sums: &[Sums; GROUPS], out: &mut [Rounded]) {
+    for (row, out) in out.iter_mut().enumerate() {
+        let mut numbers = [_mm512_setzero_ps(); GROUPS];
+        for (numbers, sums) in numbers.iter_mut().zip(sums) {
+            // SAFETY: sixteen floats are read.
+            *numbers = unsafe { _mm512_loadu_ps(sums[row].as_ptr()) };
+        }
+        let [first, second, for_first, for_second] = numbers;
+        round_avx512(avx512::gate(first, for_first), avx512::gate(second, for_second), out);
+    }
+}
+
+/// Rounds rows of so many numbers to places as [`Inputs`] has them.
+pub(in super::super) fn round_rows(x: &[f32], width: usize, places: &mut [Rounded]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_there() {
+        // SAFETY: the CPU has what the function is compiled for.
+        return unsafe { round_rows_avx512(x, width, places) };
+    }
+    let rows = x.len() / width;
+    for (row, x) in x.chunks_exact(width).enumerate() {
+        for (places, x) in places.chunks_exact_mut(rows).zip(x.as_chunks::<BLOCK>().0) {
+            places[row] = round(x);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn round_rows_avx512(x: &[f32], width: usize, places: &mut [Rounded]) {
+    let rows = x.len() / width;
+    for (row, x) in x.chunks_exact(width).enumerate() {
+        for (places, x) in places.chunks_exact_mut(rows).zip(x.as_chunks::<BLOCK>().0) {
+            // SAFETY: thirty-two floats are read.
+            let (first, second) = unsafe { (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(16))) };
+            round_avx512(first, second, &mut places[row]);
+        }
+    }
+}
+
+/// [`round`].
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn round_avx512(first: __m512, second: __m512, out: &mut Rounded) {
+    let most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(first), _mm512_abs_ps(second)));
+    let is_number = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(first, second) == 0;
+    let (scale, inverse) = scales(if is_number { most } else { f32::NAN });
+    let inverse = _mm512_set1_ps(inverse);
+    let whole = [
+        _mm512_cvtps_epi32(_mm512_mul_ps(first, inverse)),
+        _mm512_cvtps_epi32(_mm512_mul_ps(second, inverse)),
+    ];
+    for (codes, whole) in out.codes.as_chunks_mut::<16>().0.iter_mut().zip(whole) {
+        // SAFETY: sixteen bytes are written.
+        unsafe { _mm_storeu_si128(codes.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(whole)) };
+    }
+    out.scale = scale;
+    out.sum = scale * _mm512_reduce_add_epi32(_mm512_add_epi32(whole[0], whole[1])) as f32;
+}
+
+/// The products of 16 columns with some inputs, in place of as many in `sums`. The first time, memory is asked for.
+fn products<T: Lanes>(tiles: &[T], part: Part<'_>, is_first: bool, sums: &mut Sums) {
     #[cfg(target_arch = "x86_64")]
     if is_there() {
         // SAFETY: the CPU has what the functions are compiled for.
         unsafe {
-            match count {
-                1 => some::<T, 1>(tiles, inputs, first, &mut sums),
-                2 => some::<T, 2>(tiles, inputs, first, &mut sums),
-                3 => some::<T, 3>(tiles, inputs, first, &mut sums),
-                4 => some::<T, 4>(tiles, inputs, first, &mut sums),
-                5 => some::<T, 5>(tiles, inputs, first, &mut sums),
-                6 => some::<T, 6>(tiles, inputs, first, &mut sums),
-                7 => some::<T, 7>(tiles, inputs, first, &mut sums),
-                _ => some::<T, ROWS>(tiles, inputs, first, &mut sums),
+            match part.rows {
+                1 => some::<T, 1>(tiles, part, is_first, sums),
+                2 => some::<T, 2>(tiles, part, is_first, sums),
+                3 => some::<T, 3>(tiles, part, is_first, sums),
+                4 => some::<T, 4>(tiles, part, is_first, sums),
+                5 => some::<T, 5>(tiles, part, is_first, sums),
+                6 => some::<T, 6>(tiles, part, is_first, sums),
+                7 => some::<T, 7>(tiles, part, is_first, sums),
+                _ => some::<T, ROWS>(tiles, part, is_first, sums),
             }
         }
-        return sums;
+        return;
     }
-    products_portable(tiles, inputs, first, &mut sums[..count]);
-    sums
+    products_portable(tiles, part, sums);
 }
 
-fn products_portable<T: Lanes>(tiles: &[T], inputs: &Inputs, first: usize, sums: &mut [[f32; COLUMNS]]) {
-    for (place, x) in inputs.blocks().enumerate() {
+fn products_portable<T: Lanes>(tiles: &[T], part: Part<'_>, sums: &mut Sums) {
+    sums.fill([0.0; COLUMNS]);
+    for (place, x) in part.blocks.chunks_exact(part.rows).enumerate() {
         for column in 0..COLUMNS {
             let (codes, scale, min) = tiles[place / BLOCKS].column(place % BLOCKS, column);
-            for (sums, x) in sums.iter_mut().zip(&x[first..]) {
+            for (sums, x) in sums.iter_mut().zip(x) {
                 let products = codes.iter().zip(&x.codes).map(|(&a, &b)| i32::from(a) * i32::from(b));
                 let whole = products.sum::<i32>() as f32 * x.scale;
                 sums[column] = min.mul_add(x.sum, whole.mul_add(scale, sums[column]));
@@ -182,22 +260,29 @@ fn products_portable<T: Lanes>(tiles: &[T], inputs: &Inputs, first: usize, sums:
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn some<T: Lanes, const COUNT: usize>(tiles: &[T], inputs: &Inputs, first: usize, out: &mut [[f32; COLUMNS]; ROWS]) {
+fn some<T: Lanes, const COUNT: usize>(tiles: &[T], part: Part<'_>, is_first: bool, out: &mut Sums) {
+    let (blocks, _) = part.blocks.as_chunks::<COUNT>();
+    assert!(
+        part.rows == COUNT && blocks.len() == BLOCKS * tiles.len(),
+        "inputs of another width"
+    );
     let mut sums = [_mm512_setzero_ps(); COUNT];
-    let mut blocks = inputs.blocks();
-    for tile in tiles {
-        ask_for(tile);
-        for block in 0..BLOCKS {
+    for (tile, blocks) in tiles.iter().zip(blocks.as_chunks::<BLOCKS>().0) {
+        if is_first {
+            ask_for(tile);
+        }
+        for (block, x) in blocks.iter().enumerate() {
             // SAFETY: this function is for such CPUs, too.
             let (codes, scale, min) = unsafe { tile.load(block) };
-            let Some(x) = blocks.next().and_then(|rows| rows[first..].first_chunk::<COUNT>()) else {
-                unreachable!("inputs have as many tiles as columns");
-            };
-            for (sum, x) in sums.iter_mut().zip(x) {
-                let mut whole = _mm512_setzero_si512();
-                for (codes, four) in codes.iter().zip(x.codes.as_chunks::<4>().0) {
-                    whole = _mm512_dpbusd_epi32(whole, *codes, _mm512_set1_epi32(i32::from_ne_bytes(four.map(i8::cast_unsigned))));
+            // Row by row, each sum would wait for its last product, and the CPU can look ahead for so many only.
+            let mut whole = [_mm512_setzero_si512(); COUNT];
+            for (four, codes) in codes.iter().enumerate() {
+                for (whole, x) in whole.iter_mut().zip(x) {
+                    let four = x.codes.as_chunks::<4>().0[four].map(i8::cast_unsigned);
+                    *whole = _mm512_dpbusd_epi32(*whole, *codes, _mm512_set1_epi32(i32::from_ne_bytes(four)));
                 }
+            }
+            for ((sum, whole), x) in sums.iter_mut().zip(whole).zip(x) {
                 let whole = _mm512_mul_ps(_mm512_cvtepi32_ps(whole), _mm512_set1_ps(x.scale));
                 *sum = _mm512_fmadd_ps(min, _mm512_set1_ps(x.sum), _mm512_fmadd_ps(whole, scale, *sum));
             }
@@ -223,7 +308,7 @@ fn ask_for<T>(tile: &T) {
 #[cfg(test)]
 mod tests {
     use super::super::super::blocks::{BLOCK, Block};
-    use super::super::super::rounded::Inputs;
+    use super::super::super::rounded::{Inputs, ROWS};
     use super::super::super::tiles::{COLUMNS, Lanes4, Lanes8, Tile, pack};
     use super::{Lanes, multiply, products_portable};
 
@@ -237,12 +322,18 @@ mod tests {
         let weights = numbers(columns * width, 0.3);
         let tiles: Vec<T> = pack(&weights, width, COLUMNS);
         let decoded = weights.as_chunks::<BLOCK>().0.iter();
-        let decoded: Vec<f32> = decoded.flat_map(|block| <T as Tile>::Block::encode(block).decode()).collect();
+        let decoded: Vec<f32> = decoded
+            .flat_map(|block| <T as Tile>::Block::encode(block).decode())
+            .collect();
         let x = numbers(21 * width, 7.1);
         let of = |x: &[f32]| {
             let rows = x.len() / width;
             let mut out = vec![f32::NAN; rows * columns];
-            multiply(&tiles, &Inputs::new(x, rows), &mut out.chunks_mut(columns).collect::<Vec<_>>());
+            multiply(
+                &tiles,
+                &Inputs::new(x, rows),
+                &mut out.chunks_mut(columns).collect::<Vec<_>>(),
+            );
             out
         };
         let alone: Vec<f32> = x.chunks(width).flat_map(of).collect();
@@ -252,11 +343,13 @@ mod tests {
         }
         let inputs = Inputs::new(&x, 21);
         for (group, tiles) in tiles.chunks(inputs.depth()).enumerate() {
-            let mut sums = [[0.0; COLUMNS]; 8];
-            products_portable(tiles, &inputs, 13, &mut sums);
-            for (row, sums) in (13..).zip(sums) {
-                let found = &alone[row * columns..][..columns].chunks(COLUMNS).nth(group).expect("columns");
-                assert_eq!(found[..], sums[..found.len()]);
+            for (part, rows) in inputs.parts().zip(alone.chunks(ROWS * columns)) {
+                let mut sums = [[f32::NAN; COLUMNS]; ROWS];
+                products_portable(tiles, part, &mut sums);
+                for (row, sums) in rows.chunks(columns).zip(sums) {
+                    let found = row.chunks(COLUMNS).nth(group).expect("columns");
+                    assert_eq!(found[..], sums[..found.len()]);
+                }
             }
         }
         for (row, x) in x.chunks(width).enumerate() {
@@ -272,5 +365,51 @@ mod tests {
     fn products_with_weights_of_four_and_eight_bits() {
         products::<Lanes4>();
         products::<Lanes8>();
+    }
+
+    #[test]
+    #[ignore]
+    fn tmp_speed() {
+        let (width, columns, rows) = (576, 3072, 512);
+        let tiles: Vec<Lanes4> = pack(&numbers(columns * width, 0.3), width, COLUMNS);
+        let x = numbers(rows * width, 7.1);
+        let inputs = Inputs::new(&x, rows);
+        for threads in [1, 2, 1, 2] {
+            let mut sums = [[0.0; COLUMNS]; ROWS];
+            let t = std::time::Instant::now();
+            for _ in 0..20 {
+                for tiles in tiles.chunks_exact(inputs.depth()) {
+                    for part in inputs.parts() {
+                        super::products(tiles, part, false, &mut sums);
+                    }
+                }
+            }
+            eprintln!("products alone: {:.1} GMAC/s each", (20 * rows * width * columns) as f64 / t.elapsed().as_secs_f64() / 1e9);
+            let sums = [sums; 4];
+            let mut out = [inputs.parts().next().unwrap().blocks[0]; 8];
+            let t = std::time::Instant::now();
+            for _ in 0..48*64*20 {
+                super::gate_and_round(&sums, std::hint::black_box(&mut out));
+            }
+            eprintln!("gates alone: {:.2} ms", t.elapsed().as_secs_f64() * 1e3 / 20.0);
+            let t = std::time::Instant::now();
+            std::thread::scope(|s| {
+                for _ in 0..threads {
+                    s.spawn(|| {
+                        let mut out = vec![0.0; rows * columns];
+                        for _ in 0..50 {
+                            multiply(&tiles, &inputs, &mut out.chunks_mut(columns).collect::<Vec<_>>());
+                        }
+                    });
+                }
+            });
+            eprintln!("{threads}: {:.1} GMAC/s each", (50 * rows * width * columns) as f64 / t.elapsed().as_secs_f64() / 1e9);
+            let t = std::time::Instant::now();
+            for _ in 0..50 {
+                std::hint::black_box(super::multiply_gated(&tiles, &inputs));
+            }
+            eprintln!("{} threads", tch::get_num_threads());
+            eprintln!("team: {:.1} GMAC/s", (50 * rows * width * columns) as f64 / t.elapsed().as_secs_f64() / 1e9);
+        }
     }
 }

@@ -9,11 +9,8 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use super::super::avx512::HEAD_DIM;
-use super::{Configured, Line, Lines, ROWS, ZEROS, exp, is_there, pairs, to_line, transpose};
-
-/// Tokens that attend together.
-pub(in super::super::super) const TOKENS: usize = ROWS;
+use super::super::avx512::{HEAD_DIM, exp};
+use super::{Configured, Line, Lines, ROWS, ZEROS, is_there, pairs, to_line, transpose};
 
 /// Keys of a tile of weights.
 const KEYS: usize = 32;
@@ -293,86 +290,18 @@ unsafe fn weigh(values: &[[Lines; QUARTERS]], weights: &[Scores], out: &mut [[__
 
 #[cfg(test)]
 mod tests {
-    use half::bf16;
-
-    use super::{HEAD_DIM, Seen, attend, exp, is_for};
-
-    fn numbers(count: usize, seed: f32) -> Vec<bf16> {
-        (0..count)
-            .map(|i| bf16::from_f32(((i as f32 + seed) * 1.618).sin()))
-            .collect()
-    }
-
-    /// What the formula says, in `f64`.
-    fn expected(query: &[f32], keys: &[bf16], values: &[bf16]) -> Vec<f64> {
-        let (keys, values) = (keys.chunks(HEAD_DIM), values.chunks(HEAD_DIM));
-        let weights: Vec<f64> = keys
-            .map(|key| {
-                let products = query.iter().zip(key).map(|(q, k)| f64::from(*q) * k.to_f64());
-                products.sum::<f64>().exp()
-            })
-            .collect();
-        let total: f64 = weights.iter().sum();
-        let mut out = vec![0.0; HEAD_DIM];
-        for (value, weight) in values.zip(weights) {
-            out.iter_mut()
-                .zip(value)
-                .for_each(|(out, value)| *out += weight / total * value.to_f64());
-        }
-        out
-    }
+    use super::super::super::tests::prompts_attend;
+    use super::{HEAD_DIM, Seen, attend, is_for};
 
     #[test]
     fn tokens_attend_to_those_before_them_and_to_themselves() {
         if !is_for(HEAD_DIM) {
             return;
         }
-        const GROUP: usize = 3;
-        // One block of keys and several, whole ones and not, and as many queries as a tile holds and fewer.
-        for (before, tokens) in [(0, 1), (0, 16), (1, 16), (16, 16), (20, 13), (31, 2), (64, 16), (97, 5)] {
-            let all = before + tokens;
-            let heads: Vec<_> = [1.0, 2.0]
-                .map(|seed| (numbers(all * HEAD_DIM, seed), numbers(all * HEAD_DIM, seed + 5.0)))
-                .into();
+        // Weights of up to one are rounded to eight bits.
+        prompts_attend(4e-3, |heads, group, before, rows, out| {
             let seen: Vec<_> = heads.iter().map(|(keys, values)| Seen::new(keys, values)).collect();
-            let width = 2 * GROUP * HEAD_DIM;
-            // Behind the queries of a row lie its keys and values.
-            let per_row = width + 7;
-            let rows: Vec<f32> = numbers(tokens * per_row, 3.0).into_iter().map(bf16::to_f32).collect();
-            let mut out = vec![f32::NAN; tokens * width];
-            attend(&seen, GROUP, before, (&rows, per_row), &mut out);
-            for (token, (row, out)) in rows.chunks(per_row).zip(out.chunks(width)).enumerate() {
-                let sees = (before + token + 1) * HEAD_DIM;
-                for (head, found) in out.chunks(HEAD_DIM).enumerate() {
-                    let (keys, values) = &heads[head / GROUP];
-                    let query = &row[head * HEAD_DIM..][..HEAD_DIM];
-                    for (found, expected) in found.iter().zip(expected(query, &keys[..sees], &values[..sees])) {
-                        // Weights of up to one are rounded to eight bits.
-                        assert!(
-                            (f64::from(*found) - expected).abs() < 4e-3,
-                            "{token} after {before}, head {head}: {found}, not {expected}"
-                        );
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn weights_follow_the_exponential_function() {
-        if !is_for(HEAD_DIM) {
-            return;
-        }
-        for step in 0..2000 {
-            let x = -f64::from(step) / 25.0;
-            let mut found = [0.0_f32; 16];
-            // SAFETY: the CPU has what the function is compiled for; sixteen floats are written.
-            unsafe {
-                let of = exp(std::arch::x86_64::_mm512_set1_ps(x as f32));
-                std::arch::x86_64::_mm512_storeu_ps(found.as_mut_ptr(), of);
-            }
-            let off = f64::from(found[0]) / f64::from(x as f32).exp() - 1.0;
-            assert!(off.abs() < 1e-5, "exp({x}) is off by {off}");
-        }
+            attend(&seen, group, before, rows, out);
+        });
     }
 }
