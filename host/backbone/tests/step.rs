@@ -158,6 +158,7 @@ fn pieces_of_several_sequences_are_read_together_as_alone() {
         (DtypeChoice::F32, WeightFormat::Int8, true),
         (DtypeChoice::F32, WeightFormat::Full, false),
         (DtypeChoice::Bf16, WeightFormat::Int8, false),
+        (DtypeChoice::Int8, WeightFormat::Int8, true),
     ] {
         let backbone = load(&fixture("tiny-qwen2"), dtype, weights);
         // In `bf16` it depends on the CPU.
@@ -187,6 +188,8 @@ fn steps_are_whole_sequences_one_token_at_a_time() {
         assert!(rounded < 0.03, "{model}: {rounded}");
         let eight = far(DtypeChoice::F32, WeightFormat::Int8);
         assert!(eight > exact && eight < 0.08, "{model}: {eight}");
+        let both = far(DtypeChoice::Int8, WeightFormat::Int8);
+        assert!(both > exact && both < 0.1, "{model}: {both}");
         let four = far(DtypeChoice::F32, WeightFormat::Int4);
         assert!(four > eight && four < 1.5, "{model}: {four}");
     }
@@ -198,6 +201,8 @@ fn the_default_models_own_bits_say_it_all() {
     let model = model_path();
     let auto = far(&model, DtypeChoice::F32, WeightFormat::Auto);
     assert!(auto < 5e-3, "{auto}");
+    let rounded = far(&model, DtypeChoice::Int8, WeightFormat::Auto);
+    assert!(rounded > auto && rounded < 0.05, "{rounded}");
     let bytes = |weights| {
         load(&model, DtypeChoice::F32, weights)
             .step_bytes()

@@ -12,8 +12,6 @@ pub(super) mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
-#[cfg(target_arch = "x86_64")]
-mod avx512bf16;
 pub(super) mod vnni;
 
 /// Numbers that are added up side by side: sums of floats may not be reordered by a compiler, so the order is chosen here.
@@ -91,13 +89,13 @@ pub(super) fn gate(both: &[f32], turns: usize, out: &mut [f32]) {
 
 /// Turns one head, whose pairs are the places `i` and `i + head_dim / 2`; `sin` has the signs of [`crate::rope::RotaryTable`].
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-pub(super) fn turn(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+pub(super) fn turn<E: Element>(head: &mut [f32], cos: &[E], sin: &[E]) {
     let half = head.len() / 2;
     let (first, second) = head.split_at_mut(half);
     for (i, (a, b)) in first.iter_mut().zip(second).enumerate() {
         let (x, y) = (*a, *b);
-        *a = x * cos[i] + y * sin[i];
-        *b = y * cos[half + i] + x * sin[half + i];
+        *a = x * cos[i].to_f32() + y * sin[i].to_f32();
+        *b = y * cos[half + i].to_f32() + x * sin[half + i].to_f32();
     }
 }
 
@@ -119,12 +117,8 @@ pub(super) fn attend<E: Element>(
             .zip(out.chunks_mut(avx512::QUERIES * head_dim))
         {
             let scores = &mut scores[..queries.len() / head_dim * tokens];
-            match E::as_bf16(keys) {
-                // SAFETY: the CPU has what the functions are compiled for.
-                Some(keys) if avx512bf16::is_there() => unsafe { avx512bf16::score(queries, keys, scores) },
-                // SAFETY: likewise.
-                _ => unsafe { avx512::score(queries, keys, scores) },
-            }
+            // SAFETY: the CPU has what the functions are compiled for.
+            unsafe { avx512::score(queries, keys, scores) };
             scores.chunks_exact_mut(tokens).for_each(softmax);
             // SAFETY: likewise.
             unsafe { avx512::weigh(values, scores, out) };

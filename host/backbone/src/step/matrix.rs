@@ -19,7 +19,7 @@ use crate::{BackboneError, WeightFormat};
 const PACKED_ROWS_BF16: usize = 6;
 
 /// Columns that a thread multiplies before it asks for more, whole groups and tiles: some ten microseconds of work.
-const PART: usize = 64;
+const PART: usize = 96;
 
 /// How far, of the largest weight of a block, four bits may be from the weights they stand for, to be taken for them: what the
 /// rounding of a file's own blocks to `f32` leaves.

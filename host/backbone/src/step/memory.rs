@@ -17,9 +17,6 @@ pub(super) trait Element: Copy + Send + Sync + 'static {
 
     fn from_f32(number: f32) -> Self;
 
-    /// The same numbers, where they are `bf16`.
-    fn as_bf16(numbers: &[Self]) -> Option<&[bf16]>;
-
     /// Eight numbers, in a register.
     ///
     /// # Safety
@@ -46,10 +43,6 @@ impl Element for f32 {
     #[inline(always)]
     fn from_f32(number: f32) -> Self {
         number
-    }
-
-    fn as_bf16(_: &[Self]) -> Option<&[bf16]> {
-        None
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -80,10 +73,6 @@ impl Element for bf16 {
     #[inline(always)]
     fn from_f32(number: f32) -> Self {
         Self::from_f32(number)
-    }
-
-    fn as_bf16(numbers: &[Self]) -> Option<&[bf16]> {
-        Some(numbers)
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -295,13 +295,10 @@ fn keep<E: Element>(
 
     let scale = (head_dim as f32).sqrt().recip();
     let turn = |(position, row): (usize, &mut [f32])| {
-        let at = |table: &[E]| -> Vec<f32> {
-            let numbers = table[position * head_dim..][..head_dim].iter();
-            numbers.map(|number| number.to_f32()).collect()
-        };
-        let (cos, sin) = (at(cos), at(sin));
+        let here = position * head_dim..(position + 1) * head_dim;
+        let (cos, sin) = (&cos[here.clone()], &sin[here]);
         let to_turn = row[..(heads + kv_heads) * head_dim].chunks_exact_mut(head_dim);
-        to_turn.for_each(|head| kernels::turn(head, &cos, &sin));
+        to_turn.for_each(|head| kernels::turn(head, cos, sin));
         row[..heads * head_dim].iter_mut().for_each(|number| *number *= scale);
     };
     let together = (SHARED_ROWS / 4).div_ceil(per_row);

@@ -11,7 +11,6 @@ use super::super::blocks::BLOCK;
 use super::super::team;
 use super::super::tiles::{BLOCKS, COLUMNS, DEPTH};
 use super::avx512::{gate, sums, transpose};
-use super::avx512bf16;
 
 pub(in super::super) mod attention;
 mod unpack;
@@ -64,8 +63,15 @@ const ZEROS: Lines = [Line([0; 32]); ROWS];
 
 /// Whether this process may use such a CPU.
 pub(in super::super) fn is_there() -> bool {
-    static THERE: LazyLock<bool> = LazyLock::new(|| avx512bf16::is_there() && has_tiles() && may_use_tiles());
+    static THERE: LazyLock<bool> = LazyLock::new(|| has_vectors() && has_tiles() && may_use_tiles());
     *THERE
+}
+
+/// AVX-512 and its `bf16`.
+fn has_vectors() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512bf16")
 }
 
 /// AMX-TILE and AMX-BF16, by CPUID.

@@ -173,13 +173,8 @@ fn dense<const COUNT: usize, const OF: usize>(x: &[f32], weights: &[f32]) -> [[_
 /// The sum of each register.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn totals([a, b, c, d]: [__m512; GROUP]) -> __m128 {
-    // Of each four lanes the sums of the first and third, and of the second and fourth, of two registers in turns; then all four.
-    let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
-    let (low, high) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
-    let sixteen = _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+fn totals(registers: [__m512; GROUP]) -> __m128 {
+    let sixteen = in_fours(registers);
     let upper = _mm512_castps_pd(sixteen);
     let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(upper));
     let eight = _mm256_add_ps(_mm512_castps512_ps256(sixteen), upper);
@@ -203,24 +198,38 @@ fn store(out: &mut [f32], group: usize, sums: __m128) {
 /// `scores[query][key] = queries[query] . keys[key]`, of up to [`QUERIES`] queries.
 #[target_feature(enable = "avx512f")]
 pub(super) fn score<E: Element>(queries: &[f32], keys: &[E], scores: &mut [f32]) {
-    let (queries, _) = queries.as_chunks::<HEAD_DIM>();
+    match queries.len() / HEAD_DIM {
+        1 => score_of::<E, 1>(queries, keys, scores),
+        2 => score_of::<E, 2>(queries, keys, scores),
+        3 => score_of::<E, 3>(queries, keys, scores),
+        _ => score_of::<E, QUERIES>(queries, keys, scores),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn score_of<E: Element, const COUNT: usize>(queries: &[f32], keys: &[E], scores: &mut [f32]) {
     let (keys, _) = keys.as_chunks::<HEAD_DIM>();
-    assert!(scores.len() == queries.len() * keys.len());
-    // The same few keys for all queries, while they are near.
+    assert!(queries.len() == COUNT * HEAD_DIM && scores.len() == COUNT * keys.len());
+    let mut parts = [[_mm512_setzero_ps(); PARTS]; COUNT];
+    for (parts, query) in parts.iter_mut().zip(queries.as_chunks::<HEAD_DIM>().0) {
+        for (part, numbers) in parts.iter_mut().zip(query.as_chunks::<16>().0) {
+            // SAFETY: sixteen floats are read.
+            *part = unsafe { _mm512_loadu_ps(numbers.as_ptr()) };
+        }
+    }
     for (at, some) in (0..).step_by(KEYS).zip(keys.chunks(KEYS)) {
-        for (query, scores) in queries.iter().zip(scores.chunks_exact_mut(keys.len())) {
-            let mut parts = [_mm512_setzero_ps(); PARTS];
-            for (part, numbers) in parts.iter_mut().zip(query.as_chunks::<16>().0) {
-                // SAFETY: sixteen floats are read.
-                *part = unsafe { _mm512_loadu_ps(numbers.as_ptr()) };
-            }
-            let mut products = [_mm512_setzero_ps(); KEYS];
-            for (key, product) in some.iter().zip(&mut products) {
-                for (part, numbers) in parts.iter().zip(key.as_chunks::<16>().0) {
-                    // SAFETY: this function is for CPUs with AVX-512, too.
-                    *product = _mm512_fmadd_ps(*part, unsafe { E::load_avx512(numbers) }, *product);
+        let mut products = [[_mm512_setzero_ps(); KEYS]; COUNT];
+        for (place, key) in some.iter().enumerate() {
+            for (part, numbers) in key.as_chunks::<16>().0.iter().enumerate() {
+                // SAFETY: this function is for CPUs with AVX-512, too.
+                let numbers = unsafe { E::load_avx512(numbers) };
+                for (products, query) in products.iter_mut().zip(&parts) {
+                    products[place] = _mm512_fmadd_ps(query[part], numbers, products[place]);
                 }
             }
+        }
+        for (products, scores) in products.into_iter().zip(scores.chunks_exact_mut(keys.len())) {
             let scores = &mut scores[at..at + some.len()];
             let mask = u16::MAX >> (KEYS - scores.len());
             // SAFETY: as many floats are written as there are keys.
@@ -271,17 +280,33 @@ fn weigh_of<E: Element, const COUNT: usize>(values: &[E], scores: &[f32], out: &
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn sums(registers: [__m512; 16]) -> __m512 {
-    // Not `map`: closures are not compiled for the CPU that their function is compiled for.
-    let mut rows = [_mm512_setzero_si512(); 16];
-    for (row, sum) in rows.iter_mut().zip(registers) {
-        *row = _mm512_castps_si512(sum);
+    // Of each four registers a quarter of each sum in every four lanes, then halves, then the sums.
+    let mut quarters = [_mm512_setzero_ps(); 4];
+    for (quarters, registers) in quarters.iter_mut().zip(registers.as_chunks().0) {
+        *quarters = in_fours(*registers);
     }
-    transpose(&mut rows);
-    let mut total = _mm512_setzero_ps();
-    for row in rows {
-        total = _mm512_add_ps(total, _mm512_castsi512_ps(row));
-    }
-    total
+    let [a, b, c, d] = quarters;
+    let (first, second) = (of_pairs(a, b), of_pairs(c, d));
+    of_pairs(first, second)
+}
+
+/// Of each four lanes their sum in each of four registers.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn in_fours([a, b, c, d]: [__m512; GROUP]) -> __m512 {
+    // Of each four lanes the sums of the first and third, and of the second and fourth, of two registers in turns; then all four.
+    let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+    let (low, high) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+    _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))
+}
+
+/// The first four lanes and the next four, the third and the last, of two registers one after the other.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn of_pairs(a: __m512, b: __m512) -> __m512 {
+    _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
 }
 
 /// Turns 16 rows of 16 numbers of 32 bits into 16 columns.

@@ -20,7 +20,7 @@ pub(in super::super) const TURNS: usize = BLOCK;
 
 /// How far ahead of what is multiplied memory is asked for, in bytes.
 #[cfg(target_arch = "x86_64")]
-const AHEAD: usize = 2048;
+const AHEAD: usize = 6144;
 
 /// Whether the CPU has instructions for it.
 pub(in super::super) fn is_there() -> bool {
@@ -365,51 +365,5 @@ mod tests {
     fn products_with_weights_of_four_and_eight_bits() {
         products::<Lanes4>();
         products::<Lanes8>();
-    }
-
-    #[test]
-    #[ignore]
-    fn tmp_speed() {
-        let (width, columns, rows) = (576, 3072, 512);
-        let tiles: Vec<Lanes4> = pack(&numbers(columns * width, 0.3), width, COLUMNS);
-        let x = numbers(rows * width, 7.1);
-        let inputs = Inputs::new(&x, rows);
-        for threads in [1, 2, 1, 2] {
-            let mut sums = [[0.0; COLUMNS]; ROWS];
-            let t = std::time::Instant::now();
-            for _ in 0..20 {
-                for tiles in tiles.chunks_exact(inputs.depth()) {
-                    for part in inputs.parts() {
-                        super::products(tiles, part, false, &mut sums);
-                    }
-                }
-            }
-            eprintln!("products alone: {:.1} GMAC/s each", (20 * rows * width * columns) as f64 / t.elapsed().as_secs_f64() / 1e9);
-            let sums = [sums; 4];
-            let mut out = [inputs.parts().next().unwrap().blocks[0]; 8];
-            let t = std::time::Instant::now();
-            for _ in 0..48*64*20 {
-                super::gate_and_round(&sums, std::hint::black_box(&mut out));
-            }
-            eprintln!("gates alone: {:.2} ms", t.elapsed().as_secs_f64() * 1e3 / 20.0);
-            let t = std::time::Instant::now();
-            std::thread::scope(|s| {
-                for _ in 0..threads {
-                    s.spawn(|| {
-                        let mut out = vec![0.0; rows * columns];
-                        for _ in 0..50 {
-                            multiply(&tiles, &inputs, &mut out.chunks_mut(columns).collect::<Vec<_>>());
-                        }
-                    });
-                }
-            });
-            eprintln!("{threads}: {:.1} GMAC/s each", (50 * rows * width * columns) as f64 / t.elapsed().as_secs_f64() / 1e9);
-            let t = std::time::Instant::now();
-            for _ in 0..50 {
-                std::hint::black_box(super::multiply_gated(&tiles, &inputs));
-            }
-            eprintln!("{} threads", tch::get_num_threads());
-            eprintln!("team: {:.1} GMAC/s", (50 * rows * width * columns) as f64 / t.elapsed().as_secs_f64() / 1e9);
-        }
     }
 }
