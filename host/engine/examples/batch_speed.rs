@@ -72,7 +72,7 @@ fn main() -> Result<()> {
     };
     let engine = LocalEngine::start(Arc::clone(&backbone), &options)?;
     let mut times = vec![Vec::new(); concurrent.len()];
-    let (mut prefills, mut bandwidths) = (Vec::new(), Vec::new());
+    let (mut prefills, mut bandwidths, mut steps) = (Vec::new(), Vec::new(), Vec::new());
     // One round more than is counted, to warm up; the numbers take turns, so that a slow minute is everybody's.
     for round in 0..=rounds {
         for (&requests, times) in concurrent.iter().zip(&mut times) {
@@ -81,15 +81,19 @@ fn main() -> Result<()> {
                 times.push(tokens as f64 / seconds);
             }
         }
+        // What an answer takes beyond its first token is steps of one request.
+        let first = answer(&engine, &backbone, 1, prompt, 1)?;
+        let whole = answer(&engine, &backbone, 1, prompt, new)?;
         let (_, seconds) = answer(&engine, &backbone, 1, prefill, 1)?;
         if round > 0 {
+            steps.push((whole.1 - first.1) / (whole.0 - first.0) as f64);
             prefills.push(prefill as f64 / seconds);
             bandwidths.push(bandwidth(load.threads));
         }
     }
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
     let (prefill_speed, bandwidth) = (median(&mut prefills), median(&mut bandwidths));
-    let step_bytes = backbone.step_bytes();
+    let (step_bytes, step) = (backbone.step_bytes(), median(&mut steps));
     if json {
         let speeds: Vec<String> = concurrent
             .iter()
@@ -98,7 +102,7 @@ fn main() -> Result<()> {
             .collect();
         println!(
             "{{\"new_tokens_per_second\": {{{}}}, \"prefill_tokens_per_second\": {prefill_speed:.1}, \"step_bytes\": {}, \
-             \"bytes_per_second\": {bandwidth:.0}}}",
+             \"bytes_per_second\": {bandwidth:.0}, \"step_seconds\": {step:.6}}}",
             speeds.join(", "),
             step_bytes.unwrap_or(0),
         );
@@ -118,10 +122,12 @@ fn main() -> Result<()> {
     if let Some(bytes) = step_bytes {
         let floor = bytes as f64 / bandwidth;
         println!(
-            "a step reads {} MB of weights; at {:.1} GB/s that takes {:.2} ms",
+            "a step of one takes {:.2} ms and reads {} MB of weights; at {:.1} GB/s that takes {:.2} ms: {:.2} x",
+            1e3 * step,
             bytes / 1_000_000,
             bandwidth / 1e9,
-            1e3 * floor
+            1e3 * floor,
+            step / floor
         );
     }
     Ok(())

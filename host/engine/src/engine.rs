@@ -43,6 +43,9 @@ pub trait Engine: Send + Sync {
     /// What the engine is doing and has done.
     fn stats(&self) -> Stats;
 
+    /// The lanes in which requests wait, and how many in each.
+    fn waiting(&self) -> Vec<(String, usize)>;
+
     /// Submits and waits for the end: for callers that have no use for pieces of an answer. Not to be called from an
     /// asynchronous task, nor from a sink.
     ///
@@ -252,6 +255,10 @@ impl Engine for LocalEngine {
             queued: state.queue.len(),
             ..state.stats
         }
+    }
+
+    fn waiting(&self) -> Vec<(String, usize)> {
+        self.shared.lock().queue.waiting()
     }
 }
 

@@ -31,6 +31,12 @@ impl<T> Queue<T> {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
+    /// In which lanes, and how many in each.
+    pub fn waiting(&self) -> Vec<(String, usize)> {
+        let lanes = self.lanes.iter();
+        lanes.map(|lane| (lane.name.clone(), lane.waiting.len())).collect()
+    }
+
     /// Whether none does.
     pub fn is_empty(&self) -> bool {
         self.lanes.is_empty()
@@ -93,6 +99,7 @@ mod tests {
         order = (0..2).filter_map(|_| queue.pop()).collect();
         assert_eq!(order, [("full", 3), ("b", 1)]);
         assert_eq!((queue.len(), queue.front()), (996, Some(&("full", 4))));
+        assert_eq!(queue.waiting(), [("full".to_owned(), 996)]);
     }
 
     #[test]

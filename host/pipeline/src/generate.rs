@@ -1,5 +1,6 @@
 //! The engine as the pipeline uses it: prompt embeddings in, text out, on the caller's thread.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -88,6 +89,11 @@ impl Generator {
             Engines::Local(_) => own,
             Engines::Remote(engine) => engine.context().unwrap_or(own).min(own),
         }
+    }
+
+    /// Which lanes have requests that wait, and how many.
+    pub(crate) fn waiting(&self) -> BTreeMap<String, usize> {
+        self.engine().waiting().into_iter().collect()
     }
 
     pub(crate) fn load(&self) -> Load {

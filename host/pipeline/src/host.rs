@@ -1,5 +1,6 @@
 //! The host: the rooms, and the path of a request through them.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -214,6 +215,10 @@ impl Service for Host {
 
     fn load(&self) -> Load {
         self.generator.load()
+    }
+
+    fn waiting(&self) -> BTreeMap<String, usize> {
+        self.generator.waiting()
     }
 
     fn endpoints(&self) -> Vec<EndpointStatus> {

@@ -1,5 +1,6 @@
 //! What the host offers to those who bring requests: the command line, the HTTP server, a test.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +50,11 @@ pub trait Service: Send + Sync {
     /// How busy the frozen LLM is.
     fn load(&self) -> Load {
         Load::default()
+    }
+
+    /// How many requests wait for the frozen LLM, by adapter.
+    fn waiting(&self) -> BTreeMap<String, usize> {
+        BTreeMap::new()
     }
 
     /// Servers that have the frozen LLM's layers; none where this process has them.

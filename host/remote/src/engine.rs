@@ -197,6 +197,10 @@ impl Engine for RemoteEngine {
             ..state.stats
         }
     }
+
+    fn waiting(&self) -> Vec<(String, usize)> {
+        self.core.lock().queue.waiting()
+    }
 }
 
 impl Drop for RemoteEngine {

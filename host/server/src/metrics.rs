@@ -201,7 +201,8 @@ impl Metrics {
         self.in_progress.set(in_progress.values().sum::<usize>() as i64);
         if let Some(service) = service {
             let (mut ready, mut stale, mut broken) = (0, 0, 0);
-            let mut asked = Vec::new();
+            let waiting = service.waiting();
+            let (mut running, mut queued) = (Vec::new(), Vec::new());
             self.residents.clear();
             for adapter in service.adapters() {
                 let AdapterState::Ready(info) = adapter.state else {
@@ -212,8 +213,13 @@ impl Metrics {
                     Some(_) => stale += 1,
                     None => ready += 1,
                 }
-                if in_progress.contains_key(&adapter.name) {
-                    asked.push(adapter.name.clone());
+                let waiting = waiting.get(&adapter.name).copied().unwrap_or_default();
+                let in_progress = in_progress.get(&adapter.name).copied().unwrap_or_default();
+                if in_progress > waiting {
+                    running.push(adapter.name.clone());
+                }
+                if waiting > 0 {
+                    queued.push(adapter.name.clone());
                 }
                 let resident = Resident {
                     adapter: adapter.name,
@@ -221,7 +227,7 @@ impl Metrics {
                 };
                 self.residents.get_or_create(&resident).set(adapter.resident.into());
             }
-            self.set_lora(ready + stale, &asked);
+            self.set_lora(ready + stale, &running, &queued);
             for (state, count) in [("ready", ready), ("stale", stale), ("broken", broken)] {
                 self.adapters.get_or_create(&State { state }).set(count);
             }
@@ -261,13 +267,12 @@ impl Metrics {
         self.cache_usage.set(usage.min(1.0));
     }
 
-    /// The engine does not know adapters, so that those that wait cannot be told from those that run.
-    fn set_lora(&self, loaded: i64, asked: &[String]) {
+    fn set_lora(&self, loaded: i64, running: &[String], waiting: &[String]) {
         self.lora.clear();
         let labels = Lora {
             max_lora: usize::try_from(loaded).unwrap_or_default(),
-            running_lora_adapters: asked.join(","),
-            waiting_lora_adapters: String::new(),
+            running_lora_adapters: running.join(","),
+            waiting_lora_adapters: waiting.join(","),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.lora.get_or_create(&labels).set(now.as_secs_f64());

@@ -1,5 +1,6 @@
 //! A service that answers without a model, a server of it, and a client.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::ControlFlow;
@@ -68,6 +69,10 @@ impl Service for Scripted {
             cache_tokens: 300,
             cache_bound: 400,
         }
+    }
+
+    fn waiting(&self) -> BTreeMap<String, usize> {
+        BTreeMap::from([("evicted".to_owned(), 5), ("made-up".to_owned(), 1)])
     }
 
     fn model(&self) -> &ModelInfo {
