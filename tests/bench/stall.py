@@ -67,7 +67,7 @@ class Stream:
 
 def ready(port, name):
     adapters = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/adapters", timeout=60).read())
-    return any(adapter["name"] == name for adapter in adapters["adapters"])
+    return any(adapter["name"] == name for adapter in adapters["data"])
 
 
 def load(port, archive, adapters):

@@ -47,7 +47,8 @@ fn metrics_count_what_happened() {
             "{line} is not in\n{metrics}"
         );
     }
-    let lora = r#"transducer_lora_requests_info{max_lora="2",running_lora_adapters="",waiting_lora_adapters="evicted"} "#;
+    let lora =
+        r#"transducer_lora_requests_info{max_lora="2",running_lora_adapters="",waiting_lora_adapters="evicted"} "#;
     assert!(metrics.contains(lora), "{metrics}");
     assert!(!metrics.contains("made-up"), "clients cannot grow the table");
 }

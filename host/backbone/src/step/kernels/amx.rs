@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use super::super::blocks::BLOCK;
 use super::super::team;
 use super::super::tiles::{BLOCKS, COLUMNS, DEPTH};
-use super::avx512::{gate, sums, transpose};
+use super::avx512::{gate, store_columns, sums, transpose};
 
 pub(in super::super) mod attention;
 mod unpack;
@@ -220,7 +220,7 @@ fn one<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [f32]) {
                 }
             }
         }
-        store(out, group, sums(products));
+        store_columns(out, group, sums(products));
     }
 }
 
@@ -284,7 +284,7 @@ fn many<T: Unpack>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
                 for (half, rows) in halves.iter_mut().enumerate() {
                     transpose(rows);
                     for (out, row) in out.iter_mut().zip(*rows) {
-                        store(out, 2 * group + half, _mm512_castsi512_ps(row));
+                        store_columns(out, 2 * group + half, _mm512_castsi512_ps(row));
                     }
                 }
             }
@@ -400,20 +400,6 @@ fn pairs() -> __m512i {
     };
     // SAFETY: 64 bytes are read.
     unsafe { _mm512_loadu_si512(TURNS.as_ptr().cast()) }
-}
-
-/// Writes the sums of 16 columns; there may be room for fewer.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store(out: &mut [f32], group: usize, sums: __m512) {
-    let out = out.get_mut(group * COLUMNS..).unwrap_or_default();
-    let mask = if out.len() < COLUMNS {
-        (1 << out.len()) - 1
-    } else {
-        u16::MAX
-    };
-    // SAFETY: as many floats are written as there is room for, up to sixteen.
-    unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), mask, sums) };
 }
 
 /// Asks for the memory that is read a little later.

@@ -335,6 +335,16 @@ pub(super) fn transpose(rows: &mut [__m512i; 16]) {
     }
 }
 
+/// Writes the sums of 16 columns; there may be room for fewer.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn store_columns(out: &mut [f32], group: usize, sums: __m512) {
+    let out = out.get_mut(group * 16..).unwrap_or_default();
+    let mask = if out.len() < 16 { (1 << out.len()) - 1 } else { u16::MAX };
+    // SAFETY: as many floats are written as there is room for, up to sixteen.
+    unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), mask, sums) };
+}
+
 /// `silu(gate) * value`.
 #[inline]
 #[target_feature(enable = "avx512f")]

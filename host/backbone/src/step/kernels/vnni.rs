@@ -101,25 +101,27 @@ impl Lanes for Lanes8 {
     }
 }
 
-/// Products of some inputs with 16 columns.
-type Sums = [[f32; COLUMNS]; ROWS];
-
 /// Columns of gates and of what they are for, of one block.
 const GROUPS: usize = 2 * TURNS / COLUMNS;
 
 /// `out[row][column] = x[row] . weights[column]` for the columns of these tiles; there may be less room in `out`.
 pub(in super::super) fn multiply<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
     assert!(out.len() == inputs.rows(), "room for another number of inputs");
-    let mut sums = [[0.0; COLUMNS]; ROWS];
-    for (group, tiles) in tiles.chunks_exact(inputs.depth()).enumerate() {
-        for (index, (part, out)) in inputs.parts().zip(out.chunks_mut(ROWS)).enumerate() {
-            products(tiles, part, index == 0, &mut sums);
+    #[cfg(target_arch = "x86_64")]
+    if is_there() {
+        // SAFETY: the CPU has what the function is compiled for.
+        return unsafe { multiply_avx512(tiles, inputs, out) };
+    }
+    multiply_portable(tiles, inputs, out);
+}
+
+fn multiply_portable<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
+    for (part, out) in inputs.parts().zip(out.chunks_mut(ROWS)) {
+        for (group, tiles) in tiles.chunks_exact(inputs.depth()).enumerate() {
+            let sums = products_portable(tiles, part);
             for (out, sums) in out.iter_mut().zip(sums) {
-                let out = &mut out[group * COLUMNS..];
-                match out.first_chunk_mut::<COLUMNS>() {
-                    Some(out) => *out = sums,
-                    None => out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum),
-                }
+                let out = out.iter_mut().skip(group * COLUMNS);
+                out.zip(sums).for_each(|(out, sum)| *out = sum);
             }
         }
     }
@@ -131,45 +133,45 @@ pub(in super::super) fn multiply_gated<T: Lanes>(tiles: &[T], inputs: &Inputs) -
     let depth = inputs.depth();
     let mut gated = Inputs::zeros(inputs.rows(), tiles.len() / depth * COLUMNS / 2);
     let of_blocks = tiles.chunks_exact(GROUPS * depth);
-    team::each(of_blocks.zip(gated.places()), |(tiles, out)| {
-        let mut sums = [[[0.0; COLUMNS]; ROWS]; GROUPS];
-        for (index, (part, out)) in inputs.parts().zip(out).enumerate() {
-            for (tiles, sums) in tiles.chunks_exact(depth).zip(&mut sums) {
-                products(tiles, part, index == 0, sums);
-            }
-            gate_and_round(&sums, out);
+    team::each(of_blocks.zip(gated.places()), |(tiles, mut out)| {
+        #[cfg(target_arch = "x86_64")]
+        if is_there() {
+            // SAFETY: the CPU has what the function is compiled for.
+            return unsafe { gated_avx512(tiles, inputs, &mut out) };
         }
+        gated_portable(tiles, inputs, &mut out);
     });
     gated
 }
 
-/// A block of each row, of gates and what they are for.
-fn gate_and_round(sums: &[Sums; GROUPS], out: &mut [Rounded]) {
-    #[cfg(target_arch = "x86_64")]
-    if is_there() {
-        // SAFETY: the CPU has what the function is compiled for.
-        return unsafe { gate_and_round_avx512(sums, out) };
-    }
-    for (row, out) in out.iter_mut().enumerate() {
-        let both = sums.map(|sums| sums[row]);
-        let mut numbers = [0.0; TURNS];
-        gate(both.as_flattened(), TURNS, &mut numbers);
-        *out = round(&numbers);
+/// One block of each row.
+fn gated_portable<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [Rounded]]) {
+    for (part, out) in inputs.parts().zip(out) {
+        let groups = tiles.chunks_exact(inputs.depth());
+        let groups: Vec<_> = groups.map(|tiles| products_portable(tiles, part)).collect();
+        for (row, out) in out.iter_mut().enumerate() {
+            let both: Vec<f32> = groups.iter().flat_map(|sums| sums[row]).collect();
+            let mut numbers = [0.0; TURNS];
+            gate(&both, TURNS, &mut numbers);
+            *out = round(&numbers);
+        }
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn gate_and_round_avx512(sums: &[Sums; GROUPS], out: &mut [Rounded]) {
-    for (row, out) in out.iter_mut().enumerate() {
-        let mut numbers = [_mm512_setzero_ps(); GROUPS];
-        for (numbers, sums) in numbers.iter_mut().zip(sums) {
-            // SAFETY: sixteen floats are read.
-            *numbers = unsafe { _mm512_loadu_ps(sums[row].as_ptr()) };
+/// The products of 16 columns with some inputs.
+fn products_portable<T: Lanes>(tiles: &[T], part: Part<'_>) -> [[f32; COLUMNS]; ROWS] {
+    let mut sums = [[0.0; COLUMNS]; ROWS];
+    for (place, x) in part.blocks.chunks_exact(part.rows).enumerate() {
+        for column in 0..COLUMNS {
+            let (codes, scale, min) = tiles[place / BLOCKS].column(place % BLOCKS, column);
+            for (sums, x) in sums.iter_mut().zip(x) {
+                let products = codes.iter().zip(&x.codes).map(|(&a, &b)| i32::from(a) * i32::from(b));
+                let whole = products.sum::<i32>() as f32 * x.scale;
+                sums[column] = min.mul_add(x.sum, whole.mul_add(scale, sums[column]));
+            }
         }
-        let [first, second, for_first, for_second] = numbers;
-        round_avx512(avx512::gate(first, for_first), avx512::gate(second, for_second), out);
     }
+    sums
 }
 
 /// Rounds rows of so many numbers to places as [`Inputs`] has them.
@@ -221,46 +223,85 @@ fn round_avx512(first: __m512, second: __m512, out: &mut Rounded) {
     out.sum = scale * _mm512_reduce_add_epi32(_mm512_add_epi32(whole[0], whole[1])) as f32;
 }
 
-/// The products of 16 columns with some inputs, in place of as many in `sums`. The first time, memory is asked for.
-fn products<T: Lanes>(tiles: &[T], part: Part<'_>, is_first: bool, sums: &mut Sums) {
-    #[cfg(target_arch = "x86_64")]
-    if is_there() {
-        // SAFETY: the CPU has what the functions are compiled for.
-        unsafe {
-            match part.rows {
-                1 => some::<T, 1>(tiles, part, is_first, sums),
-                2 => some::<T, 2>(tiles, part, is_first, sums),
-                3 => some::<T, 3>(tiles, part, is_first, sums),
-                4 => some::<T, 4>(tiles, part, is_first, sums),
-                5 => some::<T, 5>(tiles, part, is_first, sums),
-                6 => some::<T, 6>(tiles, part, is_first, sums),
-                7 => some::<T, 7>(tiles, part, is_first, sums),
-                _ => some::<T, ROWS>(tiles, part, is_first, sums),
-            }
-        }
-        return;
-    }
-    products_portable(tiles, part, sums);
-}
-
-fn products_portable<T: Lanes>(tiles: &[T], part: Part<'_>, sums: &mut Sums) {
-    sums.fill([0.0; COLUMNS]);
-    for (place, x) in part.blocks.chunks_exact(part.rows).enumerate() {
-        for column in 0..COLUMNS {
-            let (codes, scale, min) = tiles[place / BLOCKS].column(place % BLOCKS, column);
-            for (sums, x) in sums.iter_mut().zip(x) {
-                let products = codes.iter().zip(&x.codes).map(|(&a, &b)| i32::from(a) * i32::from(b));
-                let whole = products.sum::<i32>() as f32 * x.scale;
-                sums[column] = min.mul_add(x.sum, whole.mul_add(scale, sums[column]));
+/// [`multiply`], the columns one after the other for some inputs, which all the while are near.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn multiply_avx512<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]]) {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    fn of<T: Lanes, const COUNT: usize>(
+        tiles: &[T],
+        depth: usize,
+        part: Part<'_>,
+        is_first: bool,
+        out: &mut [&mut [f32]],
+    ) {
+        for (group, tiles) in tiles.chunks_exact(depth).enumerate() {
+            for (out, sum) in out.iter_mut().zip(products::<T, COUNT>(tiles, part, is_first)) {
+                avx512::store_columns(out, group, sum);
             }
         }
     }
+    let depth = inputs.depth();
+    for (index, (part, out)) in inputs.parts().zip(out.chunks_mut(ROWS)).enumerate() {
+        let is_first = index == 0;
+        match part.rows {
+            1 => of::<T, 1>(tiles, depth, part, is_first, out),
+            2 => of::<T, 2>(tiles, depth, part, is_first, out),
+            3 => of::<T, 3>(tiles, depth, part, is_first, out),
+            4 => of::<T, 4>(tiles, depth, part, is_first, out),
+            5 => of::<T, 5>(tiles, depth, part, is_first, out),
+            6 => of::<T, 6>(tiles, depth, part, is_first, out),
+            7 => of::<T, 7>(tiles, depth, part, is_first, out),
+            _ => of::<T, ROWS>(tiles, depth, part, is_first, out),
+        }
+    }
 }
 
+/// [`gated_portable`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn gated_avx512<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [Rounded]]) {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    fn of<T: Lanes, const COUNT: usize>(
+        tiles: &[T],
+        depth: usize,
+        part: Part<'_>,
+        is_first: bool,
+        out: &mut [Rounded],
+    ) {
+        let mut sums = [[_mm512_setzero_ps(); COUNT]; GROUPS];
+        for (sums, tiles) in sums.iter_mut().zip(tiles.chunks_exact(depth)) {
+            *sums = products::<T, COUNT>(tiles, part, is_first);
+        }
+        let [first, second, for_first, for_second] = sums;
+        for (row, out) in out.iter_mut().enumerate() {
+            let first = avx512::gate(first[row], for_first[row]);
+            round_avx512(first, avx512::gate(second[row], for_second[row]), out);
+        }
+    }
+    let depth = inputs.depth();
+    for (index, (part, out)) in inputs.parts().zip(out).enumerate() {
+        let is_first = index == 0;
+        match part.rows {
+            1 => of::<T, 1>(tiles, depth, part, is_first, out),
+            2 => of::<T, 2>(tiles, depth, part, is_first, out),
+            3 => of::<T, 3>(tiles, depth, part, is_first, out),
+            4 => of::<T, 4>(tiles, depth, part, is_first, out),
+            5 => of::<T, 5>(tiles, depth, part, is_first, out),
+            6 => of::<T, 6>(tiles, depth, part, is_first, out),
+            7 => of::<T, 7>(tiles, depth, part, is_first, out),
+            _ => of::<T, ROWS>(tiles, depth, part, is_first, out),
+        }
+    }
+}
+
+/// The products of 16 columns with some inputs. The first time, memory is asked for.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn some<T: Lanes, const COUNT: usize>(tiles: &[T], part: Part<'_>, is_first: bool, out: &mut Sums) {
+fn products<T: Lanes, const COUNT: usize>(tiles: &[T], part: Part<'_>, is_first: bool) -> [__m512; COUNT] {
     let (blocks, _) = part.blocks.as_chunks::<COUNT>();
     assert!(
         part.rows == COUNT && blocks.len() == BLOCKS * tiles.len(),
@@ -288,10 +329,7 @@ fn some<T: Lanes, const COUNT: usize>(tiles: &[T], part: Part<'_>, is_first: boo
             }
         }
     }
-    for (out, sum) in out.iter_mut().zip(sums) {
-        // SAFETY: sixteen floats are written.
-        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sum) };
-    }
+    sums
 }
 
 /// Asks for what lies so far ahead.
@@ -344,9 +382,7 @@ mod tests {
         let inputs = Inputs::new(&x, 21);
         for (group, tiles) in tiles.chunks(inputs.depth()).enumerate() {
             for (part, rows) in inputs.parts().zip(alone.chunks(ROWS * columns)) {
-                let mut sums = [[f32::NAN; COLUMNS]; ROWS];
-                products_portable(tiles, part, &mut sums);
-                for (row, sums) in rows.chunks(columns).zip(sums) {
+                for (row, sums) in rows.chunks(columns).zip(products_portable(tiles, part)) {
                     let found = row.chunks(COLUMNS).nth(group).expect("columns");
                     assert_eq!(found[..], sums[..found.len()]);
                 }
