@@ -215,6 +215,9 @@ impl FeedForward {
         between: &mut [Vec<f32>; 2],
         out: &mut [f32],
     ) -> Result<(), BackboneError> {
+        if rows == 0 {
+            return Ok(());
+        }
         match &self.gate_up.packed {
             _ if self.turns.is_none() => {}
             Some(Packed::LanesFour(tiles)) => {

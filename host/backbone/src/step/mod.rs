@@ -140,30 +140,24 @@ impl Stepper {
             Kind::Float => self.step::<f32>(config, x, parts)?,
             _ => self.step::<bf16>(config, x, parts)?,
         };
-        let mut wanted = Vec::with_capacity(hidden.len());
-        let mut before = 0;
-        for part in parts.iter() {
-            let (first, count) = part.wanted;
-            wanted.extend_from_slice(&hidden[(before + first) * config.hidden_size..][..count * config.hidden_size]);
-            before += part.tokens;
-        }
-        let count = wanted.len() / config.hidden_size;
+        let count = hidden.len() / config.hidden_size;
         let mut logits = Tensor::f_empty([count as i64, self.head.columns() as i64], (Kind::Float, Device::Cpu))?;
-        self.head.multiply(&wanted, count, numbers_mut(&mut logits)?)?;
+        self.head.multiply(&hidden, count, numbers_mut(&mut logits)?)?;
         for part in parts {
             part.cache.advance(part.tokens);
         }
         Ok(logits)
     }
 
-    /// Hidden states after the final norm, `[rows, hidden]`.
+    /// Hidden states after the final norm, of the tokens that each part wants, `[wanted, hidden]`. Of the others the last layer makes keys and
+    /// values, and nothing else.
     fn step<E: Element>(
         &self,
         config: &ModelConfig,
         mut x: Vec<f32>,
         parts: &mut [Part<'_>],
     ) -> Result<Vec<f32>, BackboneError> {
-        let rows = x.len() / config.hidden_size;
+        let mut rows = x.len() / config.hidden_size;
         let mut normed = vec![0.0; x.len()];
         // Memory that every layer uses again.
         let heads = config.heads * config.head_dim;
@@ -176,7 +170,14 @@ impl Stepper {
             if let Some(bias) = &layer.qkv_bias {
                 qkv.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
             }
-            attention::<E>(config, index, &mut qkv, parts, &mut attended)?;
+            let is_last = index + 1 == self.layers.len();
+            attention::<E>(config, (index, is_last), &mut qkv, parts, &mut attended)?;
+            if is_last {
+                (x, attended) = (wanted(&x, rows, parts), wanted(&attended, rows, parts));
+                rows = x.len() / config.hidden_size;
+                added.truncate(x.len());
+                normed.truncate(x.len());
+            }
             layer.output.multiply(&attended, rows, &mut added)?;
             add(&mut x, &added);
 
@@ -202,6 +203,19 @@ impl StepLayer {
     }
 }
 
+/// The rows of the tokens that each part wants.
+fn wanted(x: &[f32], rows: usize, parts: &[Part<'_>]) -> Vec<f32> {
+    let width = x.len() / rows;
+    let mut wanted = Vec::new();
+    let mut before = 0;
+    for part in parts {
+        let (first, count) = part.wanted;
+        wanted.extend_from_slice(&x[(before + first) * width..][..count * width]);
+        before += part.tokens;
+    }
+    wanted
+}
+
 /// What the query heads of one group of one token attend with.
 struct Group<'a, E> {
     /// `[group, head_dim]`.
@@ -214,10 +228,10 @@ struct Group<'a, E> {
 }
 
 /// Attention of some more tokens of each sequence, whose keys and values go into the caches:
-/// `qkv [rows, (heads + 2 kv_heads) head_dim]` to `[rows, heads head_dim]`.
+/// `qkv [rows, (heads + 2 kv_heads) head_dim]` to `[rows, heads head_dim]`; in the last layer only the rows of the tokens that are wanted.
 fn attention<E: Element>(
     config: &ModelConfig,
-    layer: usize,
+    (layer, is_last): (usize, bool),
     mut qkv: &mut [f32],
     parts: &mut [Part<'_>],
     mut attended: &mut [f32],
@@ -232,7 +246,8 @@ fn attention<E: Element>(
     let per_row = width + 2 * kv_heads * head_dim;
     let mut groups = Vec::new();
     let mut products = 0;
-    for Part { tokens, cache, .. } in parts {
+    for Part { tokens, cache, wanted } in parts {
+        let (first, count) = if is_last { *wanted } else { (0, *tokens) };
         let (rows, out);
         (rows, qkv) = qkv.split_at_mut(*tokens * per_row);
         (out, attended) = attended.split_at_mut(*tokens * width);
@@ -241,7 +256,7 @@ fn attention<E: Element>(
         let place = cache.at(layer);
         // Not in `f32`, where answers are the same to the last bit however a prompt is cut into pieces.
         #[cfg(target_arch = "x86_64")]
-        if *tokens >= PROMPT_ATTENTION && E::KIND == Kind::BFloat16 {
+        if count >= PROMPT_ATTENTION && count == *tokens && E::KIND == Kind::BFloat16 {
             let seen = (numbers::<bf16>(place.keys)?, numbers::<bf16>(place.values)?);
             let place = (len, capacity);
             if by_tiles::is_for(head_dim) {
@@ -255,7 +270,7 @@ fn attention<E: Element>(
         }
         let (keys, values) = (numbers::<E>(place.keys)?, numbers::<E>(place.values)?);
         let rows = rows.chunks_exact(per_row).zip(out.chunks_exact_mut(width));
-        for (seen, (row, out)) in (len + 1..).zip(rows) {
+        for (seen, (row, out)) in (len + 1..).zip(rows).skip(first).take(count) {
             products += 2 * width * seen;
             let of_heads = keys
                 .chunks_exact(capacity * head_dim)
