@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Deserialize;
 
 use crate::error::readable;
@@ -81,7 +82,7 @@ impl Bundle {
     }
 
     /// The bundles of an adapters directory, by name: every folder with a manifest and every `.tadapter` file. What cannot be
-    /// opened is returned with its error, and so are two bundles of one name.
+    /// opened is returned with its error, and so are two bundles of one name. They are read by the threads of the current Rayon pool.
     pub fn open_all(adapters: &Path) -> Result<Vec<Found>, BundleError> {
         Self::open_all_under(adapters, None)
     }
@@ -92,9 +93,10 @@ impl Bundle {
             path: adapters.to_owned(),
             source,
         };
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(adapters).map_err(context)? {
-            let path = entry.map_err(context)?.path();
+        let entries = std::fs::read_dir(adapters).map_err(context)?;
+        let paths = entries.map(|entry| Ok(entry.map_err(context)?.path()));
+        let paths: Vec<_> = paths.collect::<Result<_, BundleError>>()?;
+        let found = paths.into_par_iter().filter_map(|path| {
             let file_name = path
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
@@ -102,7 +104,7 @@ impl Bundle {
             let archive = path.extension().is_some_and(|extension| extension == ARCHIVE_EXTENSION) && !path.is_dir();
             // Hidden folders are somebody's staging area.
             if file_name.starts_with('.') || !(archive || path.join(MANIFEST_FILE).exists()) {
-                continue;
+                return None;
             }
             let (bundle, signer) = match Self::open_under(&path, policy) {
                 Ok((bundle, signer)) => (Ok(bundle), signer),
@@ -113,14 +115,14 @@ impl Bundle {
                 Err(_) if archive => name_of(&file_name).to_owned(),
                 _ => file_name,
             };
-            found.push(Found {
+            Some(Found {
                 name,
                 path,
                 bundle,
                 signer,
-            });
-        }
-        Ok(one_of_each_name(found))
+            })
+        });
+        Ok(one_of_each_name(found.collect()))
     }
 
     /// The adapter's name.

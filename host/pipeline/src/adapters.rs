@@ -1,10 +1,14 @@
 //! The adapters by name, each an immutable generation, and how a name moves to the next one.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use rayon::ThreadPoolBuilder;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use transducer_backbone::Embedder;
 use transducer_bundle::{Bundle, Found, Generation, Policy, Signer};
 use transducer_frontends::FrontEnds;
@@ -224,23 +228,49 @@ impl Adapters {
         }
     }
 
+    /// Reads the directory for the first time, by as many threads as there are cores. `stage` is told what is being loaded.
+    ///
+    /// # Errors
+    /// When the directory itself cannot be read.
+    pub(crate) fn load(&self, stage: &dyn Fn(&str)) -> Result<(), LoadError> {
+        let (told, names) = channel();
+        std::thread::scope(|scope| {
+            let loading = scope.spawn(move || self.reload_by(0, &told));
+            names.iter().for_each(|name: String| stage(&format!("adapter {name}")));
+            loading.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
     /// Reads the directory and moves every name whose bundle changed. A bundle is checked completely first; one that is
-    /// broken leaves the generation before it in its place. Bundles that are what they were cost their reading.
+    /// broken leaves the generation before it in its place. Bundles that are what they were cost their reading. One thread does it,
+    /// since answers are being made.
     ///
     /// # Errors
     /// When the directory itself cannot be read; then nothing changes.
-    pub(crate) fn reload(&self, stage: &dyn Fn(&str)) -> Result<(), LoadError> {
+    pub(crate) fn reload(&self) -> Result<(), LoadError> {
+        self.reload_by(1, &channel().0)
+    }
+
+    /// [`Self::reload`] by so many threads, or one a core; `told` gets the name of what is being loaded.
+    fn reload_by(&self, threads: usize, told: &Sender<String>) -> Result<(), LoadError> {
+        let pool = ThreadPoolBuilder::new().num_threads(threads);
+        let pool = pool.thread_name(|_| "adapters".to_owned()).build();
+        pool.map_err(LoadError::Threads)?.install(|| self.reread(told))
+    }
+
+    fn reread(&self, told: &Sender<String>) -> Result<(), LoadError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.now();
-        let mut after = BTreeMap::new();
         let (policy, changed) = self.reread_policy();
-        for found in Bundle::open_all_under(&self.dir, policy.as_deref())? {
+        let found = Bundle::open_all_under(&self.dir, policy.as_deref())?;
+        let entries = found.into_par_iter().map_with(told.clone(), |told, found| {
             let name = found.name.clone();
             // After a change of the policy nothing goes on that it does not let in, or of which that cannot be told.
             let old = before.get(&name).filter(|_| !changed || found.bundle.is_ok());
-            let entry = self.next(old, found, stage);
-            after.insert(name, entry);
-        }
+            let entry = self.next(old, found, told);
+            (name, entry)
+        });
+        let after: BTreeMap<_, _> = entries.collect();
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
             tracing::info!(adapter = name, "removed");
         }
@@ -249,7 +279,7 @@ impl Adapters {
     }
 
     /// What a name stands for once its folder holds this.
-    fn next(&self, old: Option<&Entry>, found: Found, stage: &dyn Fn(&str)) -> Entry {
+    fn next(&self, old: Option<&Entry>, found: Found, told: &Sender<String>) -> Entry {
         let Found {
             name, bundle, signer, ..
         } = found;
@@ -276,7 +306,8 @@ impl Adapters {
         {
             return old.clone();
         }
-        stage(&format!("adapter {name}"));
+        // Nobody may be listening.
+        let _ = told.send(name.to_owned());
         let loaded = bundle
             .map_err(AdapterError::from)
             .and_then(|bundle| Adapter::load(bundle, &self.ground, &self.memory));

@@ -118,7 +118,7 @@ impl Adapters {
     pub(crate) fn remove(&self, name: &str, expected: Option<&Expected>) -> Result<(), ChangeError> {
         let name = name.parse().map_err(ChangeError::Name)?;
         Store::new(self.dir()).uninstall_if(&name, expected)?;
-        Ok(self.reload(&|_| ())?)
+        Ok(self.reload()?)
     }
 
     pub(crate) fn roll_back(&self, name: &str, expected: Option<&Expected>) -> Result<Changed, ChangeError> {
@@ -129,7 +129,7 @@ impl Adapters {
 
     /// Reads the directory, and makes sure that what was put there serves.
     fn serving(&self, switched: Switched) -> Result<Changed, ChangeError> {
-        self.reload(&|_| ())?;
+        self.reload()?;
         let Switched {
             name,
             before,

@@ -30,6 +30,9 @@ pub enum LoadError {
     /// The sandbox.
     #[error("the sandbox for tasks: {0}")]
     Sandbox(TaskError),
+    /// What reads the adapters directory.
+    #[error("cannot start threads that read adapters: {0}")]
+    Threads(#[source] rayon::ThreadPoolBuildError),
     /// The engine.
     #[error("cannot start the engine's thread: {0}")]
     Engine(std::io::Error),

@@ -143,7 +143,7 @@ impl Host {
         };
         let (dir, policy) = (options.adapters.clone(), options.policy.clone());
         let adapters = Arc::new(Adapters::new(dir, ground, &options.residency, policy));
-        adapters.reload(stage)?;
+        adapters.load(stage)?;
         let model = model_info(&options.model, &generator);
         Ok(Self {
             embedder,
@@ -168,7 +168,7 @@ impl Host {
     /// # Errors
     /// When the directory itself cannot be read; then nothing changes.
     pub fn reload(&self) -> Result<(), LoadError> {
-        self.adapters.reload(&|_| ())
+        self.adapters.reload()
     }
 
     /// From now on changes in the adapters directory take effect by themselves.

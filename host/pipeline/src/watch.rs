@@ -78,7 +78,7 @@ fn look_after(adapters: &Adapters, first: notify::Result<Watchers>, sender: &Sen
         // The directory of this name may be another one by now, and a watch stays with the old one. The new watch begins
         // before the look, so that nothing falls between them.
         watching = watchers(adapters, sender);
-        let reloaded = adapters.reload(&|_| ());
+        let reloaded = adapters.reload();
         let trouble = match (&watching, reloaded) {
             (_, Err(error)) => format!("{error}; the adapters stay what they are"),
             (Err(error), Ok(())) => {
