@@ -75,7 +75,7 @@ def load(port, archive, adapters):
     begun = time.monotonic()
     os.rename(archive, adapters / archive.name)
     while not ready(port, archive.stem):
-        time.sleep(0.01)
+        time.sleep(0.05)
     return begun, time.monotonic()
 
 
