@@ -38,8 +38,8 @@ pub enum DtypeChoice {
     Int8,
 }
 
-/// In how many bits the weights are read for answers, on a CPU. Training reads them in full, and so do prompts where the CPU
-/// multiplies `bf16` but has no AMX.
+/// In how many bits the weights are read for answers, on a CPU. Training reads them in full, and so do prompts in `bf16` where the CPU
+/// has no AMX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightFormat {
     /// Matrix by matrix, 4 bits where these say all that is in the weights, as for those of a GGUF file in Q4_1, else 8.

@@ -107,8 +107,9 @@ impl TaskEngine {
         let task = Task::load(linked, limits.clone(), self.slots.clone())?;
         let mut known = self.known();
         known.retain(|_, task| task.upgrade().is_some());
-        known.insert((digest, limits), task.downgrade());
-        Ok(task)
+        // Another thread may have compiled the same meanwhile: that of the first stays, so that there is one.
+        let first = known.entry((digest, limits)).or_insert_with(|| task.downgrade());
+        Ok(first.upgrade().unwrap_or(task))
     }
 
     /// The tasks that live.

@@ -223,6 +223,23 @@ fn round_avx512(first: __m512, second: __m512, out: &mut Rounded) {
     out.sum = scale * _mm512_reduce_add_epi32(_mm512_add_epi32(whole[0], whole[1])) as f32;
 }
 
+/// Calls what is compiled for as many rows as the part has, each of whose sums has a register.
+#[cfg(target_arch = "x86_64")]
+macro_rules! with_rows {
+    ($part:expr, $of:ident::<$tile:ty>$arguments:tt) => {
+        match $part.rows {
+            1 => $of::<$tile, 1>$arguments,
+            2 => $of::<$tile, 2>$arguments,
+            3 => $of::<$tile, 3>$arguments,
+            4 => $of::<$tile, 4>$arguments,
+            5 => $of::<$tile, 5>$arguments,
+            6 => $of::<$tile, 6>$arguments,
+            7 => $of::<$tile, 7>$arguments,
+            _ => $of::<$tile, ROWS>$arguments,
+        }
+    };
+}
+
 /// [`multiply`], the columns one after the other for some inputs, which all the while are near.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -245,16 +262,7 @@ fn multiply_avx512<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f32]
     let depth = inputs.depth();
     for (index, (part, out)) in inputs.parts().zip(out.chunks_mut(ROWS)).enumerate() {
         let is_first = index == 0;
-        match part.rows {
-            1 => of::<T, 1>(tiles, depth, part, is_first, out),
-            2 => of::<T, 2>(tiles, depth, part, is_first, out),
-            3 => of::<T, 3>(tiles, depth, part, is_first, out),
-            4 => of::<T, 4>(tiles, depth, part, is_first, out),
-            5 => of::<T, 5>(tiles, depth, part, is_first, out),
-            6 => of::<T, 6>(tiles, depth, part, is_first, out),
-            7 => of::<T, 7>(tiles, depth, part, is_first, out),
-            _ => of::<T, ROWS>(tiles, depth, part, is_first, out),
-        }
+        with_rows!(part, of::<T>(tiles, depth, part, is_first, out));
     }
 }
 
@@ -284,16 +292,7 @@ fn gated_avx512<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [Rounded
     let depth = inputs.depth();
     for (index, (part, out)) in inputs.parts().zip(out).enumerate() {
         let is_first = index == 0;
-        match part.rows {
-            1 => of::<T, 1>(tiles, depth, part, is_first, out),
-            2 => of::<T, 2>(tiles, depth, part, is_first, out),
-            3 => of::<T, 3>(tiles, depth, part, is_first, out),
-            4 => of::<T, 4>(tiles, depth, part, is_first, out),
-            5 => of::<T, 5>(tiles, depth, part, is_first, out),
-            6 => of::<T, 6>(tiles, depth, part, is_first, out),
-            7 => of::<T, 7>(tiles, depth, part, is_first, out),
-            _ => of::<T, ROWS>(tiles, depth, part, is_first, out),
-        }
+        with_rows!(part, of::<T>(tiles, depth, part, is_first, out));
     }
 }
 
