@@ -8,7 +8,9 @@
 use std::arch::x86_64::*;
 
 use super::super::blocks::BLOCK;
-use super::super::rounded::{Inputs, Part, ROWS, Rounded, round, scales};
+#[cfg(target_arch = "x86_64")]
+use super::super::rounded::scales;
+use super::super::rounded::{Inputs, Part, ROWS, Rounded, round};
 use super::super::team;
 use super::super::tiles::{BLOCKS, COLUMNS, FOURS, Lanes4, Lanes8, SHIFT, Tile};
 #[cfg(target_arch = "x86_64")]
