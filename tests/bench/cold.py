@@ -19,7 +19,7 @@ import time
 import urllib.request
 
 from mixed import copies
-from served import Program, ask
+from served import Program, ask, tell
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -75,10 +75,7 @@ def main():
         "second_ms": round(statistics.median(second for _, second in times), 1),
         "slower_ms": {"median": round(statistics.median(slower), 1), "p90": round(slower[len(slower) * 9 // 10], 1)},
     }
-    text = json.dumps(report, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    tell(report, arguments.out)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,14 @@ class Program:
             self.process.wait()
 
 
+def tell(figures, file):
+    """Prints them as JSON, and writes them to the file if there is one."""
+    text = json.dumps(figures, indent=1)
+    print(text)
+    if file:
+        file.write_text(text + "\n")
+
+
 def ask(port, adapter, request, limit):
     """An answer's text, tokens and times, or what went wrong."""
     url = f"http://127.0.0.1:{port}/v1/tasks/{adapter}"

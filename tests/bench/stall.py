@@ -21,7 +21,7 @@ import threading
 import time
 import urllib.request
 
-from served import Program
+from served import Program, tell
 from soak import scaled
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -137,10 +137,7 @@ def main():
         "loads": len(loads),
         "load_ms": round(1e3 * statistics.median(end - begin for begin, end in loads), 1),
     }
-    text = json.dumps(report, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    tell(report, arguments.out)
 
 
 if __name__ == "__main__":

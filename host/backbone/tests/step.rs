@@ -195,6 +195,20 @@ fn steps_are_whole_sequences_one_token_at_a_time() {
     }
 }
 
+/// Inputs are rounded where packed weights are multiplied with them, and only there.
+#[test]
+fn a_model_says_in_what_it_computes() {
+    for (model, dtype, weights, expected) in [
+        ("tiny-qwen2", DtypeChoice::Int8, WeightFormat::Auto, "int8"),
+        ("tiny-qwen2", DtypeChoice::Int8, WeightFormat::Full, "bfloat16"),
+        ("tiny-qwen2", DtypeChoice::F32, WeightFormat::Auto, "float"),
+        ("tiny-starcoder2", DtypeChoice::Int8, WeightFormat::Auto, "bfloat16"),
+    ] {
+        let found = load(&fixture(model), dtype, weights).precision();
+        assert_eq!(found, expected, "{model}, {dtype:?}, {weights:?}");
+    }
+}
+
 /// The default model's file has four bits a weight, but for the table's eight: nothing is lost by reading them so.
 #[test]
 fn the_default_models_own_bits_say_it_all() {

@@ -368,6 +368,9 @@ pub(crate) fn load_model(
     if matches!(weights, WeightFormat::Int8 | WeightFormat::Int4) && backbone.step_bytes().is_none() {
         tracing::warn!(model = %path.display(), "weights stay as they are: fewer bits are for llama and qwen2 models on a CPU");
     }
+    if precision == Precision::Int8 && weights != WeightFormat::Full && backbone.precision() != "int8" {
+        tracing::warn!(model = %path.display(), "computes in bf16: int8 is for llama and qwen2 models on a CPU");
+    }
     Ok(backbone)
 }
 
