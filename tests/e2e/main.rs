@@ -7,7 +7,7 @@ mod cases;
 mod commands;
 mod config;
 mod doctor;
-mod encoder_decoder;
+mod families;
 mod fleet;
 mod guides;
 mod hostile;

@@ -1,8 +1,9 @@
-"""Makes three tiny random models with Hugging Face transformers, and what transformers computes with them.
+"""Makes four tiny random models with Hugging Face transformers, and what transformers computes with them.
 
 - FIXTURES/tiny-llama: grouped-query attention, an untied head, bf16, two shards with an index, a chat template.
 - FIXTURES/tiny-qwen2: biases, a tied head, f32, one file, and a `config.json` in the form of transformers 4.
 - FIXTURES/tiny-starcoder2: biases and norms of mean and variance, a tied head, f32, one file.
+- FIXTURES/tiny-gemma: scaled embeddings, a GELU gate, heads wider than hidden size / heads of which all share one key, f32, one file.
 - FIXTURES/tiny-qwen2/model.gguf: the same model as llama.cpp's converter would name and describe it.
 - FIXTURES/parity/lm_NAME.safetensors for each: `ids` [batch, tokens] i32, `logits` [batch, tokens, vocab] f32, and
   `greedy` [batch, new tokens] i32, which greedy decoding appends.
@@ -19,7 +20,7 @@ import gguf
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, GemmaConfig, GemmaForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers import Qwen2Config, Qwen2ForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 
 from lm_prompts import PROMPTS
@@ -122,6 +123,21 @@ def starcoder2(fixtures):
     reference(folder, fixtures / "parity" / "lm_tiny_starcoder2.safetensors")
 
 
+def gemma(fixtures):
+    """CodeGemma 2B's configuration but for its sizes."""
+    torch.manual_seed(3)
+    folder = fixtures / "tiny-gemma"
+    shutil.rmtree(folder, ignore_errors=True)
+    model = randomize(GemmaForCausalLM(GemmaConfig(**(SIZES | {"num_key_value_heads": 1}), head_dim=16)))
+    for name, parameter in model.named_parameters():
+        if name.endswith("norm.weight"):
+            # What is added to 1.
+            parameter.data -= 1.0
+    model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    reference(folder, fixtures / "parity" / "lm_tiny_gemma.safetensors")
+
+
 def write_gguf(folder, path):
     """The Qwen 2 model in `folder` as one GGUF file."""
     config = json.loads((folder / "config.json").read_text())
@@ -182,6 +198,7 @@ def main():
     as_transformers_4(qwen2 / "config.json")
     write_gguf(qwen2, qwen2 / "model.gguf")
     starcoder2(fixtures)
+    gemma(fixtures)
 
 
 if __name__ == "__main__":

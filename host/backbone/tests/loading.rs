@@ -32,7 +32,7 @@ fn a_damaged_or_foreign_folder_is_refused_by_name() {
         (
             "model_type",
             "mamba".into(),
-            "the model family is \"mamba\"; supported: llama, qwen2, starcoder2, t5",
+            "the model family is \"mamba\"; supported: llama, qwen2, starcoder2, gemma, t5",
         ),
         ("hidden_act", "gelu".into(), "hidden_act is \"gelu\"; supported: silu"),
         (

@@ -61,7 +61,7 @@ fn step(backbone: &Backbone, cache: &mut KvCache, sequences: &mut [Vec<u32>], fi
 
 #[test]
 fn sequences_of_different_lengths_compute_what_each_computes_alone() {
-    for model in ["tiny-llama", "tiny-qwen2", "tiny-starcoder2"] {
+    for model in ["tiny-llama", "tiny-qwen2", "tiny-starcoder2", "tiny-gemma"] {
         let backbone = load(&fixture(model));
         let _guard = tch::no_grad_guard();
         for cuts in [vec![20], vec![7, 1, 1, 5, 6], vec![1; 20]] {

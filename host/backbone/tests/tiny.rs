@@ -44,6 +44,11 @@ fn a_starcoder2_folder_computes_what_transformers_does() {
 }
 
 #[test]
+fn a_gemma_folder_computes_what_transformers_does() {
+    check_parity("tiny-gemma", "parity/lm_tiny_gemma.safetensors");
+}
+
+#[test]
 fn a_qwen2_gguf_file_computes_what_transformers_does() {
     check_parity("tiny-qwen2/model.gguf", "parity/lm_tiny_qwen2.safetensors");
 }
@@ -88,7 +93,7 @@ fn every_rope_scaling_computes_what_transformers_does() {
 
 #[test]
 fn a_cache_changes_nothing_however_the_tokens_are_cut() {
-    for model in ["tiny-llama", "tiny-qwen2", "tiny-starcoder2"] {
+    for model in ["tiny-llama", "tiny-qwen2", "tiny-starcoder2", "tiny-gemma"] {
         let backbone = load(&fixture(model));
         let batch = Tensor::randint(
             backbone.config().vocab_size as i64,
@@ -173,7 +178,7 @@ fn rows_follow_their_beams() {
 
 #[test]
 fn the_gradient_reaches_every_input_embedding_and_no_weight() {
-    for model in ["tiny-llama", "tiny-qwen2", "tiny-starcoder2"] {
+    for model in ["tiny-llama", "tiny-qwen2", "tiny-starcoder2", "tiny-gemma"] {
         let backbone = load(&fixture(model));
         let embeddings = backbone.embed(&[3, 9, 27, 81, 243]).unwrap();
         assert!(!embeddings.requires_grad());

@@ -42,6 +42,8 @@ struct ConfigJson {
     /// `StarCoder` 2: how far back a token sees.
     sliding_window: Option<usize>,
     use_bias: Option<bool>,
+    /// Gemma: whether a token sees those after it.
+    use_bidirectional_attention: Option<bool>,
     rope_theta: Option<f64>,
     /// Until transformers 4.
     rope_scaling: Option<RopeJson>,
@@ -89,8 +91,14 @@ impl ModelConfig {
             source,
         };
         let ModelType { model_type } = serde_json::from_slice(text).map_err(malformed)?;
-        let families = [Family::Llama, Family::Qwen2, Family::Starcoder2, Family::T5];
-        let family = Family::from_name(&model_type, &families, "llama, qwen2, starcoder2, t5", path)?;
+        let families = [
+            Family::Llama,
+            Family::Qwen2,
+            Family::Starcoder2,
+            Family::Gemma,
+            Family::T5,
+        ];
+        let family = Family::from_name(&model_type, &families, "llama, qwen2, starcoder2, gemma, t5", path)?;
         if family == Family::T5 {
             return t5::parse(text, path);
         }
@@ -128,7 +136,9 @@ impl ModelConfig {
             rms_eps: json.rms_norm_eps,
             max_context,
             // Transformers' defaults.
-            tied_head: json.tie_word_embeddings.unwrap_or(family == Family::Starcoder2),
+            tied_head: json
+                .tie_word_embeddings
+                .unwrap_or(matches!(family, Family::Starcoder2 | Family::Gemma)),
         }
         .validated(path)
     }
@@ -158,13 +168,14 @@ impl ConfigJson {
                 supported,
             })
         };
-        let activation = if family == Family::Starcoder2 {
-            "gelu_pytorch_tanh"
-        } else {
-            "silu"
+        // The first is what transformers says; Gemma's own files say "gelu" and mean the same.
+        let activations = match family {
+            Family::Starcoder2 => &["gelu_pytorch_tanh"][..],
+            Family::Gemma => &["gelu_pytorch_tanh", "gelu"],
+            _ => &["silu"],
         };
-        if let Some(found) = self.hidden_act.as_ref().filter(|&found| found != activation) {
-            return refuse("hidden_act", format!("{found:?}"), activation);
+        if let Some(found) = self.hidden_act.as_ref().filter(|act| !activations.contains(&act.as_str())) {
+            return refuse("hidden_act", format!("{found:?}"), activations[0]);
         }
         if family == Family::Starcoder2 && self.use_bias == Some(false) {
             return refuse("use_bias", "false".to_owned(), "true");
@@ -177,6 +188,10 @@ impl ConfigJson {
             ("attention_bias", self.attention_bias),
             ("mlp_bias", self.mlp_bias),
             ("use_sliding_window", self.use_sliding_window),
+            (
+                "use_bidirectional_attention",
+                self.use_bidirectional_attention == Some(true),
+            ),
         ];
         for (what, flag) in flags {
             if flag {

@@ -31,6 +31,9 @@ pub enum Family {
     /// `StarCoder` 2 (Lozhkov et al., arXiv 2402.19173): norms of mean and variance, a feed-forward layer without gate, and biases
     /// everywhere.
     Starcoder2,
+    /// Gemma and `CodeGemma` (arXiv 2403.08295, 2406.11409), not what came after: embeddings are multiplied by the root of their width, and
+    /// the gate is a GELU.
+    Gemma,
     /// T5 and what follows it (`CodeT5`, `CodeT5+` 220M and 770M, `Flan-T5`): an encoder and a decoder.
     T5,
 }
@@ -42,6 +45,7 @@ impl Family {
             Self::Llama => "llama",
             Self::Qwen2 => "qwen2",
             Self::Starcoder2 => "starcoder2",
+            Self::Gemma => "gemma",
             Self::T5 => "t5",
         }
     }
@@ -164,6 +168,11 @@ impl ModelConfig {
             Shape::Decoder { .. } => self.max_context,
             Shape::EncoderDecoder(_) => 2 * self.max_context,
         }
+    }
+
+    /// What embeddings are multiplied by before the first layer.
+    pub(crate) fn embedding_scale(&self) -> Option<f64> {
+        (self.family == Family::Gemma).then(|| (self.hidden_size as f64).sqrt())
     }
 
     /// Query heads that share one key and value head.

@@ -17,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::BackboneError;
 use crate::cache::DecoderCache;
-use crate::config::{ModelConfig, Shape};
+use crate::config::{Family, ModelConfig, Shape};
 use crate::hardware::Products;
 use crate::model::{Decoder, Layer};
 
@@ -40,14 +40,14 @@ const PROMPT_TOKENS: usize = 16;
 /// From how many numbers on the rows of a step are shared between threads.
 const SHARED_ROWS: usize = 50_000;
 
-/// Whether steps are made here of such a model: a decoder whose heads are a multiple of 8 wide, of a family whose norms and projections
-/// have no biases.
+/// Whether steps are made here of such a model: a decoder whose heads are a multiple of 8 wide, of a family with RMS norms, gates
+/// of SiLU and no biases but those of queries, keys and values.
 pub(crate) fn is_for(config: &ModelConfig) -> bool {
     let is_decoder = matches!(config.shape, Shape::Decoder { .. });
     is_decoder
         && config.head_dim.is_multiple_of(8)
         && config.hidden_size.is_multiple_of(8)
-        && !config.family.is_biased()
+        && matches!(config.family, Family::Llama | Family::Qwen2)
 }
 
 /// Whether the CPU has instructions for products of whole numbers of eight bits, and so has this program.

@@ -195,8 +195,13 @@ impl WeightSource for Folder {
         }
     }
 
-    fn read(&self, weight: Weight, _: &ModelConfig) -> Result<Vec<f32>, BackboneError> {
-        self.values(&self.name(weight))
+    fn read(&self, weight: Weight, config: &ModelConfig) -> Result<Vec<f32>, BackboneError> {
+        let mut values = self.values(&self.name(weight))?;
+        if config.family == Family::Gemma && weight.is_of_norm() {
+            // It is stored as what is added to 1.
+            values.iter_mut().for_each(|value| *value += 1.0);
+        }
+        Ok(values)
     }
 
     fn values(&self, name: &str) -> Result<Vec<f32>, BackboneError> {

@@ -96,6 +96,14 @@ impl Weight {
         all
     }
 
+    /// Whether a norm multiplies by it.
+    fn is_of_norm(self) -> bool {
+        matches!(
+            self,
+            Self::FinalNorm | Self::Layer(_, LayerWeight::AttentionNorm | LayerWeight::FfnNorm)
+        )
+    }
+
     /// The shape that the weight has in a model of this shape; `[out, in]` for a projection.
     pub(crate) fn shape(self, config: &ModelConfig) -> Vec<usize> {
         let (hidden, ffn) = (config.hidden_size, config.ffn_size);
@@ -144,7 +152,7 @@ pub(crate) trait WeightSource {
     /// The tensor `name` as `f32`, row major, as it is stored.
     fn values(&self, name: &str) -> Result<Vec<f32>, BackboneError>;
 
-    /// The weight as `f32`, row major; query and key rows such that RoPE pairs the places `i` and `i + head_dim / 2`.
+    /// The weight as `f32`, row major: what a norm multiplies by; query and key rows such that RoPE pairs the places `i` and `i + head_dim / 2`.
     fn read(&self, weight: Weight, config: &ModelConfig) -> Result<Vec<f32>, BackboneError>;
 }
 

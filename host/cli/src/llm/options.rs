@@ -72,8 +72,8 @@ pub(crate) struct HostArgs {
 /// The frozen LLM, and what reads code for it.
 #[derive(Args, Debug)]
 pub(crate) struct ModelArgs {
-    /// The frozen LLM: a GGUF file (llama, qwen2), or a Hugging Face folder (these, starcoder2, t5; config.json,
-    /// *.safetensors, tokenizer.json)
+    /// The frozen LLM: a GGUF file (llama, qwen2), or a Hugging Face folder (these, starcoder2, gemma, t5;
+    /// config.json, *.safetensors, tokenizer.json)
     #[arg(long, env = "TRANSDUCER_MODEL", value_name = "PATH")]
     model: Option<PathBuf>,
 

@@ -2,7 +2,7 @@
 //!
 //! Llama as of Touvron et al. (arXiv 2302.13971) with grouped-query attention (arXiv 2305.13245): in every layer
 //! `x += output(attention(norm(x)))`, then `x += down(silu(gate(norm(x))) * up(norm(x)))`. `StarCoder` 2 has biases and no gate:
-//! `x += down(gelu(up(norm(x))))`, with GELU's tanh form.
+//! `x += down(gelu(up(norm(x))))`, with GELU's tanh form. Gemma gates by that form, and multiplies embeddings before the first layer.
 
 mod load;
 
@@ -10,7 +10,7 @@ use tch::Tensor;
 
 use super::{Model, embed, logits, parts, rms_norm, wanted};
 use crate::cache::{DecoderCache, KvCache, Shape};
-use crate::config::ModelConfig;
+use crate::config::{Family, ModelConfig};
 use crate::rope::{Rope, RotaryTable};
 use crate::step::{Part, Stepper};
 use crate::{BackboneError, Piece, Positions};
@@ -222,6 +222,17 @@ impl Decoder {
         Ok(())
     }
 
+    /// What the first layer reads.
+    fn enter(&self, embeddings: &Tensor) -> Result<Tensor, BackboneError> {
+        let kind = self.embedding.kind();
+        let x = embeddings.f_to_kind(kind)?;
+        match self.config.embedding_scale() {
+            None => Ok(x),
+            // In the kind of the weights, as it was trained.
+            Some(scale) => Ok(x.f_mul(&Tensor::f_from_slice(&[scale])?.f_to_kind(kind)?.f_to_device(x.device())?)?),
+        }
+    }
+
     /// Hidden states after the final norm, `[batch, tokens, hidden]`. The input has been checked.
     fn hidden(&self, embeddings: &Tensor, mut cache: Option<&mut DecoderCache>) -> Result<Tensor, BackboneError> {
         let config = &self.config;
@@ -242,7 +253,7 @@ impl Decoder {
                 mask: cache.mask(tokens)?,
             },
         };
-        let mut x = embeddings.f_to_kind(kind)?;
+        let mut x = self.enter(embeddings)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let past = cache.as_deref_mut().map_or(Past::None, Past::Batch);
             x = layer.forward(&pass, &x, index, past)?;
@@ -265,7 +276,7 @@ impl Decoder {
             rotary: RotaryTable::stack(&rows)?,
             mask: None,
         };
-        let mut x = embeddings.f_to_kind(self.embedding.kind())?;
+        let mut x = self.enter(embeddings)?;
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.forward(&pass, &x, index, Past::Each(caches))?;
         }
@@ -281,7 +292,7 @@ impl Layer {
         let normed = self.attention_norm.of(x, pass.config)?;
         let x = x.f_add(&self.attention(pass, &normed, index, past)?)?;
         let normed = self.ffn_norm.of(&x, pass.config)?;
-        Ok(x.f_add(&self.feed_forward(&normed)?)?)
+        Ok(x.f_add(&self.feed_forward(&normed, pass.config)?)?)
     }
 
     fn attention(
@@ -342,14 +353,18 @@ impl Layer {
         Ok(attended.f_linear(&self.output, self.output_bias.as_ref())?)
     }
 
-    fn feed_forward(&self, x: &Tensor) -> Result<Tensor, BackboneError> {
+    fn feed_forward(&self, x: &Tensor, config: &ModelConfig) -> Result<Tensor, BackboneError> {
         let both = x.f_linear(&self.gate_up, self.gate_up_bias.as_ref())?;
         let ffn = self.down.size()[1];
         if self.gate_up.size()[0] == ffn {
             return Ok(both.f_gelu("tanh")?.f_linear(&self.down, self.down_bias.as_ref())?);
         }
         let [gate, up] = parts(both.f_split_with_sizes([ffn, ffn], -1)?)?;
-        Ok(gate.f_silu()?.f_mul(&up)?.f_linear(&self.down, None::<&Tensor>)?)
+        let gate = match config.family {
+            Family::Gemma => gate.f_gelu("tanh")?,
+            _ => gate.f_silu()?,
+        };
+        Ok(gate.f_mul(&up)?.f_linear(&self.down, None::<&Tensor>)?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The whole way on an encoder with a decoder: what works for a decoder works for a T5 with `--model` alone changed.
+//! The whole way on models of other families: what works for the default model works for them with `--model` alone changed.
 
 use std::path::Path;
 
@@ -6,22 +6,26 @@ use serde_json::json;
 
 use crate::program::{Server, failure, fixture, json, root, stdout};
 
-/// `tiny-t5` in a folder of its own, with room for a whole prompt: its tokens are little more than bytes.
-fn model(parent: &Path) -> String {
-    let (from, to) = (root().join("tests/fixtures/tiny-t5"), parent.join("tiny-t5"));
+/// A fixture in a folder of its own, with room for a whole prompt: its tokens are little more than bytes.
+fn model(parent: &Path, name: &str) -> String {
+    let (from, to) = (root().join("tests/fixtures").join(name), parent.join(name));
     std::fs::create_dir(&to).unwrap();
-    for file in ["model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
-        std::fs::copy(from.join(file), to.join(file)).unwrap();
+    for entry in from.read_dir().unwrap() {
+        let file = entry.unwrap().path();
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
     }
-    let config = std::fs::read_to_string(from.join("config.json")).unwrap();
-    let longer = config.replace("\"n_positions\": 512", "\"n_positions\": 2048");
-    assert_ne!(config, longer, "the fixture's context has another size");
-    std::fs::write(to.join("config.json"), longer).unwrap();
+    let mut config = json(&std::fs::read_to_string(from.join("config.json")).unwrap());
+    for key in ["n_positions", "max_position_embeddings", "sliding_window"] {
+        if let Some(tokens) = config.get_mut(key) {
+            *tokens = 2048.into();
+        }
+    }
+    std::fs::write(to.join("config.json"), config.to_string()).unwrap();
     to.display().to_string()
 }
 
 /// `summarize-java` for that model, without weights. The digests of the model are those that the program tells whoever pins others.
-fn bundle(parent: &Path, model: &str) -> String {
+fn bundle(parent: &Path, model: &str, family: &str) -> String {
     let (from, to) = (root().join("adapters/summarize-java"), parent.join("summarize-java"));
     std::fs::create_dir_all(&to).unwrap();
     std::fs::copy(from.join("task.wasm"), to.join("task.wasm")).unwrap();
@@ -31,8 +35,8 @@ fn bundle(parent: &Path, model: &str) -> String {
         .lines()
         .filter(|line| !line.starts_with("weights"))
         .map(|line| match line.split(" = ").next() {
-            Some("id") => "id = \"tiny-t5\"".to_owned(),
-            Some("family") => "family = \"t5\"".to_owned(),
+            Some("id") => format!("id = \"tiny-{family}\""),
+            Some("family") => format!("family = {family:?}"),
             Some("hidden-size") => "hidden-size = 32".to_owned(),
             _ => line.to_owned(),
         })
@@ -51,10 +55,25 @@ fn bundle(parent: &Path, model: &str) -> String {
 
 #[test]
 fn a_t5_is_trained_evaluated_asked_packed_and_served() {
+    goes_the_whole_way("t5");
+}
+
+#[test]
+fn a_starcoder2_is_trained_evaluated_asked_packed_and_served() {
+    goes_the_whole_way("starcoder2");
+}
+
+#[test]
+fn a_gemma_is_trained_evaluated_asked_packed_and_served() {
+    goes_the_whole_way("gemma");
+}
+
+fn goes_the_whole_way(family: &str) {
+    let name = format!("tiny-{family}");
     let dir = tempfile::tempdir().unwrap();
     let adapters = dir.path().join("adapters");
-    let model = model(dir.path());
-    let (bundle, data) = (bundle(&adapters, &model), fixture("summaries.jsonl"));
+    let model = model(dir.path(), &name);
+    let (bundle, data) = (bundle(&adapters, &model, family), fixture("summaries.jsonl"));
     let (adapters, cache) = (
         adapters.display().to_string(),
         dir.path().join("cache").display().to_string(),
@@ -128,7 +147,7 @@ fn a_t5_is_trained_evaluated_asked_packed_and_served() {
     // The frozen model by itself: as many tokens as were asked for, or fewer.
     let (status, plain) = server.post(
         "/v1/completions",
-        &json!({"model": "tiny-t5", "prompt": "int max(int a, int b) {", "max_tokens": 8}),
+        &json!({"model": name, "prompt": "int max(int a, int b) {", "max_tokens": 8}),
     );
     assert_eq!(status, 200, "{plain}");
     let usage = &plain["usage"];
@@ -141,5 +160,5 @@ fn a_t5_is_trained_evaluated_asked_packed_and_served() {
 
     let archive = dir.path().join("summarize.tadapter").display().to_string();
     stdout(&["pack", &bundle, "--out", &archive]);
-    assert!(stdout(&["inspect", &archive]).contains("tiny-t5"));
+    assert!(stdout(&["inspect", &archive]).contains(&name));
 }
