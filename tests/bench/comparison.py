@@ -3,7 +3,7 @@
     python comparison.py DATA WORK [--tasks summarize-java …] [--methods transducer lora …] [--model-folder MODEL]
 
 DATA has a folder a task with {train,valid,test}.jsonl.gz; WORK is a folder for bundles, exports and checkpoints. Every method sees
-the same examples in the same order (`train --export`) and is judged by `transducer-host eval` on the same rows. A finished cell
+the same examples in the same order (`train --export`), in steps of the same size, and is judged by `transducer-host eval` on the same rows. A finished cell
 leaves two small files in results/TASK/: METHOD.json (scores with intervals, parameters, seconds a step, peak memory, settings) and
 METHOD.jsonl (id and generated text of each row, which `eval --predictions` judges again). A cell that has its JSON is not run again.
 
@@ -17,6 +17,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -85,8 +86,9 @@ def peft(args, task, method):
     if not test.exists():
         host(args, "eval", "--adapter", bundle, "--data", data(args, task, "test"), "--limit", args.rows, "--export", test)
     out = args.work / f"{task}.{method}"
+    recipe = tomllib.loads((bundle / "adapter.toml").read_text())["train"]
     subprocess.run([sys.executable, "run.py", out, "--model", args.model_folder, "--method", method, "--train", train, "--test",
-                    test, "--threads", str(args.threads)], cwd=HERE / "peft", check=True)
+                    test, "--batch", str(recipe.get("batch", 16)), "--threads", str(args.threads)], cwd=HERE / "peft", check=True)
     facts = {"task": task, "method": method} | json.loads((out / "summary.json").read_text())
     predictions = out / "predictions.jsonl"
     facts |= score(args, task, bundle, "--predictions", predictions)
