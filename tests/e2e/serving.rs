@@ -186,7 +186,9 @@ fn with_memory_for_one_adapter_all_answer_as_with_memory_for_all() {
     assert_eq!(ask(&server, names[1]), expected[1]);
     let count = |name: &str| -> u64 {
         let metrics = server.get_for_text("/metrics");
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value
             .unwrap_or_else(|| panic!("{name} is not in\n{metrics}"))
             .parse()

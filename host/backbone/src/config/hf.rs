@@ -174,7 +174,9 @@ impl ConfigJson {
             Family::Gemma => &["gelu_pytorch_tanh", "gelu"],
             _ => &["silu"],
         };
-        if let Some(found) = self.hidden_act.as_ref().filter(|act| !activations.contains(&act.as_str())) {
+        if let Some(found) = &self.hidden_act
+            && !activations.contains(&found.as_str())
+        {
             return refuse("hidden_act", format!("{found:?}"), activations[0]);
         }
         if family == Family::Starcoder2 && self.use_bias == Some(false) {

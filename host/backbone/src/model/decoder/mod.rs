@@ -226,11 +226,12 @@ impl Decoder {
     fn enter(&self, embeddings: &Tensor) -> Result<Tensor, BackboneError> {
         let kind = self.embedding.kind();
         let x = embeddings.f_to_kind(kind)?;
-        match self.config.embedding_scale() {
-            None => Ok(x),
-            // In the kind of the weights, as it was trained.
-            Some(scale) => Ok(x.f_mul(&Tensor::f_from_slice(&[scale])?.f_to_kind(kind)?.f_to_device(x.device())?)?),
-        }
+        let Some(scale) = self.config.embedding_scale() else {
+            return Ok(x);
+        };
+        // In the kind of the weights, as it was trained.
+        let scale = Tensor::f_from_slice(&[scale])?.f_to_kind(kind)?;
+        Ok(x.f_mul(&scale.f_to_device(x.device())?)?)
     }
 
     /// Hidden states after the final norm, `[batch, tokens, hidden]`. The input has been checked.
