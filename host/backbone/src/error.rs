@@ -29,6 +29,16 @@ pub enum BackboneError {
         /// The operating system's answer.
         source: std::io::Error,
     },
+    /// The operating system has no memory for packed weights.
+    #[error(
+        "no memory for packed weights, of which {bytes} bytes were asked for: {source}; try --weights full, or a smaller model"
+    )]
+    Memory {
+        /// Bytes that were asked for.
+        bytes: usize,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
     /// The path is neither a GGUF file nor a model folder.
     #[error(
         "{}: no model here; give a .gguf file, or a folder with config.json, tokenizer.json and \

@@ -7,6 +7,7 @@ use super::blocks::{BLOCK, Block, Block4, Block8, GROUP, pack};
 use super::kernels::amx;
 use super::kernels::vnni;
 use super::rounded::Inputs;
+use super::shelf::{Shelf, Shelved};
 use super::tiles::{self, Lanes4, Lanes8};
 #[cfg(target_arch = "x86_64")]
 use super::tiles::{Tile4, Tile8};
@@ -38,18 +39,19 @@ pub(super) struct Matrix {
 
 #[derive(Debug)]
 enum Packed {
-    Four(Vec<[Block4; GROUP]>),
-    Eight(Vec<[Block8; GROUP]>),
+    Four(Shelved<[Block4; GROUP]>),
+    Eight(Shelved<[Block8; GROUP]>),
     #[cfg(target_arch = "x86_64")]
-    TiledFour(Vec<Tile4>),
+    TiledFour(Shelved<Tile4>),
     #[cfg(target_arch = "x86_64")]
-    TiledEight(Vec<Tile8>),
-    LanesFour(Vec<Lanes4>),
-    LanesEight(Vec<Lanes8>),
+    TiledEight(Shelved<Tile8>),
+    LanesFour(Shelved<Lanes4>),
+    LanesEight(Shelved<Lanes8>),
 }
 
 impl Matrix {
-    pub(super) fn new(weights: &Tensor, how: Products) -> Result<Self, BackboneError> {
+    /// Packed weights are put on the shelf.
+    pub(super) fn new(weights: &Tensor, how: Products, shelf: &mut Shelf) -> Result<Self, BackboneError> {
         let full = weights.shallow_clone();
         if !is_packed(weights, how) {
             return Ok(Self { full, packed: None });
@@ -63,25 +65,25 @@ impl Matrix {
         };
         if how.inputs_in_int8 {
             let packed = Some(if four {
-                Packed::LanesFour(tiles::pack(numbers, width, tiles::COLUMNS))
+                Packed::LanesFour(shelf.put(&tiles::pack(numbers, width, tiles::COLUMNS))?)
             } else {
-                Packed::LanesEight(tiles::pack(numbers, width, tiles::COLUMNS))
+                Packed::LanesEight(shelf.put(&tiles::pack(numbers, width, tiles::COLUMNS))?)
             });
             return Ok(Self { full, packed });
         }
         #[cfg(target_arch = "x86_64")]
         if full.kind() == Kind::BFloat16 && amx::is_there() {
             let packed = Some(if four {
-                Packed::TiledFour(tiles::pack(numbers, width, amx::TOGETHER))
+                Packed::TiledFour(shelf.put(&tiles::pack(numbers, width, amx::TOGETHER))?)
             } else {
-                Packed::TiledEight(tiles::pack(numbers, width, amx::TOGETHER))
+                Packed::TiledEight(shelf.put(&tiles::pack(numbers, width, amx::TOGETHER))?)
             });
             return Ok(Self { full, packed });
         }
         let packed = if four {
-            Packed::Four(pack(numbers, width))
+            Packed::Four(shelf.put(&pack(numbers, width))?)
         } else {
-            Packed::Eight(pack(numbers, width))
+            Packed::Eight(shelf.put(&pack(numbers, width))?)
         };
         Ok(Self {
             full,
@@ -184,8 +186,13 @@ pub(super) struct FeedForward {
 
 impl FeedForward {
     /// Of `gate_up [2 ffn, hidden]` and `down [hidden, ffn]`.
-    pub(super) fn new(gate_up: &Tensor, down: &Tensor, how: Products) -> Result<Self, BackboneError> {
-        let down = Matrix::new(down, how)?;
+    pub(super) fn new(
+        gate_up: &Tensor,
+        down: &Tensor,
+        how: Products,
+        shelf: &mut Shelf,
+    ) -> Result<Self, BackboneError> {
+        let down = Matrix::new(down, how, shelf)?;
         let turns = match &down.packed {
             Some(Packed::LanesFour(_) | Packed::LanesEight(_)) => Some(vnni::TURNS),
             #[cfg(target_arch = "x86_64")]
@@ -194,12 +201,12 @@ impl FeedForward {
         };
         let turns = turns.filter(|_| is_packed(gate_up, how));
         let gate_up = match turns {
-            None => Matrix::new(gate_up, how)?,
+            None => Matrix::new(gate_up, how, shelf)?,
             Some(turns) => {
                 let (columns, width) = gate_up.size2()?;
                 let in_turns = gate_up.f_view([2, -1, turns as i64, width])?.f_transpose(0, 1)?;
                 Matrix {
-                    packed: Matrix::new(&in_turns.f_reshape([columns, width])?, how)?.packed,
+                    packed: Matrix::new(&in_turns.f_reshape([columns, width])?, how, shelf)?.packed,
                     full: gate_up.shallow_clone(),
                 }
             }
@@ -320,9 +327,9 @@ fn parts(out: &mut [f32], rows: usize) -> Vec<Vec<&mut [f32]>> {
 mod tests {
     use tch::{Device, Kind, Tensor};
 
-    use super::{FeedForward, Matrix, Packed};
-    use crate::WeightFormat;
+    use super::{FeedForward, Matrix, Packed, Shelf};
     use crate::hardware::Products;
+    use crate::{BackboneError, WeightFormat};
 
     /// How numbers are held, and whether inputs are rounded to eight bits.
     const KINDS: [(Kind, bool); 4] = [
@@ -337,6 +344,10 @@ mod tests {
             weights,
             inputs_in_int8,
         }
+    }
+
+    fn new(weights: &Tensor, how: Products) -> Result<Matrix, BackboneError> {
+        Matrix::new(weights, how, &mut Shelf::default())
     }
 
     /// One input, several, and a width of no whole blocks.
@@ -355,7 +366,7 @@ mod tests {
                 for (kind, rounded) in KINDS {
                     // In `bf16` each product is off by up to 2^-8 of it, in eight bits by half a step.
                     let rounding = f64::from(kind == Kind::BFloat16) * 0.25 + f64::from(rounded) * 0.25;
-                    let matrix = Matrix::new(&weights.to_kind(kind), how(format, rounded)).expect("a valid matrix");
+                    let matrix = new(&weights.to_kind(kind), how(format, rounded)).expect("a valid matrix");
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                     let mut products = vec![0.0; rows * 130];
                     matrix.multiply(&numbers, rows, &mut products).expect("valid inputs");
@@ -387,8 +398,7 @@ mod tests {
             let _ = x.view([-1, 32]).select(1, 3).fill_(127.0);
             let expected = x.linear(&weights, None::<&Tensor>);
             for (kind, rounded) in KINDS {
-                let matrix =
-                    Matrix::new(&weights.to_kind(kind), how(WeightFormat::Auto, rounded)).expect("a valid matrix");
+                let matrix = new(&weights.to_kind(kind), how(WeightFormat::Auto, rounded)).expect("a valid matrix");
                 let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                 let mut products = vec![0.0; (rows * columns) as usize];
                 matrix
@@ -439,7 +449,8 @@ mod tests {
                 let rounding = if kind == Kind::Float && !rounded { 1e-3 } else { 0.03 };
                 for format in [WeightFormat::Full, WeightFormat::Auto] {
                     let how = how(format, rounded);
-                    let layer = FeedForward::new(&gate_up.to_kind(kind), &down.to_kind(kind), how);
+                    let layer =
+                        FeedForward::new(&gate_up.to_kind(kind), &down.to_kind(kind), how, &mut Shelf::default());
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                     let (mut between, mut out) = (Default::default(), vec![0.0; (rows * hidden) as usize]);
                     layer
@@ -461,7 +472,7 @@ mod tests {
         let _ = codes.view([-1, 32]).select(1, 0).fill_(0.0);
         let _ = codes.view([-1, 32]).select(1, 1).fill_(15.0);
         let packed = |weights: &Tensor| {
-            Matrix::new(weights, how(WeightFormat::Auto, false))
+            new(weights, how(WeightFormat::Auto, false))
                 .expect("a valid matrix")
                 .packed
         };

@@ -9,6 +9,7 @@ mod kernels;
 mod matrix;
 mod memory;
 mod rounded;
+mod shelf;
 mod team;
 mod tiles;
 
@@ -25,6 +26,7 @@ use crate::model::{Decoder, Layer};
 use kernels::{amx::attention as by_tiles, avx512::attention as by_lanes};
 use matrix::{FeedForward, Matrix};
 use memory::{Element, numbers, numbers_mut};
+use shelf::Shelf;
 
 /// From how many products on the attention of a step is shared between threads: to wake one takes as long as some ten thousand.
 const SHARED_ATTENTION: usize = 200_000;
@@ -102,11 +104,12 @@ impl Stepper {
         if model.embedding.device() != Device::Cpu || !known || !is_for(config) {
             return Ok(None);
         }
-        let layers = model.layers.iter().map(|layer| StepLayer::new(layer, how));
+        let mut shelf = Shelf::default();
+        let layers = model.layers.iter().map(|layer| StepLayer::new(layer, how, &mut shelf));
         Ok(Some(Self {
             layers: layers.collect::<Result<_, _>>()?,
             final_norm: to_vec(&model.final_norm.weight)?,
-            head: Matrix::new(model.head.as_ref().unwrap_or(&model.embedding), how)?,
+            head: Matrix::new(model.head.as_ref().unwrap_or(&model.embedding), how, &mut shelf)?,
             kind,
         }))
     }
@@ -191,14 +194,14 @@ impl Stepper {
 }
 
 impl StepLayer {
-    fn new(layer: &Layer, how: Products) -> Result<Self, BackboneError> {
+    fn new(layer: &Layer, how: Products, shelf: &mut Shelf) -> Result<Self, BackboneError> {
         Ok(Self {
             attention_norm: to_vec(&layer.attention_norm.weight)?,
-            qkv: Matrix::new(&layer.qkv, how)?,
+            qkv: Matrix::new(&layer.qkv, how, shelf)?,
             qkv_bias: layer.qkv_bias.as_ref().map(to_vec).transpose()?,
-            output: Matrix::new(&layer.output, how)?,
+            output: Matrix::new(&layer.output, how, shelf)?,
             ffn_norm: to_vec(&layer.ffn_norm.weight)?,
-            feed_forward: FeedForward::new(&layer.gate_up, &layer.down, how)?,
+            feed_forward: FeedForward::new(&layer.gate_up, &layer.down, how, shelf)?,
         })
     }
 }

@@ -27,7 +27,7 @@ pub(super) trait Tile: Send + Sync + Sized {
 /// For AMX, 4 bits: see [`Block4`].
 #[cfg(target_arch = "x86_64")]
 #[repr(C, align(64))]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Tile4 {
     pub(super) scale: OfBlocks,
     pub(super) min: OfBlocks,
@@ -38,7 +38,7 @@ pub(super) struct Tile4 {
 /// For AMX, 8 bits: see [`Block8`].
 #[cfg(target_arch = "x86_64")]
 #[repr(C, align(64))]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Tile8 {
     pub(super) scale: OfBlocks,
     pub(super) codes: [[[i8; BLOCK]; BLOCKS]; COLUMNS],
@@ -52,7 +52,7 @@ pub(super) const FOURS: usize = BLOCK / 4;
 
 /// In lanes, 4 bits: see [`Block4`].
 #[repr(C, align(64))]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Lanes4 {
     pub(super) scale: OfBlocks,
     pub(super) min: OfBlocks,
@@ -62,7 +62,7 @@ pub(super) struct Lanes4 {
 
 /// In lanes, 8 bits: see [`Block8`].
 #[repr(C, align(64))]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Lanes8 {
     pub(super) scale: OfBlocks,
     /// Each code and 128: instructions want one factor without a sign.
