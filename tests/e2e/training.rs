@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{finish, fixture, program, root, stdout};
+use crate::program::{finish, fixture, json, program, root, stdout};
 
 /// `summarize-java` without weights, in a folder of its name.
 fn bundle(parent: &Path) -> String {
@@ -88,6 +88,32 @@ fn a_bundle_is_trained_evaluated_and_compared() {
         eval(&["--predictions", &file("tuned.jsonl"), "--report", &file("report.html")]),
         tuned
     );
+    // What the training data has, too, is left out of what is judged by itself.
+    let rows = std::fs::read_to_string(&data).unwrap();
+    std::fs::write(file("seen.jsonl"), rows.lines().next().unwrap()).unwrap();
+    let judged = [
+        "eval",
+        "--adapter",
+        &bundle,
+        "--data",
+        &data,
+        "--cache",
+        &cache,
+        "--predictions",
+        &file("tuned.jsonl"),
+        "--limit",
+        "3",
+        "--json",
+    ];
+    for (training, rows) in [(file("seen.jsonl"), 2), (data.clone(), 0)] {
+        let judged = json(&stdout(&[&judged[..], &["--trained-on", &training]].concat()));
+        assert_eq!((&judged["rows"], &judged["unseen"]["rows"]), (&3.into(), &rows.into()));
+        assert_eq!(
+            judged["unseen"]["metrics"]["bleu"]["value"].is_number(),
+            rows > 0,
+            "{judged}"
+        );
+    }
     let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
     assert!(
         page.contains("isEmpty") && page.contains("data:image/svg+xml"),

@@ -39,7 +39,7 @@ mod tree;
 mod unit;
 
 pub use error::{MineError, OptionError, OutputError};
-pub use near::{jaccard, tokens};
+pub use near::{jaccard, resembling, tokens};
 pub use options::{Options, Ratios, Similarity, SplitBy, Task};
 pub use output::Output;
 pub use report::{Dropped, Report, Skipped, Tally};

@@ -36,37 +36,76 @@ pub fn jaccard<T: Ord>(a: &[T], b: &[T]) -> f64 {
 
 /// Which sources repeat one before them that is itself no repetition: what is left has no two near-duplicates.
 pub(crate) fn repeated(sources: &[&str], threshold: Similarity) -> Vec<bool> {
-    let threshold = threshold.get() - ROUNDING;
     let rows = by_rarity(sources);
-    // Rows by the rare words that they are found by.
-    let mut index: HashMap<u32, Vec<u32>> = HashMap::new();
-    // The last row that each row was compared with, so that a pair is compared once.
-    let mut compared = vec![u32::MAX; rows.len()];
-    let mut repeated = Vec::with_capacity(rows.len());
-    for (row, number) in rows.iter().zip(0_u32..) {
-        let least = (threshold * row.len() as f64).ceil();
-        let prefix = &row[..row.len().min(row.len() - least as usize + 1)];
-        let mut found = false;
-        'search: for word in prefix {
-            for &other in index.get(word).into_iter().flatten() {
-                if std::mem::replace(&mut compared[other as usize], number) == number {
+    let mut index = Index::new(&rows, threshold);
+    let repeated = (0..rows.len()).map(|row| {
+        let found = index.resembles(row);
+        if !found {
+            index.add(row);
+        }
+        found
+    });
+    repeated.collect()
+}
+
+/// Which sources are near-duplicates of one of `others`.
+pub fn resembling(sources: &[&str], others: &[&str], threshold: Similarity) -> Vec<bool> {
+    let rows = by_rarity(&[others, sources].concat());
+    let mut index = Index::new(&rows, threshold);
+    (0..others.len()).for_each(|row| index.add(row));
+    (others.len()..rows.len()).map(|row| index.resembles(row)).collect()
+}
+
+/// Rows by the rare words that they are found by.
+struct Index<'a> {
+    rows: &'a [Vec<u32>],
+    threshold: f64,
+    by_word: HashMap<u32, Vec<usize>>,
+    /// The last row that each row was compared with, so that a pair is compared once.
+    compared: Vec<usize>,
+}
+
+impl<'a> Index<'a> {
+    /// With none of the rows in it.
+    fn new(rows: &'a [Vec<u32>], threshold: Similarity) -> Self {
+        Self {
+            rows,
+            threshold: threshold.get() - ROUNDING,
+            by_word: HashMap::new(),
+            compared: vec![usize::MAX; rows.len()],
+        }
+    }
+
+    fn add(&mut self, row: usize) {
+        for &word in self.rare(row) {
+            self.by_word.entry(word).or_default().push(row);
+        }
+    }
+
+    /// Whether the row is a near-duplicate of one that is in the index.
+    fn resembles(&mut self, row: usize) -> bool {
+        let words = &self.rows[row];
+        for word in self.rare(row) {
+            for &other in self.by_word.get(word).into_iter().flatten() {
+                if std::mem::replace(&mut self.compared[other], row) == row {
                     continue;
                 }
-                let (short, long) = min_max(row.len(), rows[other as usize].len());
-                if short as f64 >= threshold * long as f64 && jaccard(row, &rows[other as usize]) >= threshold {
-                    found = true;
-                    break 'search;
+                let others = &self.rows[other];
+                let (short, long) = min_max(words.len(), others.len());
+                if short as f64 >= self.threshold * long as f64 && jaccard(words, others) >= self.threshold {
+                    return true;
                 }
             }
         }
-        if !found {
-            for &word in prefix {
-                index.entry(word).or_default().push(number);
-            }
-        }
-        repeated.push(found);
+        false
     }
-    repeated
+
+    /// The rarest words of a row, of which a near-duplicate has one, too.
+    fn rare(&self, row: usize) -> &'a [u32] {
+        let words = &self.rows[row];
+        let least = (self.threshold * words.len() as f64).ceil();
+        &words[..words.len().min(words.len() - least as usize + 1)]
+    }
 }
 
 fn min_max(a: usize, b: usize) -> (usize, usize) {
@@ -160,6 +199,10 @@ mod tests {
             let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
             let threshold: Similarity = threshold.parse().unwrap();
             prop_assert_eq!(repeated(&sources, threshold), slowly(&sources, threshold.get()));
+            let (others, sources) = sources.split_at(sources.len() / 2);
+            let near = |a: &str, b: &str| jaccard(&tokens(a), &tokens(b)) >= threshold.get() - ROUNDING;
+            let expected: Vec<bool> = sources.iter().map(|source| others.iter().any(|other| near(source, other))).collect();
+            prop_assert_eq!(resembling(sources, others, threshold), expected);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `transducer-host eval`: a bundle judged by its answers to a test file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 use transducer_bundle::{Evaluation, HOST_VERSION, RecordedScore};
 use transducer_host::scores::{self, CodeArgs, Score};
 use transducer_metrics::Prediction;
+use transducer_mine::Similarity;
 use transducer_pipeline::{EngineOptions, Workpiece};
-use transducer_train::rows::file_sha256;
+use transducer_train::rows::{Rows, file_sha256};
 use transducer_train::{export, recipe};
 
 use crate::backbone::BackboneArgs;
@@ -55,6 +56,10 @@ pub(crate) struct Args {
     /// Ask for nothing: judge the texts that another model generated, JSON lines with `id` and `generated`
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
+
+    /// Judge by themselves, too, the rows that resemble none of this training data: at most four of five words of the source in common
+    #[arg(long, value_name = "FILE", conflicts_with = "export")]
+    trained_on: Option<PathBuf>,
 
     /// Write the scores into the bundle's manifest, for `pack`, `inspect` and `diff`
     #[arg(long, conflicts_with_all = ["untuned", "predictions", "export"])]
@@ -152,16 +157,55 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             args.report_examples,
         )?;
     }
+    let unseen = match &args.trained_on {
+        None => None,
+        Some(path) => Some(unseen(&predictions, &args.data, path)?),
+    };
+    let of_unseen = |rows: &[Prediction]| {
+        // Nothing has no score.
+        let metrics = if rows.is_empty() {
+            Vec::new()
+        } else {
+            args.code.metrics()
+        };
+        scores::of(rows, &metrics)
+    };
     if args.json {
-        let facts = serde_json::json!({
+        let mut facts = serde_json::json!({
             "adapter": piece.manifest.name, "tuned": transducer.is_some(), "data": args.data,
             "rows": predictions.len(), "metrics": scores,
         });
+        if let Some(rows) = &unseen {
+            facts["unseen"] = serde_json::json!({"rows": rows.len(), "metrics": of_unseen(rows)});
+        }
         println!("{}", serde_json::to_string_pretty(&facts)?);
     } else {
         print!("{}", scores::table(&scores));
+        if let (Some(rows), Some(data)) = (&unseen, &args.trained_on) {
+            let (count, all) = (rows.len(), predictions.len());
+            print!(
+                "\n{count} of {all} rows resemble none of {}\n{}",
+                data.display(),
+                scores::table(&of_unseen(rows))
+            );
+        }
     }
     Ok(())
+}
+
+/// The predictions for the rows of `data` whose sources are no near-duplicates of any in the training data.
+fn unseen(predictions: &[Prediction], data: &Path, training: &Path) -> Result<Vec<Prediction>> {
+    let all = |path: &Path| Rows::open(path)?.take(usize::MAX);
+    let (rows, training) = (all(data)?, all(training)?);
+    let sources: HashMap<&str, &str> = rows.iter().map(|row| (&row.id[..], &row.source[..])).collect();
+    let sources: Vec<&str> = predictions
+        .iter()
+        .map(|prediction| sources[&prediction.id[..]])
+        .collect();
+    let training: Vec<&str> = training.iter().map(|row| &row.source[..]).collect();
+    let resembling = transducer_mine::resembling(&sources, &training, Similarity::DEFAULT);
+    let unseen = predictions.iter().zip(resembling).filter(|(_, resembles)| !resembles);
+    Ok(unseen.map(|(prediction, _)| prediction.clone()).collect())
 }
 
 /// The scores as a manifest has them: what a person would read, not the last digit that a machine computed.
