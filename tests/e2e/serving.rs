@@ -173,6 +173,10 @@ fn with_memory_for_one_adapter_all_answer_as_with_memory_for_all() {
     };
     let started = |more: &[&str]| {
         let mut server = Server::start(&[&["--adapters", folder, "--precision", "f32"], more].concat());
+        if more.contains(&"--bind-threads") {
+            // Or told that there are too few.
+            server.wait_until(|line| line.contains("physical core") || line.contains("bound to a core each"));
+        }
         server.wait_for("ready on ");
         server
     };
@@ -181,7 +185,7 @@ fn with_memory_for_one_adapter_all_answer_as_with_memory_for_all() {
     assert_eq!(resident(&roomy), [true, true]);
     drop(roomy);
 
-    let server = started(&["--adapter-memory", "1"]);
+    let server = started(&["--adapter-memory", "1", "--bind-threads"]);
     // Which of the two was read last, and is in memory, is the threads' affair: from here on it is the second.
     assert_eq!(ask(&server, names[1]), expected[1]);
     let count = |name: &str| -> u64 {

@@ -30,3 +30,4 @@ pub use error::BackboneError;
 pub use fingerprint::Fingerprint;
 pub use hardware::{DeviceChoice, DtypeChoice, LoadOptions, WeightFormat};
 pub use rope::{Llama3, Rope, RopeScaling, Yarn};
+pub use step::bind_threads;

@@ -1,7 +1,7 @@
 //! What it costs to answer several requests side by side, to read a prompt, and to make a token beside what memory allows.
 //!
 //! `batch_speed MODEL [--concurrent 1,4,16] [--prompt 128] [--new 64] [--prefill 512] [--rounds 5] [--weights auto|full|int8|int4]
-//! [--precision auto|f32|bf16|int8] [--threads N] [--json]` prints, for each number of requests that are submitted at once, the median over the rounds of new
+//! [--precision auto|f32|bf16|int8] [--threads N] [--bind-threads] [--json]` prints, for each number of requests that are submitted at once, the median over the rounds of new
 //! tokens a second, and its ratio to one request.
 
 use std::num::NonZeroUsize;
@@ -15,7 +15,7 @@ use transducer_engine::{
 };
 
 const USAGE: &str = "usage: batch_speed MODEL [--concurrent 1,4,16] [--prompt N] [--new N] [--prefill N] [--rounds N] \
-                     [--weights auto|full|int8|int4] [--precision auto|f32|bf16|int8] [--threads N] [--json]";
+                     [--weights auto|full|int8|int4] [--precision auto|f32|bf16|int8] [--threads N] [--bind-threads] [--json]";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -23,10 +23,14 @@ fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let model = PathBuf::from(words.next().ok_or(USAGE)?);
     let (mut concurrent, mut prompt, mut new, mut prefill, mut rounds) = (vec![1, 4, 16], 128, 64, 512, 5);
-    let (mut load, mut json) = (LoadOptions::default(), false);
+    let (mut load, mut json, mut bind_threads) = (LoadOptions::default(), false, false);
     while let Some(flag) = words.next() {
         if flag == "--json" {
             json = true;
+            continue;
+        }
+        if flag == "--bind-threads" {
+            bind_threads = true;
             continue;
         }
         let value = words.next().ok_or_else(|| format!("{flag} wants a value"))?;
@@ -68,6 +72,7 @@ fn main() -> Result<()> {
     let options = EngineOptions {
         queue_bound: most,
         most_running: most,
+        bind_threads,
         ..EngineOptions::default()
     };
     let engine = LocalEngine::start(Arc::clone(&backbone), &options)?;

@@ -107,6 +107,9 @@ pub struct EngineOptions {
     pub most_running: usize,
     /// Tokens that the caches of all running requests may have room for. A request that needs more than that runs alone.
     pub cache_tokens: usize,
+    /// Whether the threads that make steps are bound to a physical core each, so that no two of them share one. Another program that is
+    /// bound to the same cores, or busy on them, then takes from them what the system would else give them elsewhere.
+    pub bind_threads: bool,
 }
 
 impl Default for EngineOptions {
@@ -116,6 +119,7 @@ impl Default for EngineOptions {
             prefill_chunk: DEFAULT_PREFILL_CHUNK,
             most_running: DEFAULT_MOST_RUNNING,
             cache_tokens: DEFAULT_CACHE_TOKENS,
+            bind_threads: false,
         }
     }
 }
@@ -142,6 +146,7 @@ impl LocalEngine {
             prefill_chunk,
             most_running,
             cache_tokens,
+            bind_threads,
         } = *options;
         let (started, has_started) = mpsc::channel();
         let engine = Self::spawn(queue_bound, move |shared| {
@@ -149,6 +154,15 @@ impl LocalEngine {
             // set after that stays.
             tch::get_num_threads();
             tch::set_num_threads(backbone.threads());
+            if bind_threads {
+                match &transducer_backbone::bind_threads()[..] {
+                    [] => tracing::warn!(
+                        threads = backbone.threads(),
+                        "there is no physical core for each thread of the LLM: none is bound"
+                    ),
+                    cores => tracing::info!(?cores, "the LLM's threads are bound to a core each"),
+                }
+            }
             // Whoever started it may be gone.
             let _ = started.send(());
             let runner = BackboneRunner {

@@ -5,6 +5,7 @@
 //! reads every weight once, so that weights of fewer bits are faster weights.
 
 mod blocks;
+mod cores;
 mod kernels;
 mod matrix;
 mod memory;
@@ -63,6 +64,21 @@ pub(crate) fn multiplies_tiles() -> bool {
     return kernels::amx::is_there();
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+/// Binds this thread, and those that make steps together with it, to a physical core each, and tells which. Nothing is bound, and none
+/// told, where the process may use fewer cores than libtorch shares an operation of this thread between, or the system binds no threads.
+pub fn bind_threads() -> Vec<usize> {
+    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+    let mut cores = cores::physical();
+    if cores.len() < threads {
+        return Vec::new();
+    }
+    cores.truncate(threads);
+    // libtorch's own threads begin with what is large enough for them, and run where the thread does that began them: so they begin now.
+    let _ = Tensor::ones([1 << 20], (Kind::Float, Device::Cpu)).exp();
+    team::gather_on(&cores);
+    cores
 }
 
 /// Some more tokens of one sequence.

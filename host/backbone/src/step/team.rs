@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use super::cores;
+
 /// How long a thread looks out for the next loop before it sleeps: longer than what lies between two of the same step.
 const PATIENCE: Duration = Duration::from_micros(200);
 
@@ -43,6 +45,17 @@ pub(super) fn each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T)
 pub(super) fn gather() {
     TEAM.with_borrow_mut(|team| {
         team.get_or_insert_with(Team::of_this_thread);
+    });
+}
+
+/// Makes the team of this thread anew, of as many threads as there are cores, this one and each of the others bound to one of them.
+pub(super) fn gather_on(cores: &[usize]) {
+    TEAM.with_borrow_mut(|team| {
+        // The others are made first, so that they begin unbound.
+        *team = Some(Team::new(cores.len(), cores));
+        if let Some(&core) = cores.first() {
+            cores::bind_to(core);
+        }
     });
 }
 
@@ -82,11 +95,12 @@ unsafe impl Send for Shared {}
 
 impl Team {
     fn of_this_thread() -> Self {
-        Self::new(usize::try_from(tch::get_num_threads()).unwrap_or(1))
+        Self::new(usize::try_from(tch::get_num_threads()).unwrap_or(1), &[])
     }
 
-    /// A team of so many threads, with the one that calls it. Where the system has no more threads to give, of fewer.
-    fn new(threads: usize) -> Self {
+    /// A team of so many threads, with the one that calls it. Where the system has no more threads to give, of fewer. The others are bound
+    /// to these cores, as far as there are any for them.
+    fn new(threads: usize, cores: &[usize]) -> Self {
         let shared = Arc::new(Shared {
             state: AtomicUsize::new(0),
             run: UnsafeCell::new(None),
@@ -97,7 +111,14 @@ impl Team {
         let others = (1..threads).map_while(|index| {
             let shared = Arc::clone(&shared);
             let thread = thread::Builder::new().name(format!("llm-{index}"));
-            thread.spawn(move || shared.help()).ok()
+            let core = cores.get(index).copied();
+            let work = move || {
+                if let Some(core) = core {
+                    cores::bind_to(core);
+                }
+                shared.help();
+            };
+            thread.spawn(work).ok()
         });
         Self {
             others: others.collect(),
@@ -178,7 +199,7 @@ impl Shared {
 
     /// What another thread does all its life.
     fn help(&self) {
-        TEAM.set(Some(Team::new(1)));
+        TEAM.set(Some(Team::new(1, &[])));
         let mut last = 0;
         while self.wait(last) {
             let state = self.state.load(Ordering::Relaxed);
@@ -267,7 +288,7 @@ mod tests {
     /// Each item once, whether the others are awake or asleep when the loop begins.
     #[test]
     fn all_items_are_done_once() {
-        let mut team = Team::new(4);
+        let mut team = Team::new(4, &[]);
         for round in 0..2_000 {
             let mut done = [0; 37];
             team.each(done.iter_mut().enumerate(), |(index, done)| *done += index + 1);
@@ -280,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_others_take_part() {
-        let mut team = Team::new(3);
+        let mut team = Team::new(3, &[]);
         let seen: Mutex<HashSet<ThreadId>> = Mutex::default();
         team.each(0..64, |_| {
             seen.lock().expect("no panics").insert(thread::current().id());
@@ -291,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_panic_ends_the_loop_after_the_others_and_the_team_goes_on() {
-        let mut team = Team::new(2);
+        let mut team = Team::new(2, &[]);
         let done = AtomicUsize::new(0);
         let count = |index: usize| {
             assert!(index != 5, "the sixth");
@@ -302,6 +323,30 @@ mod tests {
         assert_eq!(done.swap(0, Ordering::Relaxed), 19);
         team.each(6..26, count);
         assert_eq!(done.into_inner(), 20);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn bound_threads_have_a_core_each() {
+        use rustix::thread::sched_getaffinity;
+
+        let cores = super::cores::physical();
+        assert!(!cores.is_empty());
+        let of_test = thread::spawn(move || {
+            super::gather_on(&cores);
+            let seen: Mutex<HashSet<(ThreadId, Vec<usize>)>> = Mutex::default();
+            super::each(0..32 * cores.len(), |_| {
+                let bound = sched_getaffinity(None).expect("what this thread may use");
+                let bound = (0..1024).filter(|&cpu| bound.is_set(cpu)).collect();
+                seen.lock().expect("no panics").insert((thread::current().id(), bound));
+                thread::sleep(Duration::from_millis(2));
+            });
+            let seen = seen.into_inner().expect("no panics");
+            let mut bound: Vec<usize> = seen.into_iter().flat_map(|(_, bound)| bound).collect();
+            bound.sort_unstable();
+            assert_eq!(bound, cores);
+        });
+        of_test.join().expect("a core for each thread");
     }
 
     #[test]

@@ -45,6 +45,10 @@ pub(crate) struct HostArgs {
     #[arg(long, env = "TRANSDUCER_MOST_RUNNING", value_name = "N", default_value_t = EngineOptions::default().most_running)]
     most_running: usize,
 
+    /// Bind the LLM's threads to a physical core each, so that no two share one: for machines that nothing else is busy on
+    #[arg(long, env = "TRANSDUCER_BIND_THREADS")]
+    bind_threads: bool,
+
     /// Most answers that may wait; more are refused, but for an eighth more of adapters that have none waiting
     #[arg(long, env = "TRANSDUCER_QUEUE", value_name = "N", default_value_t = EngineOptions::default().queue_bound)]
     queue: usize,
@@ -192,6 +196,7 @@ impl HostArgs {
                 prefill_chunk: self.prefill_chunk,
                 most_running: self.most_running,
                 cache_tokens: self.cache_tokens,
+                bind_threads: self.bind_threads,
             },
             ..host_options(self.model.options()?, self.adapters.clone(), policy)
         })
