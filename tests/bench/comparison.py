@@ -89,7 +89,9 @@ def peft(args, task, method):
     recipe = tomllib.loads((bundle / "adapter.toml").read_text())["train"]
     subprocess.run([sys.executable, "run.py", out, "--model", args.model_folder, "--method", method, "--train", train, "--test",
                     test, "--batch", str(recipe.get("batch", 16)), "--threads", str(args.threads)], cwd=HERE / "peft", check=True)
-    facts = {"task": task, "method": method} | json.loads((out / "summary.json").read_text())
+    summary = json.loads((out / "summary.json").read_text())
+    # Where things lay on the machine that made the cell is of no use to anybody else.
+    facts = {"task": task, "method": method} | {key: summary[key] for key in summary if key not in ["out", "model", "train", "test"]}
     predictions = out / "predictions.jsonl"
     facts |= score(args, task, bundle, "--predictions", predictions)
     return facts, read(predictions)
