@@ -173,11 +173,10 @@ fn with_memory_for_one_adapter_all_answer_as_with_memory_for_all() {
     };
     let started = |more: &[&str]| {
         let mut server = Server::start(&[&["--adapters", folder, "--precision", "f32"], more].concat());
-        if more.contains(&"--bind-threads") {
-            // Or told that there are too few.
-            server.wait_until(|line| line.contains("physical core") || line.contains("bound to a core each"));
-        }
-        server.wait_for("ready on ");
+        let said = server.wait_for("ready on ");
+        // Or told that there are too few.
+        let is_told = said.contains("physical core") || said.contains("bound to a core each");
+        assert_eq!(is_told, more.contains(&"--bind-threads"), "{said}");
         server
     };
     let roomy = started(&[]);

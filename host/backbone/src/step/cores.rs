@@ -22,14 +22,14 @@ pub(super) fn physical() -> Vec<usize> {
         .collect()
 }
 
-/// Has this thread run on that CPU only. Where the system refuses, it runs where it did.
+/// Has this thread run on that CPU only. `false` where the system refuses: it runs where it did.
 #[cfg(target_os = "linux")]
-pub(super) fn bind_to(cpu: usize) {
+pub(super) fn bind_to(cpu: usize) -> bool {
     use rustix::thread::{CpuSet, sched_setaffinity};
 
     let mut only = CpuSet::new();
     only.set(cpu);
-    let _ = sched_setaffinity(None, &only);
+    sched_setaffinity(None, &only).is_ok()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -38,4 +38,6 @@ pub(super) fn physical() -> Vec<usize> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn bind_to(_: usize) {}
+pub(super) fn bind_to(_: usize) -> bool {
+    false
+}

@@ -77,8 +77,7 @@ pub fn bind_threads() -> Vec<usize> {
     cores.truncate(threads);
     // libtorch's own threads begin with what is large enough for them, and run where the thread does that began them: so they begin now.
     let _ = Tensor::ones([1 << 20], (Kind::Float, Device::Cpu)).exp();
-    team::gather_on(&cores);
-    cores
+    if team::gather_on(&cores) { cores } else { Vec::new() }
 }
 
 /// Some more tokens of one sequence.

@@ -49,14 +49,13 @@ pub(super) fn gather() {
 }
 
 /// Makes the team of this thread anew, of as many threads as there are cores, this one and each of the others bound to one of them.
-pub(super) fn gather_on(cores: &[usize]) {
+/// `false` where the system refuses to bind this one, as it then does the others.
+pub(super) fn gather_on(cores: &[usize]) -> bool {
     TEAM.with_borrow_mut(|team| {
         // The others are made first, so that they begin unbound.
         *team = Some(Team::new(cores.len(), cores));
-        if let Some(&core) = cores.first() {
-            cores::bind_to(core);
-        }
-    });
+        cores.first().is_some_and(|&core| cores::bind_to(core))
+    })
 }
 
 /// [`each`] where there is much to do; else this thread alone.
@@ -333,7 +332,7 @@ mod tests {
         let cores = super::cores::physical();
         assert!(!cores.is_empty());
         let of_test = thread::spawn(move || {
-            super::gather_on(&cores);
+            assert!(super::gather_on(&cores));
             let seen: Mutex<HashSet<(ThreadId, Vec<usize>)>> = Mutex::default();
             super::each(0..32 * cores.len(), |_| {
                 let bound = sched_getaffinity(None).expect("what this thread may use");
