@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{finish, fixture, json, program, root, stdout};
+use crate::program::{finish, fixture, program, root, stdout};
 
 /// `summarize-java` without weights, in a folder of its name.
 fn bundle(parent: &Path) -> String {
@@ -28,7 +28,7 @@ fn a_bundle_is_trained_evaluated_and_compared() {
     let (bundle, data) = (bundle(dir.path()), fixture("summaries.jsonl"));
     let file = |name: &str| dir.path().join(name).display().to_string();
     let cache = file("cache");
-    let eval = |more: &[&str]| {
+    let judge = |more: &[&str]| {
         let common = [
             "eval",
             "--adapter",
@@ -43,8 +43,9 @@ fn a_bundle_is_trained_evaluated_and_compared() {
         ];
         let scores: Value = serde_json::from_str(&stdout(&[&common[..], more].concat())).unwrap();
         assert_eq!(scores["rows"], 3);
-        scores["metrics"].clone()
+        scores
     };
+    let eval = |more: &[&str]| judge(more)["metrics"].clone();
 
     // Without weights there is nothing to judge but the frozen LLM.
     let refused = finish(program().args(["eval", "--adapter", &bundle, "--data", &data, "--cache", &cache]));
@@ -91,28 +92,11 @@ fn a_bundle_is_trained_evaluated_and_compared() {
     // What the training data has, too, is left out of what is judged by itself.
     let rows = std::fs::read_to_string(&data).unwrap();
     std::fs::write(file("seen.jsonl"), rows.lines().next().unwrap()).unwrap();
-    let judged = [
-        "eval",
-        "--adapter",
-        &bundle,
-        "--data",
-        &data,
-        "--cache",
-        &cache,
-        "--predictions",
-        &file("tuned.jsonl"),
-        "--limit",
-        "3",
-        "--json",
-    ];
     for (training, rows) in [(file("seen.jsonl"), 2), (data.clone(), 0)] {
-        let judged = json(&stdout(&[&judged[..], &["--trained-on", &training]].concat()));
-        assert_eq!((&judged["rows"], &judged["unseen"]["rows"]), (&3.into(), &rows.into()));
-        assert_eq!(
-            judged["unseen"]["metrics"]["bleu"]["value"].is_number(),
-            rows > 0,
-            "{judged}"
-        );
+        let judged = judge(&["--predictions", &file("tuned.jsonl"), "--trained-on", &training]);
+        assert_eq!(judged["unseen"]["rows"], rows);
+        let has_score = judged["unseen"]["metrics"]["bleu"]["value"].is_number();
+        assert_eq!(has_score, rows > 0, "{judged}");
     }
     let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
     assert!(

@@ -10,7 +10,7 @@ use transducer_host::scores::{self, CodeArgs, Score};
 use transducer_metrics::Prediction;
 use transducer_mine::Similarity;
 use transducer_pipeline::{EngineOptions, Workpiece};
-use transducer_train::rows::{Rows, file_sha256};
+use transducer_train::rows::{Row, Rows, file_sha256};
 use transducer_train::{export, recipe};
 
 use crate::backbone::BackboneArgs;
@@ -57,7 +57,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
 
-    /// Judge by themselves, too, the rows that resemble none of this training data: at most four of five words of the source in common
+    /// Judge by themselves, too, the rows that resemble none of this training data: fewer than four of five of the words of both sources are
+    /// in both
     #[arg(long, value_name = "FILE", conflicts_with = "export")]
     trained_on: Option<PathBuf>,
 
@@ -117,6 +118,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         count: args.limit,
         stop: &stop,
     };
+    // Read before anything is asked, which may take long.
+    let training = args
+        .trained_on
+        .as_deref()
+        .map(|path| Rows::open(path)?.take(usize::MAX));
+    let training = training.transpose()?;
     let predictions = match &args.predictions {
         Some(path) => evaluation.finish_all(path, generated(path)?)?,
         None => predict(&evaluation, examples.len().min(args.limit))?,
@@ -157,10 +164,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             args.report_examples,
         )?;
     }
-    let unseen = match &args.trained_on {
-        None => None,
-        Some(path) => Some(unseen(&predictions, &args.data, path)?),
-    };
+    let unseen = training.map(|training| unseen(&predictions, &args.data, &training));
+    let unseen = unseen.transpose()?;
     let of_unseen = |rows: &[Prediction]| {
         // Nothing has no score.
         let metrics = if rows.is_empty() {
@@ -194,14 +199,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// The predictions for the rows of `data` whose sources are no near-duplicates of any in the training data.
-fn unseen(predictions: &[Prediction], data: &Path, training: &Path) -> Result<Vec<Prediction>> {
-    let all = |path: &Path| Rows::open(path)?.take(usize::MAX);
-    let (rows, training) = (all(data)?, all(training)?);
+fn unseen(predictions: &[Prediction], data: &Path, training: &[Row]) -> Result<Vec<Prediction>> {
+    let rows = Rows::open(data)?.take(usize::MAX)?;
     let sources: HashMap<&str, &str> = rows.iter().map(|row| (&row.id[..], &row.source[..])).collect();
-    let sources: Vec<&str> = predictions
-        .iter()
-        .map(|prediction| sources[&prediction.id[..]])
-        .collect();
+    let source = |prediction: &Prediction| {
+        let source = sources.get(&prediction.id[..]).copied();
+        source.with_context(|| format!("{} has no row {:?} any more", data.display(), prediction.id))
+    };
+    let sources: Vec<&str> = predictions.iter().map(source).collect::<Result<_>>()?;
     let training: Vec<&str> = training.iter().map(|row| &row.source[..]).collect();
     let resembling = transducer_mine::resembling(&sources, &training, Similarity::DEFAULT);
     let unseen = predictions.iter().zip(resembling).filter(|(_, resembles)| !resembles);
