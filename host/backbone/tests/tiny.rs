@@ -46,6 +46,22 @@ fn a_starcoder2_folder_computes_what_transformers_does() {
 #[test]
 fn a_gemma_folder_computes_what_transformers_does() {
     check_parity("tiny-gemma", "parity/lm_tiny_gemma.safetensors");
+    // What its first files call the GELU's tanh form, and what another model would be.
+    for (key, value, refused) in [
+        ("hidden_act", "gelu".into(), false),
+        ("hidden_act", "silu".into(), true),
+        ("use_bidirectional_attention", true.into(), true),
+    ] {
+        let folder = copy_of("tiny-gemma");
+        edit_config(folder.path(), |config| config[key] = value);
+        let loaded = Backbone::load(folder.path(), &f32_on_cpu());
+        assert_eq!(
+            matches!(loaded, Err(BackboneError::Unsupported { .. })),
+            refused,
+            "{key}"
+        );
+        assert_eq!(loaded.is_ok(), !refused, "{key}");
+    }
 }
 
 #[test]
