@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tch::{Kind, Tensor};
 
+use crate::answers::Answers;
 use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
 use crate::config::{ModelConfig, Shape};
@@ -207,7 +208,7 @@ impl Backbone {
     }
 
     /// Hidden states from which [`Self::logits`] predicts the tokens of `answers`, each after its prompt `[tokens, hidden]` and after
-    /// those before it: `[answer tokens, hidden]`, those of the first answer first. Prompts and answers have at least one token.
+    /// those before it, and the way back to the prompts. Prompts and answers have at least one token.
     ///
     /// For training, which computes logits a few rows at a time: for a small model with a large vocabulary the head is most of the
     /// work.
@@ -215,14 +216,14 @@ impl Backbone {
     /// # Errors
     ///
     /// [`BackboneError`] if a prompt or an answer does not fit the model.
-    pub fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError> {
+    pub fn answers<'a>(&'a self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Answers<'a>, BackboneError> {
         for prompt in prompts {
             self.check_embeddings(&prompt.f_unsqueeze(0)?)?;
         }
         for answer in answers {
             self.embedder.check_ids(answer)?;
         }
-        self.model.hidden_of_answers(prompts, answers)
+        self.model.answers(prompts, answers)
     }
 
     /// Logits of hidden states, `[.., hidden]` to `[.., vocab]` in `f32`.

@@ -7,14 +7,17 @@
 //! - [`gguf`] reads GGUF files; Hugging Face folders are read through safetensors. Both meet in [`ModelConfig`].
 //! - [`tokenizer`] and [`chat`] turn text into token ids and back.
 
+mod answers;
 mod backbone;
 mod cache;
 pub mod chat;
 mod config;
+mod cpu;
 mod embedder;
 mod error;
 mod fingerprint;
 pub mod gguf;
+mod gradient;
 mod hardware;
 mod model;
 mod rope;
@@ -22,12 +25,14 @@ mod step;
 pub mod tokenizer;
 mod weights;
 
+pub use answers::Answers;
 pub use backbone::{Backbone, Piece, Positions, Progress};
 pub use cache::KvCache;
 pub use config::{EncoderDecoder, Family, FeedForward, ModelConfig, Shape};
+pub use cpu::bind_threads;
 pub use embedder::Embedder;
 pub use error::BackboneError;
 pub use fingerprint::Fingerprint;
 pub use hardware::{DeviceChoice, DtypeChoice, LoadOptions, WeightFormat};
 pub use rope::{Llama3, Rope, RopeScaling, Yarn};
-pub use step::bind_threads;
+

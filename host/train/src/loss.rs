@@ -46,12 +46,12 @@ pub(crate) fn loss(
     }
     let prompts = embeddings.f_split_with_sizes(&lengths[..], 0)?;
     let ids: Vec<&[u32]> = examples.iter().map(|example| &example.answer[..]).collect();
-    let answers = backbone.hidden_of_answers(&prompts, &ids)?;
+    let answers = backbone.answers(&prompts, &ids)?;
     let labels: Vec<i64> = ids.concat().into_iter().map(i64::from).collect();
     let labels = Tensor::f_from_slice(&labels)?.f_to_device(backbone.device())?;
 
     // The head's rows a few at a time, each with its gradient at once.
-    let leaf = answers.detach().set_requires_grad(weight.is_some());
+    let leaf = answers.hidden().detach().set_requires_grad(weight.is_some());
     let total = labels.size()[0];
     let mut losses = Vec::new();
     for start in (0..total).step_by(HEAD_ROWS as usize) {
@@ -75,9 +75,8 @@ pub(crate) fn loss(
         sums: sums.collect(),
         tokens: losses.len(),
     };
-    if weight.is_some() && loss.sum().is_finite() && answers.requires_grad() {
-        // The product with a constant has that constant as its gradient: the way to hand a gradient on.
-        (answers * leaf.grad()).f_sum(Kind::Float)?.f_backward()?;
+    if weight.is_some() && loss.sum().is_finite() {
+        answers.backward(&leaf.grad())?;
     }
     Ok(loss)
 }

@@ -8,6 +8,7 @@ mod t5;
 
 use tch::Tensor;
 
+use crate::answers::Answers;
 use crate::cache::KvCache;
 use crate::config::{ModelConfig, Shape};
 use crate::weights::{Weight, WeightSource};
@@ -51,8 +52,8 @@ pub(crate) trait Model: std::fmt::Debug + Send + Sync {
         one_by_one(self, pieces)
     }
 
-    /// See [`crate::Backbone::hidden_of_answers`].
-    fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError>;
+    /// See [`crate::Backbone::answers`].
+    fn answers<'a>(&'a self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Answers<'a>, BackboneError>;
 
     /// Logits of hidden states, `[.., hidden]` to `[.., vocab]` in `f32`.
     fn logits(&self, hidden: &Tensor) -> Result<Tensor, BackboneError>;

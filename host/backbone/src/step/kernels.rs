@@ -4,7 +4,8 @@
 use multiversion::multiversion;
 
 use super::blocks::{BLOCK, Block, GROUP};
-use super::memory::Element;
+use crate::cpu::math::{exp, softmax};
+use crate::cpu::memory::Element;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod amx;
@@ -149,80 +150,16 @@ fn add_weighted<E: Element>(values: &[E], scores: &[f32], out: &mut [f32]) {
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn softmax(scores: &mut [f32]) {
-    let most = reduce(
-        scores,
-        f32::NEG_INFINITY,
-        |most, score| if score > most { score } else { most },
-    );
-    for score in scores.iter_mut() {
-        *score = exp(*score - most);
-    }
-    let scale = reduce(scores, 0.0, |sum, score| sum + score).recip();
-    for score in scores {
-        *score *= scale;
-    }
-}
-
-/// All numbers as one, several side by side: see [`LANES`].
-#[inline(always)]
-fn reduce(numbers: &[f32], first: f32, of: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut all = [first; 2 * LANES];
-    let (lines, rest) = numbers.as_chunks::<{ 2 * LANES }>();
-    for line in lines {
-        for (all, number) in all.iter_mut().zip(line) {
-            *all = of(*all, *number);
-        }
-    }
-    for (all, number) in all.iter_mut().zip(rest) {
-        *all = of(*all, *number);
-    }
-    all.into_iter().fold(first, of)
-}
-
-/// `e^x` to a relative error of 2e-7, without a branch, so that loops over it become vector instructions: a power of two from the
-/// exponent's bits, times a polynomial over the rest (the coefficients are those of Cephes' `expf`). Below -87.3 it is 1e-38.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let x = x.clamp(-87.3, 88.0);
-    let power = (x * std::f32::consts::LOG2_E + 0.5).floor();
-    let x = x - power * LN_2_HIGH - power * LN_2_LOW;
-    let mut sum = 1.987_569_1e-4;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
-        sum = sum * x + coefficient;
-    }
-    let fraction = sum * x * x + x + 1.0;
-    // `power` is a whole number from -126 to 127.
-    fraction * f32::from_bits((((power as i32) + 127) << 23) as u32)
-}
-
 #[cfg(test)]
 mod tests {
     use half::bf16;
 
     use super::super::blocks::{BLOCK, Block, Block4, Block8, pack};
-    use super::super::memory::Element;
-    use super::{attend, dot, dot_portable, exp, gate, multiply, multiply_portable, rms_norm};
+    use super::{attend, dot, dot_portable, gate, multiply, multiply_portable, rms_norm};
+    use crate::cpu::memory::Element;
 
     fn numbers(count: usize, seed: f32) -> Vec<f32> {
         (0..count).map(|i| ((i as f32 + seed) * 1.618).sin()).collect()
-    }
-
-    #[test]
-    fn exp_is_that_of_the_standard_library() {
-        for step in -8700..8800 {
-            let x = step as f32 / 100.0;
-            let (found, expected) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!(
-                (found / expected - 1.0).abs() < 3e-7,
-                "exp({x}) = {found}, not {expected}"
-            );
-        }
-        assert!(exp(f32::NEG_INFINITY) < 1e-37);
-        assert!(exp(f32::NAN).is_nan());
     }
 
     /// Any number of rows and columns is what products of the decoded weights are, on any CPU.

@@ -11,7 +11,8 @@ use super::shelf::{Shelf, Shelved};
 use super::tiles::{self, Lanes4, Lanes8};
 #[cfg(target_arch = "x86_64")]
 use super::tiles::{Tile4, Tile8};
-use super::{kernels, memory, team};
+use super::kernels;
+use crate::cpu::{memory, team};
 use crate::hardware::Products;
 use crate::{BackboneError, WeightFormat};
 

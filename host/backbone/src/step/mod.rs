@@ -5,13 +5,10 @@
 //! reads every weight once, so that weights of fewer bits are faster weights.
 
 mod blocks;
-mod cores;
 mod kernels;
 mod matrix;
-mod memory;
 mod rounded;
 mod shelf;
-mod team;
 mod tiles;
 
 use half::bf16;
@@ -20,13 +17,14 @@ use tch::{Device, Kind, Tensor};
 use crate::BackboneError;
 use crate::cache::DecoderCache;
 use crate::config::{Family, ModelConfig, Shape};
+use crate::cpu::memory::{Element, numbers, numbers_mut};
+use crate::cpu::team;
 use crate::hardware::Products;
 use crate::model::{Decoder, Layer};
 
 #[cfg(target_arch = "x86_64")]
 use kernels::{amx::attention as by_tiles, avx512::attention as by_lanes};
 use matrix::{FeedForward, Matrix};
-use memory::{Element, numbers, numbers_mut};
 use shelf::Shelf;
 
 /// From how many products on the attention of a step is shared between threads: to wake one takes as long as some ten thousand.
@@ -64,20 +62,6 @@ pub(crate) fn multiplies_tiles() -> bool {
     return kernels::amx::is_there();
     #[cfg(not(target_arch = "x86_64"))]
     false
-}
-
-/// Binds this thread, and those that make steps together with it, to a physical core each, and tells which. Nothing is bound, and none
-/// told, where the process may use fewer cores than libtorch shares an operation of this thread between, or the system binds no threads.
-pub fn bind_threads() -> Vec<usize> {
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-    let mut cores = cores::physical();
-    if cores.len() < threads {
-        return Vec::new();
-    }
-    cores.truncate(threads);
-    // libtorch's own threads begin with what is large enough for them, and run where the thread does that began them: so they begin now.
-    let _ = Tensor::ones([1 << 20], (Kind::Float, Device::Cpu)).exp();
-    if team::gather_on(&cores) { cores } else { Vec::new() }
 }
 
 /// Some more tokens of one sequence.

@@ -5,7 +5,7 @@ use multiversion::multiversion;
 
 use super::blocks::BLOCK;
 use super::kernels::vnni;
-use super::team;
+use crate::cpu::team;
 use super::tiles::{BLOCKS, DEPTH};
 
 /// Rows whose blocks lie next to one another: they are multiplied together.

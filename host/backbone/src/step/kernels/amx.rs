@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
 use super::super::blocks::BLOCK;
-use super::super::team;
+use crate::cpu::team;
 use super::super::tiles::{BLOCKS, COLUMNS, DEPTH};
 use super::avx512::{gate, store_columns, sums, transpose};
 

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::super::blocks::{BLOCK, Block, GROUP};
-use super::super::memory::Element;
+use crate::cpu::memory::Element;
 
 /// How far ahead of what is multiplied memory is asked for, in bytes: some hundred nanoseconds of reading.
 const AHEAD: usize = 2048;

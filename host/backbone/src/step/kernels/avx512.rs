@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::super::blocks::{BLOCK, Block, GROUP};
-use super::super::memory::Element;
+use crate::cpu::memory::Element;
 use super::avx2::ask_for;
 
 pub(in super::super) mod attention;

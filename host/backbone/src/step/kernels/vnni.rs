@@ -11,7 +11,7 @@ use super::super::blocks::BLOCK;
 #[cfg(target_arch = "x86_64")]
 use super::super::rounded::scales;
 use super::super::rounded::{Inputs, Part, ROWS, Rounded, round};
-use super::super::team;
+use crate::cpu::team;
 use super::super::tiles::{BLOCKS, COLUMNS, FOURS, Lanes4, Lanes8, SHIFT, Tile};
 #[cfg(target_arch = "x86_64")]
 use super::avx512;

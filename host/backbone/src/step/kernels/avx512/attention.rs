@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::super::memory::Element;
+use crate::cpu::memory::Element;
 use super::{HEAD_DIM, PARTS, exp, is_there, transpose};
 
 /// Tokens that attend together.

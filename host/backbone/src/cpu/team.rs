@@ -34,7 +34,7 @@ thread_local! {
 
 /// Does all items, this thread and the others of its team, each the next that nobody has begun. Returns once all are done. A loop
 /// within a loop is done by the thread that comes upon it.
-pub(super) fn each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+pub(crate) fn each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
     TEAM.with(|team| match team.try_borrow_mut() {
         Ok(mut team) => team.get_or_insert_with(Team::of_this_thread).each(items, work),
         Err(_) => items.into_iter().for_each(work),
@@ -42,7 +42,7 @@ pub(super) fn each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T)
 }
 
 /// Makes the team of this thread, unless it has one: before a loop waits for it.
-pub(super) fn gather() {
+pub(crate) fn gather() {
     TEAM.with_borrow_mut(|team| {
         team.get_or_insert_with(Team::of_this_thread);
     });
@@ -50,7 +50,7 @@ pub(super) fn gather() {
 
 /// Makes the team of this thread anew, of as many threads as there are cores, this one and each of the others bound to one of them.
 /// `false` where the system refuses to bind this one, as it then does the others.
-pub(super) fn gather_on(cores: &[usize]) -> bool {
+pub(crate) fn gather_on(cores: &[usize]) -> bool {
     TEAM.with_borrow_mut(|team| {
         // The others are made first, so that they begin unbound.
         *team = Some(Team::new(cores.len(), cores));
@@ -59,7 +59,7 @@ pub(super) fn gather_on(cores: &[usize]) -> bool {
 }
 
 /// [`each`] where there is much to do; else this thread alone.
-pub(super) fn each_if<T: Send>(much: bool, items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+pub(crate) fn each_if<T: Send>(much: bool, items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
     if much {
         each(items, work);
     } else {

@@ -3,7 +3,7 @@
 /// Of the CPUs that this process may use one for each physical core: two on the same core share what multiplies. Empty where the system
 /// does not let threads be bound.
 #[cfg(target_os = "linux")]
-pub(super) fn physical() -> Vec<usize> {
+pub(crate) fn physical() -> Vec<usize> {
     use rustix::thread::{CpuSet, sched_getaffinity};
     use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ pub(super) fn physical() -> Vec<usize> {
 
 /// Has this thread run on that CPU only. `false` where the system refuses: it runs where it did.
 #[cfg(target_os = "linux")]
-pub(super) fn bind_to(cpu: usize) -> bool {
+pub(crate) fn bind_to(cpu: usize) -> bool {
     use rustix::thread::{CpuSet, sched_setaffinity};
 
     let mut only = CpuSet::new();
@@ -33,11 +33,11 @@ pub(super) fn bind_to(cpu: usize) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn physical() -> Vec<usize> {
+pub(crate) fn physical() -> Vec<usize> {
     Vec::new()
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn bind_to(_: usize) -> bool {
+pub(crate) fn bind_to(_: usize) -> bool {
     false
 }

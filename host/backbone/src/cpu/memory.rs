@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use crate::BackboneError;
 
 /// What numbers of a model are held in on a CPU.
-pub(super) trait Element: Copy + Send + Sync + 'static {
+pub(crate) trait Element: Copy + Send + Sync + 'static {
     /// libtorch's name of it.
     const KIND: Kind;
 
@@ -95,7 +95,7 @@ impl Element for bf16 {
 }
 
 /// The numbers of a tensor, in the order of its indices.
-pub(super) fn numbers<E: Element>(tensor: &Tensor) -> Result<&[E], BackboneError> {
+pub(crate) fn numbers<E: Element>(tensor: &Tensor) -> Result<&[E], BackboneError> {
     check::<E>(tensor)?;
     // SAFETY: the tensor is dense, on the CPU, and of `numel` numbers of `E`'s kind, each bit pattern of which is an `E`. It is
     // borrowed for as long as the slice, and what is borrowed is not written to: see `numbers_mut`.
@@ -103,10 +103,10 @@ pub(super) fn numbers<E: Element>(tensor: &Tensor) -> Result<&[E], BackboneError
 }
 
 /// The numbers of a tensor that nothing else refers to, to write to.
-pub(super) fn numbers_mut<E: Element>(tensor: &mut Tensor) -> Result<&mut [E], BackboneError> {
+pub(crate) fn numbers_mut<E: Element>(tensor: &mut Tensor) -> Result<&mut [E], BackboneError> {
     check::<E>(tensor)?;
-    // SAFETY: as in `numbers`. Only the KV cache's tensors come here: they belong to one cache, which is borrowed exclusively, and
-    // views of them live no longer than the forward pass that made them.
+    // SAFETY: as in `numbers`. Only a KV cache's tensors come here, and those that a training pass works in: they belong to one owner, who
+    // is borrowed exclusively, and views of them live no longer than the operation that they were made for.
     Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) })
 }
 

@@ -1,0 +1,130 @@
+//! Training's passes: answers of several prompts at once, and back, against libtorch's own differentiation of one sequence at a time.
+
+mod common;
+
+use common::{f32_on_cpu, fixture, load, max_abs_diff, model_path};
+use tch::{Kind, Tensor};
+use transducer_backbone::{Backbone, DtypeChoice, LoadOptions, Positions};
+
+/// Prompts and answers of different lengths.
+type Examples = [(Vec<u32>, Vec<u32>)];
+
+/// Some ids of a vocabulary.
+fn some_ids(count: usize, vocabulary: usize, seed: usize) -> Vec<u32> {
+    (0..count).map(|i| ((i * 7919 + seed * 104_729 + 3) % vocabulary) as u32).collect()
+}
+
+fn examples(backbone: &Backbone, lengths: &[(usize, usize)]) -> Vec<(Vec<u32>, Vec<u32>)> {
+    let ids = |count, seed| some_ids(count, backbone.config().vocab_size, seed);
+    let pairs = lengths.iter().enumerate();
+    pairs.map(|(i, &(prompt, answer))| (ids(prompt, i), ids(answer, i + 50))).collect()
+}
+
+fn prompts(backbone: &Backbone, examples: &Examples) -> Vec<Tensor> {
+    let embed = |ids: &Vec<u32>| backbone.embed(ids).unwrap().to_kind(Kind::Float).set_requires_grad(true);
+    examples.iter().map(|(prompt, _)| embed(prompt)).collect()
+}
+
+/// What hidden states of answers are made into: every token has a weight of its own, the last of each answer the largest.
+fn loss(backbone: &Backbone, hidden: &Tensor, examples: &Examples) -> Tensor {
+    let labels: Vec<i64> = examples.iter().flat_map(|(_, answer)| answer).map(|&id| i64::from(id)).collect();
+    backbone.logits(hidden).unwrap().cross_entropy_for_logits(&Tensor::from_slice(&labels))
+}
+
+/// Logits of the answers' tokens, and the gradients of the prompts' embeddings, by [`Backbone::answers`].
+fn by_answers(backbone: &Backbone, examples: &Examples) -> (Tensor, Vec<Tensor>) {
+    let prompts = prompts(backbone, examples);
+    let ids: Vec<&[u32]> = examples.iter().map(|(_, answer)| answer.as_slice()).collect();
+    let answers = backbone.answers(&prompts, &ids).unwrap();
+    let hidden = answers.hidden().detach().set_requires_grad(true);
+    loss(backbone, &hidden, examples).backward();
+    let logits = tch::no_grad(|| backbone.logits(&hidden).unwrap());
+    answers.backward(&hidden.grad()).unwrap();
+    (logits, prompts.iter().map(Tensor::grad).collect())
+}
+
+/// Likewise by libtorch, each sequence by itself.
+fn by_libtorch(backbone: &Backbone, examples: &Examples) -> (Tensor, Vec<Tensor>) {
+    let prompts = prompts(backbone, examples);
+    let logits = prompts.iter().zip(examples).map(|(prompt, (read, answer))| {
+        let answer_embeddings = backbone.embed(answer).unwrap().to_kind(Kind::Float);
+        let sequence = Tensor::cat(&[prompt, &answer_embeddings], 0).unsqueeze(0);
+        let logits = backbone.forward(&sequence, None, Positions::All).unwrap().squeeze_dim(0);
+        logits.narrow(0, read.len() as i64 - 1, answer.len() as i64)
+    });
+    let logits = Tensor::cat(&logits.collect::<Vec<_>>(), 0);
+    let labels: Vec<i64> = examples.iter().flat_map(|(_, answer)| answer).map(|&id| i64::from(id)).collect();
+    logits.cross_entropy_for_logits(&Tensor::from_slice(&labels)).backward();
+    (logits.detach(), prompts.iter().map(Tensor::grad).collect())
+}
+
+/// The size of a difference beside that of what was expected.
+fn relative(found: &[Tensor], expected: &[Tensor]) -> f64 {
+    let size = |tensors: &mut dyn Iterator<Item = Tensor>| -> f64 {
+        let squares = tensors.map(|tensor| tensor.to_kind(Kind::Double).square().sum(Kind::Double).double_value(&[]));
+        squares.sum::<f64>().sqrt()
+    };
+    size(&mut found.iter().zip(expected).map(|(found, expected)| found - expected))
+        / size(&mut expected.iter().map(Tensor::shallow_clone))
+}
+
+#[test]
+fn answers_and_gradients_are_those_of_libtorch() {
+    for model in ["tiny-llama", "tiny-qwen2", "tiny-gemma", "tiny-starcoder2"] {
+        let backbone = load(&fixture(model));
+        // One prompt of one token, one sequence of whole blocks, one that is not.
+        let examples = examples(&backbone, &[(1, 2), (29, 3), (41, 17), (5, 1)]);
+        let (logits, gradients) = by_answers(&backbone, &examples);
+        let (expected_logits, expected) = by_libtorch(&backbone, &examples);
+        let (logits, gradients) = (max_abs_diff(&logits, &expected_logits), relative(&gradients, &expected));
+        println!("{model}: logits {logits:.1e}, gradients {gradients:.1e}");
+        assert!(logits < 1e-4, "{model}: logits differ by {logits}");
+        assert!(gradients < 1e-5, "{model}: gradients differ by {gradients} of their size");
+    }
+}
+
+#[test]
+fn a_long_sequence_has_the_gradients_of_libtorch() {
+    let backbone = load(&model_path());
+    // One that keeps its weights of attention, and one that computes them again.
+    let examples = examples(&backbone, &[(520, 9), (40, 4)]);
+    let (_, gradients) = by_answers(&backbone, &examples);
+    let (_, expected) = by_libtorch(&backbone, &examples);
+    let off = relative(&gradients, &expected);
+    println!("gradients {off:.1e}");
+    assert!(off < 1e-4, "gradients differ by {off} of their size");
+}
+
+#[test]
+fn bf16_loses_no_more_than_libtorch_does() {
+    let exact = load(&model_path());
+    // Text that the model understands: on any other its gradients are so large that rounding decides them.
+    let texts = [
+        ("Summarize this method.\npublic int size() { return this.elements.length; }\n", "Returns the number of elements."),
+        ("def area(width, height):\n    return width * height\n\n# In one sentence:\n", "Computes the area of a rectangle from its width and height."),
+        ("The capital of France is", " Paris."),
+    ];
+    let ids = |text: &str| exact.tokenizer().encode(text).unwrap().ids;
+    let examples: Vec<_> = texts.iter().map(|(prompt, answer)| (ids(prompt), ids(answer))).collect();
+    let (_, expected) = by_libtorch(&exact, &examples);
+    drop(exact);
+    let options = LoadOptions {
+        dtype: DtypeChoice::Bf16,
+        ..f32_on_cpu()
+    };
+    let rounded = Backbone::load(&model_path(), &options).unwrap();
+    let off = relative(&by_answers(&rounded, &examples).1, &expected);
+    let libtorch = relative(&by_libtorch(&rounded, &examples).1, &expected);
+    println!("gradients are off by {off:.4} of their size, libtorch's by {libtorch:.4}");
+    assert!(off < libtorch && off > 0.0, "{off}, libtorch {libtorch}");
+}
+
+#[test]
+fn without_a_gradient_there_is_no_way_back() {
+    let backbone = load(&fixture("tiny-llama"));
+    let prompt = backbone.embed(&[5, 6, 7]).unwrap();
+    let answers = backbone.answers(&[prompt], &[&[8, 9]]).unwrap();
+    assert_eq!(answers.hidden().size(), [2, backbone.config().hidden_size as i64]);
+    let gradient = answers.hidden().ones_like();
+    answers.backward(&gradient).unwrap();
+}
