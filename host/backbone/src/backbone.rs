@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 
 use tch::{Kind, Tensor};
 
-use crate::answers::Answers;
 use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
 use crate::config::{ModelConfig, Shape};
@@ -14,6 +13,7 @@ use crate::embedder::Embedder;
 use crate::error::BackboneError;
 use crate::gguf::Gguf;
 use crate::hardware::{LoadOptions, Place, Products};
+use crate::lesson::{Lesson, hand_on};
 use crate::model::{Decoder, Model, T5};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Folder, GgufWeights, WeightSource};
@@ -208,22 +208,56 @@ impl Backbone {
     }
 
     /// Hidden states from which [`Self::logits`] predicts the tokens of `answers`, each after its prompt `[tokens, hidden]` and after
-    /// those before it, and the way back to the prompts. Prompts and answers have at least one token.
-    ///
-    /// For training, which computes logits a few rows at a time: for a small model with a large vocabulary the head is most of the
-    /// work.
+    /// those before it: `[answer tokens, hidden]`, those of the first answer first. Prompts and answers have at least one token. All are
+    /// read at once, as one padded batch; libtorch differentiates it with respect to the prompts.
     ///
     /// # Errors
     ///
     /// [`BackboneError`] if a prompt or an answer does not fit the model.
-    pub fn answers<'a>(&'a self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Answers<'a>, BackboneError> {
+    pub fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError> {
+        self.check_lesson(prompts, answers)?;
+        self.model.hidden_of_answers(prompts, answers)
+    }
+
+    /// The negative log-likelihood of every token of `answers`, in nats, each after its prompt `[tokens, hidden]` and after those before
+    /// it. Prompts and answers have at least one token. Where `weight` is given and all are finite, the gradient of `weight` times
+    /// their sum is added to the gradients of what the prompts were computed from.
+    ///
+    /// About `most` tokens are read at once, padding included where there is any: what a training needs of memory grows with it, what it
+    /// computes does not change but for rounding.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::hidden_of_answers`].
+    pub fn losses(
+        &self,
+        prompts: &[Tensor],
+        answers: &[&[u32]],
+        weight: Option<f64>,
+        most: usize,
+    ) -> Result<Vec<Vec<f32>>, BackboneError> {
+        self.check_lesson(prompts, answers)?;
+        let own: Vec<Tensor> = prompts.iter().map(Tensor::detach).collect();
+        let learned = self.model.learn(&own, answers, &Lesson { weight, most })?;
+        let (losses, gradients): (Vec<_>, Vec<_>) = learned
+            .into_iter()
+            .map(|learned| (learned.losses, learned.gradient))
+            .unzip();
+        let is_wanted = prompts.iter().any(Tensor::requires_grad) && losses.iter().flatten().all(|loss| loss.is_finite());
+        if is_wanted && let Some(gradients) = gradients.into_iter().collect::<Option<Vec<_>>>() {
+            hand_on(&Tensor::f_cat(prompts, 0)?, &Tensor::f_cat(&gradients, 0)?)?;
+        }
+        Ok(losses)
+    }
+
+    fn check_lesson(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<(), BackboneError> {
         for prompt in prompts {
             self.check_embeddings(&prompt.f_unsqueeze(0)?)?;
         }
         for answer in answers {
             self.embedder.check_ids(answer)?;
         }
-        self.model.answers(prompts, answers)
+        Ok(())
     }
 
     /// Logits of hidden states, `[.., hidden]` to `[.., vocab]` in `f32`.

@@ -7,7 +7,6 @@
 //! - [`gguf`] reads GGUF files; Hugging Face folders are read through safetensors. Both meet in [`ModelConfig`].
 //! - [`tokenizer`] and [`chat`] turn text into token ids and back.
 
-mod answers;
 mod backbone;
 mod cache;
 pub mod chat;
@@ -19,13 +18,13 @@ mod fingerprint;
 pub mod gguf;
 mod gradient;
 mod hardware;
+mod lesson;
 mod model;
 mod rope;
 mod step;
 pub mod tokenizer;
 mod weights;
 
-pub use answers::Answers;
 pub use backbone::{Backbone, Piece, Positions, Progress};
 pub use cache::KvCache;
 pub use config::{EncoderDecoder, Family, FeedForward, ModelConfig, Shape};
@@ -34,5 +33,6 @@ pub use embedder::Embedder;
 pub use error::BackboneError;
 pub use fingerprint::Fingerprint;
 pub use hardware::{DeviceChoice, DtypeChoice, LoadOptions, WeightFormat};
+pub use lesson::by_length;
 pub use rope::{Llama3, Rope, RopeScaling, Yarn};
 

@@ -51,8 +51,8 @@ fn logits_are_those_of_transformers() {
         // All together, with padding of up to 149 tokens.
         let embedded: Vec<Tensor> = prompts.iter().map(|ids| backbone.embed(ids).unwrap()).collect();
         let taught: Vec<&[u32]> = answers.iter().map(Vec::as_slice).collect();
-        let answered = backbone.answers(&embedded, &taught).unwrap();
-        let logits = backbone.logits(answered.hidden()).unwrap();
+        let hidden = backbone.hidden_of_answers(&embedded, &taught).unwrap();
+        let logits = backbone.logits(&hidden).unwrap();
         let all = expected["logits"].flatten(0, 1);
         let mut worst = max_abs_diff(&logits, &all);
 
@@ -69,8 +69,8 @@ fn logits_are_those_of_transformers() {
 
         // So far on that distances are beyond the last bucket.
         let long = ids(&expected["long_answer"].get(0));
-        let answered = backbone.answers(&embedded[..1], &[&long]).unwrap();
-        let last = backbone.logits(&answered.hidden().narrow(0, -1, 1)).unwrap().view([-1]);
+        let hidden = backbone.hidden_of_answers(&embedded[..1], &[&long]).unwrap();
+        let last = backbone.logits(&hidden.narrow(0, -1, 1)).unwrap().view([-1]);
         worst = worst.max(max_abs_diff(&last, &expected["last_logits"]));
         println!(
             "{model}: max abs diff {worst:.2e}, logits up to {:.1}",
@@ -95,7 +95,7 @@ fn bf16_is_close_to_f32() {
     let answers: Vec<Vec<u32>> = (0..3).map(|row| ids(&expected["answers"].get(row))).collect();
     let answers: Vec<&[u32]> = answers.iter().map(Vec::as_slice).collect();
     let logits = rounded
-        .logits(rounded.answers(&prompts, &answers).unwrap().hidden())
+        .logits(&rounded.hidden_of_answers(&prompts, &answers).unwrap())
         .unwrap();
     let exact = expected["logits"].flatten(0, 1);
     let size = |tensor: &Tensor| tensor.square().mean(Kind::Double).sqrt().double_value(&[]);
@@ -237,11 +237,11 @@ fn the_gradient_reaches_every_embedding_of_a_prompt() {
         let prompts = prompts.map(|prompt| prompt.set_requires_grad(true));
         let answers = [&[42_u32, 43, 2][..], &[44]];
         let labels = Tensor::from_slice(&[42_i64, 43, 2, 44]);
-        let loss = |hidden: &Tensor| backbone.logits(hidden).unwrap().cross_entropy_for_logits(&labels);
-        let answered = backbone.answers(&prompts, &answers).unwrap();
-        let hidden = answered.hidden().detach().set_requires_grad(true);
-        loss(&hidden).backward();
-        answered.backward(&hidden.grad()).unwrap();
+        let loss = |prompts: &[Tensor]| {
+            let hidden = backbone.hidden_of_answers(prompts, &answers).unwrap();
+            backbone.logits(&hidden).unwrap().cross_entropy_for_logits(&labels)
+        };
+        loss(&prompts).backward();
         for prompt in &prompts {
             let squares = prompt.grad().square().sum_dim_intlist(-1, false, Kind::Double);
             let norms = Vec::<f64>::try_from(squares).unwrap();
@@ -255,8 +255,7 @@ fn the_gradient_reaches_every_embedding_of_a_prompt() {
             .double_value(&[]);
         let moved = |step: f64| {
             let shift = Tensor::cat(&[&direction * step, gradient.narrow(0, 1, 4).zeros_like()], 0);
-            let moved = [&prompts[0] + shift, prompts[1].shallow_clone()];
-            tch::no_grad(|| loss(backbone.answers(&moved, &answers).unwrap().hidden())).double_value(&[])
+            tch::no_grad(|| loss(&[&prompts[0] + shift, prompts[1].shallow_clone()])).double_value(&[])
         };
         // Embeddings are small here, and the norm of the first layer makes them large.
         let measured = (moved(1e-5) - moved(-1e-5)) / 2e-5;

@@ -159,7 +159,7 @@ pub struct Train {
     pub examples: u32,
     /// Examples a step.
     pub batch: u32,
-    /// Most tokens, padding included, that go through the LLM at once; a step takes as many turns as it needs.
+    /// About how many tokens go through the LLM at once, padding included where there is any; a step takes as many turns as it needs.
     pub batch_tokens: u32,
     /// Highest learning rate of AdamW.
     pub learning_rate: f64,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use transducer_backbone::by_length;
 use transducer_core::Transducer;
 use transducer_engine::{Completion, EngineError, OfflineRequest, PromptEmbeddings};
 use transducer_metrics::Prediction;
@@ -11,7 +12,6 @@ use transducer_pipeline::{Workpiece, Workshop};
 
 use crate::TrainError;
 use crate::example::Example;
-use crate::order::by_length;
 use crate::store::Examples;
 use crate::trainer::example;
 

@@ -44,24 +44,9 @@ impl Order {
     }
 }
 
-/// Cuts items into runs of similar length: the places of each run's items, such that `longest × items ≤ most` (or one item).
-pub(crate) fn by_length(lengths: &[usize], most: usize) -> Vec<Vec<usize>> {
-    let mut places: Vec<usize> = (0..lengths.len()).collect();
-    places.sort_by_key(|&place| lengths[place]);
-    let mut runs: Vec<Vec<usize>> = Vec::new();
-    for place in places {
-        match runs.last_mut() {
-            // Sorted: this one is the longest so far.
-            Some(run) if lengths[place] * (run.len() + 1) <= most => run.push(place),
-            _ => runs.push(vec![place]),
-        }
-    }
-    runs
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Order, by_length};
+    use super::Order;
 
     #[test]
     fn every_example_comes_once_an_epoch_in_an_order_of_its_own() {
@@ -85,11 +70,5 @@ mod tests {
         for from in [3, 10, 29] {
             assert_eq!(Order::new(7, 10).examples(from, 40), all[from as usize..]);
         }
-    }
-
-    #[test]
-    fn runs_hold_what_fits() {
-        assert_eq!(by_length(&[5, 1, 2, 9, 2], 8), [vec![1, 2, 4], vec![0], vec![3]]);
-        assert!(by_length(&[], 8).is_empty());
     }
 }

@@ -19,7 +19,7 @@ use crate::edges::with_edges;
 use crate::evaluate::Evaluation;
 use crate::example::Example;
 use crate::loss::loss;
-use crate::order::{Order, by_length};
+use crate::order::Order;
 use crate::store::Examples;
 use crate::{TrainError, curve};
 
@@ -257,37 +257,32 @@ impl Run<'_> {
             .into_iter()
             .map(|index| example(self.examples, index, train.edges))
             .collect::<Result<_, _>>()?;
-        let lengths: Vec<usize> = examples.iter().map(Example::tokens).collect();
         let answers: usize = examples.iter().map(|example| example.answer.len()).sum();
-        let mut sum = 0.0;
-        for run in by_length(&lengths, train.batch_tokens as usize) {
-            let some: Vec<&Example> = run.iter().map(|&place| &examples[place]).collect();
-            let part = loss(
-                self.workshop.backbone()?,
-                Some(transducer),
-                &some,
-                Some(1.0 / answers as f64),
-            )?;
-            sum += part.sum();
-            if !part.sum().is_finite() {
-                let ids = some.iter().zip(&part.sums).filter(|(_, sum)| !sum.is_finite());
-                return Err(TrainError::NotFinite {
-                    loss: part.sum(),
-                    step,
-                    ids: ids.map(|(example, _)| example.id.clone()).collect(),
-                    saved,
-                });
-            }
+        let loss = loss(
+            self.workshop.backbone()?,
+            Some(transducer),
+            &examples,
+            Some(1.0 / answers as f64),
+            train.batch_tokens as usize,
+        )?;
+        if !loss.sum().is_finite() {
+            let ids = examples.iter().zip(&loss.sums).filter(|(_, sum)| !sum.is_finite());
+            return Err(TrainError::NotFinite {
+                loss: loss.sum(),
+                step,
+                ids: ids.map(|(example, _)| example.id.clone()).collect(),
+                saved,
+            });
         }
         let gradient = adamw::clip(slots, train.clip);
         let rate = rate(train, step, steps);
         adamw::step(slots, step, rate, train.weight_decay);
         Ok(Event::Step {
             step,
-            loss: sum / answers as f64,
+            loss: loss.sum() / answers as f64,
             rate,
             gradient,
-            tokens: lengths.iter().sum(),
+            tokens: examples.iter().map(Example::tokens).sum(),
             seconds: begun.elapsed().as_secs_f64(),
         })
     }
@@ -303,13 +298,10 @@ impl Run<'_> {
             let examples: Vec<Example> = (start..end)
                 .map(|index| example(validation, index, train.edges))
                 .collect::<Result<_, _>>()?;
-            let lengths: Vec<usize> = examples.iter().map(Example::tokens).collect();
-            for run in by_length(&lengths, train.batch_tokens as usize) {
-                let some: Vec<&Example> = run.iter().map(|&place| &examples[place]).collect();
-                let part = tch::no_grad(|| loss(self.workshop.backbone()?, Some(transducer), &some, None))?;
-                sum += part.sum();
-                tokens += part.tokens;
-            }
+            let most = train.batch_tokens as usize;
+            let part = tch::no_grad(|| loss(self.workshop.backbone()?, Some(transducer), &examples, None, most))?;
+            sum += part.sum();
+            tokens += part.tokens;
         }
         Ok(sum / tokens.max(1) as f64)
     }

@@ -117,6 +117,20 @@ pub(super) fn weigh<E: Element>(scores: &mut [E], keys: usize) {
     }
 }
 
+/// The negative log-likelihood of one of the tokens. With a weight, the gradient of that much of it takes the place of the logits.
+pub(super) fn cross_entropy<E: Element>(logits: &mut [E], label: usize, weight: Option<f32>) -> f32 {
+    let mut shares = vec![0.0; logits.len()];
+    convert(logits, &mut shares);
+    softmax(&mut shares);
+    let loss = -shares[label].ln();
+    if let Some(weight) = weight {
+        shares[label] -= 1.0;
+        scale(&mut shares, weight);
+        round(&shares, logits);
+    }
+    loss
+}
+
 /// Puts in place of what is handed back to the weights of [`weigh`] what these hand back to the scores, `w (b - sum(w b))`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn weigh_back<E: Element>(weights: &[E], keys: usize, back: &mut [E]) {
@@ -159,7 +173,14 @@ fn convert<E: Element>(from: &[E], to: &mut [f32]) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-pub(super) fn round<E: Element>(from: &[f32], to: &mut [E]) {
+fn scale(numbers: &mut [f32], by: f32) {
+    for number in numbers {
+        *number *= by;
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn round<E: Element>(from: &[f32], to: &mut [E]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = E::from_f32(*from);
     }

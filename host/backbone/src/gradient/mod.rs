@@ -9,6 +9,7 @@
 mod heads;
 mod loops;
 
+use std::cmp::Reverse;
 use std::iter;
 
 use half::bf16;
@@ -18,7 +19,8 @@ use crate::BackboneError;
 use crate::config::{Family, ModelConfig, Shape};
 use crate::cpu::memory::{Element, numbers, numbers_mut};
 use crate::cpu::team;
-use crate::model::Decoder;
+use crate::lesson::{HEAD_ROWS, Learned, Lesson};
+use crate::model::{Decoder, embed};
 use heads::{Attended, Heads};
 use loops::Gate;
 
@@ -34,7 +36,7 @@ pub(crate) fn is_for(config: &ModelConfig, kind: Kind, device: Device) -> bool {
 }
 
 /// A pass that has been made, to go back on.
-pub(crate) struct Trace<'a> {
+struct Trace<'a> {
     decoder: &'a Decoder,
     heads: Heads,
     layers: Vec<Kept>,
@@ -55,21 +57,146 @@ struct Kept {
     both: Tensor,
 }
 
-/// Hidden states after the final norm of the rows `wanted` of `embeddings [rows, hidden]`, in the model's numbers: some sequences of these
-/// `lengths`, one behind the other. With a way back, if it is asked for.
-pub(crate) fn pass<'a>(
-    decoder: &'a Decoder,
+/// See [`crate::Backbone::losses`]: each thread takes some of the sequences all the way, so that none waits for another.
+pub(crate) fn learn(
+    decoder: &Decoder,
+    prompts: &[Tensor],
+    answers: &[&[u32]],
+    lesson: &Lesson,
+) -> Result<Vec<Learned>, BackboneError> {
+    let examples = prompts.iter().zip(answers);
+    let lengths: Vec<usize> = examples
+        .map(|(prompt, answer)| prompt.size()[0] as usize + answer.len())
+        .collect();
+    let threads = tch::get_num_threads();
+    let groups = share(&lengths, lesson.most, usize::try_from(threads).unwrap_or(1));
+    let mut group = |places: &Vec<usize>| {
+        let prompts = places.iter().map(|&place| &prompts[place]);
+        Group::new(decoder, prompts, places.iter().map(|&place| answers[place]).collect())
+    };
+    let tasks = groups.iter().map(&mut group).collect::<Result<Vec<_>, _>>()?;
+    let mut results: Vec<Option<Result<Vec<Learned>, BackboneError>>> = groups.iter().map(|_| None).collect();
+    // Where there are fewer groups than threads, libtorch uses the others.
+    let of_each = (threads / groups.len().max(1) as i32).max(1);
+    team::each(tasks.into_iter().zip(&mut results), |(group, result)| {
+        tch::set_num_threads(of_each);
+        *result = Some(match decoder.embedding.kind() {
+            Kind::BFloat16 => group.learn::<bf16>(decoder, lesson.weight),
+            _ => group.learn::<f32>(decoder, lesson.weight),
+        });
+    });
+    tch::set_num_threads(threads);
+    let mut learned: Vec<Option<Learned>> = prompts.iter().map(|_| None).collect();
+    for (places, result) in groups.into_iter().zip(results.into_iter().flatten()) {
+        for (place, one) in places.into_iter().zip(result?) {
+            learned[place] = Some(one);
+        }
+    }
+    Ok(learned.into_iter().flatten().collect())
+}
+
+/// Shares sequences out to groups of similar size: as many to each thread, and so many that those that are read at the same time have
+/// about `most` tokens. The largest group comes first.
+fn share(lengths: &[usize], most: usize, threads: usize) -> Vec<Vec<usize>> {
+    let at_once = (most / threads).max(1);
+    let groups = lengths.iter().sum::<usize>().div_ceil(at_once).next_multiple_of(threads);
+    let mut groups = vec![(0, Vec::new()); groups.min(lengths.len())];
+    let mut places: Vec<usize> = (0..lengths.len()).collect();
+    places.sort_by_key(|&place| Reverse(lengths[place]));
+    for place in places {
+        if let Some((size, group)) = groups.iter_mut().min_by_key(|(size, _)| *size) {
+            *size += lengths[place];
+            group.push(place);
+        }
+    }
+    groups.sort_by_key(|(size, _)| Reverse(*size));
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// Some examples, one behind the other.
+struct Group<'a> {
+    /// What the first layer reads, `[rows, hidden]`.
     embeddings: Tensor,
-    lengths: &[usize],
-    wanted: &[i64],
-    back: bool,
-) -> Result<(Tensor, Option<Trace<'a>>), BackboneError> {
-    match embeddings.kind() {
-        Kind::BFloat16 => forwards::<bf16>(decoder, embeddings, lengths, wanted, back),
-        _ => forwards::<f32>(decoder, embeddings, lengths, wanted, back),
+    answers: Vec<&'a [u32]>,
+    /// The tokens of each prompt.
+    prompts: Vec<usize>,
+}
+
+impl<'a> Group<'a> {
+    fn new<'b>(
+        decoder: &Decoder,
+        prompts: impl Iterator<Item = &'b Tensor>,
+        answers: Vec<&'a [u32]>,
+    ) -> Result<Self, BackboneError> {
+        let (mut sequences, mut lengths) = (Vec::new(), Vec::new());
+        for (prompt, answer) in prompts.zip(&answers) {
+            lengths.push(prompt.size()[0] as usize);
+            sequences.push(prompt.shallow_clone());
+            sequences.push(embed(&decoder.embedding, answer)?.f_to_kind(prompt.kind())?);
+        }
+        Ok(Self {
+            embeddings: decoder.enter(&Tensor::f_cat(&sequences, 0)?)?,
+            answers,
+            prompts: lengths,
+        })
+    }
+
+    /// What there is to learn from each example.
+    fn learn<E: Element>(self, decoder: &Decoder, weight: Option<f64>) -> Result<Vec<Learned>, BackboneError> {
+        let (mut first, mut lengths, mut wanted) = (0, Vec::new(), Vec::new());
+        for (&read, answer) in self.prompts.iter().zip(&self.answers) {
+            // A token is predicted at the place before it.
+            wanted.extend((first + read - 1..).take(answer.len()).map(|row| row as i64));
+            lengths.push(read + answer.len());
+            first += read + answer.len();
+        }
+        let (hidden, trace) = forwards::<E>(decoder, self.embeddings, &lengths, &wanted, weight.is_some())?;
+        let labels: Vec<usize> = self.answers.concat().into_iter().map(|id| id as usize).collect();
+        let (losses, gradient) = head::<E>(decoder, hidden, &labels, weight)?;
+        let entered = trace.map(|trace| trace.backwards::<E>(&gradient)).transpose()?;
+        let entered = entered.map(|entered| decoder.scaled(entered)).transpose()?;
+        let (mut first, mut rest) = (0, losses.as_slice());
+        let learned = self.prompts.iter().zip(&self.answers).map(|(&read, answer)| {
+            let (losses, others) = rest.split_at(answer.len());
+            rest = others;
+            let gradient = entered.as_ref().map(|entered| entered.f_narrow(0, first, read as i64));
+            first += (read + answer.len()) as i64;
+            Ok(Learned {
+                losses: losses.to_vec(),
+                gradient: gradient.transpose()?,
+            })
+        });
+        learned.collect()
     }
 }
 
+/// The loss of each label after its hidden state, and the gradient of these, in whose place it comes: a few rows of the head at a time.
+fn head<E: Element>(
+    decoder: &Decoder,
+    hidden: Tensor,
+    labels: &[usize],
+    weight: Option<f64>,
+) -> Result<(Vec<f32>, Tensor), BackboneError> {
+    let head = decoder.head.as_ref().unwrap_or(&decoder.embedding);
+    let mut losses = vec![0.0; labels.len()];
+    let rows = labels.chunks(HEAD_ROWS as usize).zip(losses.chunks_mut(HEAD_ROWS as usize));
+    for ((labels, losses), first) in rows.zip((0..).step_by(HEAD_ROWS as usize)) {
+        let some = hidden.f_narrow(0, first, labels.len() as i64)?;
+        let mut logits = some.f_mm(&head.f_tr()?)?;
+        let width = logits.size()[1] as usize;
+        let each = labels.iter().zip(losses).zip(numbers_mut::<E>(&mut logits)?.chunks_mut(width));
+        team::each(each, |((&label, loss), logits)| {
+            *loss = loops::cross_entropy(logits, label, weight.map(|weight| weight as f32));
+        });
+        if weight.is_some() {
+            let _ = logits.f_mm_out(&some, head)?;
+        }
+    }
+    Ok((losses, hidden))
+}
+
+/// Hidden states after the final norm of the rows `wanted` of `embeddings [rows, hidden]`: some sequences of these `lengths`, one behind
+/// the other. With a way back, if it is asked for.
 fn forwards<'a, E: Element>(
     decoder: &'a Decoder,
     embeddings: Tensor,
@@ -120,18 +247,10 @@ fn forwards<'a, E: Element>(
 
 impl Trace<'_> {
     /// The gradient of all embeddings, `[rows, hidden]` in `f32`, from that of the hidden states.
-    pub(crate) fn back(self, gradient: &Tensor) -> Result<Tensor, BackboneError> {
-        match self.last.kind() {
-            Kind::BFloat16 => self.backwards::<bf16>(gradient),
-            _ => self.backwards::<f32>(gradient),
-        }
-    }
-
     fn backwards<E: Element>(self, gradient: &Tensor) -> Result<Tensor, BackboneError> {
         let config = &self.decoder.config;
         let mut stream = Stream::zeros::<E>(&self.last)?;
-        let gradient = gradient.f_to_kind(E::KIND)?.f_contiguous()?;
-        stream.through_norm::<E>(&self.last, &self.decoder.final_norm.weight, config, &gradient)?;
+        stream.through_norm::<E>(&self.last, &self.decoder.final_norm.weight, config, gradient)?;
         let mut room = self.heads.room_for_back::<E>()?;
         for (index, (layer, kept)) in iter::zip(&self.decoder.layers, self.layers).enumerate().rev() {
             let opened = stream.rounded.f_mm(&layer.down)?;
@@ -243,4 +362,18 @@ fn rows_at_once(width: usize) -> usize {
 
 fn floats<E: Element>(tensor: &Tensor) -> Result<Vec<f32>, BackboneError> {
     Ok(numbers::<E>(tensor)?.iter().map(|number| number.to_f32()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn sequences_are_shared_out_evenly() {
+        // Two threads, of which each reads about 10 tokens at once.
+        assert_eq!(share(&[3, 9, 4, 5, 8, 2], 20, 2), [vec![1], vec![2, 0, 5], vec![4], vec![3]].map(|group| group));
+        assert_eq!(share(&[7], 20, 2), [vec![0]]);
+        assert_eq!(share(&[1, 2, 3], 1, 1), [[2], [1], [0]]);
+        assert!(share(&[], 20, 2).is_empty());
+    }
 }

@@ -8,9 +8,9 @@ mod t5;
 
 use tch::Tensor;
 
-use crate::answers::Answers;
 use crate::cache::KvCache;
 use crate::config::{ModelConfig, Shape};
+use crate::lesson::{self, Learned, Lesson};
 use crate::weights::{Weight, WeightSource};
 use crate::{BackboneError, Piece, Positions};
 
@@ -52,8 +52,13 @@ pub(crate) trait Model: std::fmt::Debug + Send + Sync {
         one_by_one(self, pieces)
     }
 
-    /// See [`crate::Backbone::answers`].
-    fn answers<'a>(&'a self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Answers<'a>, BackboneError>;
+    /// See [`crate::Backbone::hidden_of_answers`].
+    fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError>;
+
+    /// What there is to learn from each example, see [`crate::Backbone::losses`].
+    fn learn(&self, prompts: &[Tensor], answers: &[&[u32]], lesson: &Lesson) -> Result<Vec<Learned>, BackboneError> {
+        lesson::by_libtorch(self, prompts, answers, lesson)
+    }
 
     /// Logits of hidden states, `[.., hidden]` to `[.., vocab]` in `f32`.
     fn logits(&self, hidden: &Tensor) -> Result<Tensor, BackboneError>;

@@ -9,10 +9,10 @@ mod load;
 use tch::Tensor;
 
 use super::{Model, embed, logits, parts, rms_norm, wanted};
-use crate::answers::{Answers, hand_on};
 use crate::cache::{DecoderCache, KvCache, Shape};
 use crate::config::{Family, ModelConfig};
 use crate::gradient;
+use crate::lesson::{self, Learned, Lesson};
 use crate::rope::{Rope, RotaryTable};
 use crate::step::{Part, Stepper};
 use crate::{BackboneError, Piece, Positions};
@@ -183,18 +183,36 @@ impl Model for Decoder {
         stepper.logits(&self.config, &Tensor::f_cat(&embeddings, 0)?, &mut parts)
     }
 
-    fn answers<'a>(&'a self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Answers<'a>, BackboneError> {
-        let lengths: Vec<usize> = prompts
+    /// Right padding: under causal attention no token sees what follows it, so no mask is needed.
+    fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError> {
+        let lengths = prompts
             .iter()
             .zip(answers)
-            .map(|(prompt, answer)| prompt.size()[0] as usize + answer.len())
-            .collect();
-        self.fits(lengths.iter().copied().max().unwrap_or(0))?;
-        if gradient::is_for(&self.config, self.embedding.kind(), self.embedding.device()) {
-            self.answers_in_rows(prompts, answers, &lengths)
-        } else {
-            self.answers_in_batch(prompts, answers, &lengths)
+            .map(|(prompt, answer)| prompt.size()[0] + answer.len() as i64);
+        let longest = lengths.max().unwrap_or(0);
+        self.fits(longest as usize)?;
+        let (mut sequences, mut rows) = (Vec::new(), Vec::new());
+        for ((prompt, answer), first) in prompts.iter().zip(answers).zip((0..).step_by(longest as usize)) {
+            let (read, answered) = (prompt.size()[0], answer.len() as i64);
+            // A token is predicted at the position before it.
+            rows.extend(first + read - 1..first + read - 1 + answered);
+            let answer = embed(&self.embedding, answer)?.f_to_kind(prompt.kind())?;
+            let sequence = Tensor::f_cat(&[prompt, &answer], 0)?;
+            sequences.push(sequence.f_constant_pad_nd([0, 0, 0, longest - read - answered])?);
         }
+        let hidden = self.hidden(&Tensor::f_stack(&sequences, 0)?, None)?;
+        let rows = Tensor::f_from_slice(&rows)?.f_to_device(hidden.device())?;
+        Ok(hidden.f_flatten(0, 1)?.f_index_select(0, &rows)?)
+    }
+
+    fn learn(&self, prompts: &[Tensor], answers: &[&[u32]], lesson: &Lesson) -> Result<Vec<Learned>, BackboneError> {
+        if !gradient::is_for(&self.config, self.embedding.kind(), self.embedding.device()) {
+            return lesson::by_libtorch(self, prompts, answers, lesson);
+        }
+        for (prompt, answer) in prompts.iter().zip(answers) {
+            self.fits(prompt.size()[0] as usize + answer.len())?;
+        }
+        gradient::learn(self, prompts, answers, lesson)
     }
 
     fn logits(&self, hidden: &Tensor) -> Result<Tensor, BackboneError> {
@@ -216,68 +234,14 @@ impl Decoder {
         Ok(())
     }
 
-    /// Answers by [`gradient`]: the sequences lie one behind the other.
-    fn answers_in_rows<'a>(
-        &'a self,
-        prompts: &[Tensor],
-        answers: &[&[u32]],
-        lengths: &[usize],
-    ) -> Result<Answers<'a>, BackboneError> {
-        let (mut sequences, mut of_prompts, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
-        let mut first = 0;
-        for (prompt, answer) in prompts.iter().zip(answers) {
-            let (read, answered) = (prompt.size()[0], answer.len() as i64);
-            of_prompts.extend(first..first + read);
-            // A token is predicted at the position before it.
-            wanted.extend(first + read - 1..first + read - 1 + answered);
-            first += read + answered;
-            sequences.push(prompt.detach());
-            sequences.push(embed(&self.embedding, answer)?.f_to_kind(prompt.kind())?);
-        }
-        let embeddings = self.enter(&Tensor::f_cat(&sequences, 0)?)?;
-        let back = prompts.iter().any(Tensor::requires_grad);
-        let (hidden, trace) = gradient::pass(self, embeddings, lengths, &wanted, back)?;
-        let Some(trace) = trace else {
-            return Ok(Answers::without_way_back(hidden));
-        };
-        let prompts = Tensor::f_cat(prompts, 0)?;
-        Ok(Answers::with_way_back(hidden, move |gradient| {
-            let entered = trace.back(gradient)?;
-            let of_prompts = entered.f_index_select(0, &Tensor::f_from_slice(&of_prompts)?)?;
-            hand_on(&prompts, &self.scaled(of_prompts)?)
-        }))
-    }
-
-    /// Answers by libtorch. Right padding: under causal attention no token sees what follows it, so no mask is needed.
-    fn answers_in_batch<'a>(
-        &'a self,
-        prompts: &[Tensor],
-        answers: &[&[u32]],
-        lengths: &[usize],
-    ) -> Result<Answers<'a>, BackboneError> {
-        let longest = lengths.iter().copied().max().unwrap_or(0) as i64;
-        let (mut sequences, mut rows) = (Vec::new(), Vec::new());
-        for ((prompt, answer), first) in prompts.iter().zip(answers).zip((0..).step_by(longest as usize)) {
-            let (read, answered) = (prompt.size()[0], answer.len() as i64);
-            // A token is predicted at the position before it.
-            rows.extend(first + read - 1..first + read - 1 + answered);
-            let answer = embed(&self.embedding, answer)?.f_to_kind(prompt.kind())?;
-            let sequence = Tensor::f_cat(&[prompt, &answer], 0)?;
-            sequences.push(sequence.f_constant_pad_nd([0, 0, 0, longest - read - answered])?);
-        }
-        let hidden = self.hidden(&Tensor::f_stack(&sequences, 0)?, None)?;
-        let rows = Tensor::f_from_slice(&rows)?.f_to_device(hidden.device())?;
-        Ok(Answers::of_graph(hidden.f_flatten(0, 1)?.f_index_select(0, &rows)?))
-    }
-
     /// What the first layer reads.
-    fn enter(&self, embeddings: &Tensor) -> Result<Tensor, BackboneError> {
+    pub(crate) fn enter(&self, embeddings: &Tensor) -> Result<Tensor, BackboneError> {
         let kind = self.embedding.kind();
         self.scaled(embeddings.f_to_kind(kind)?)
     }
 
     /// Times what the family multiplies its embeddings by.
-    fn scaled(&self, x: Tensor) -> Result<Tensor, BackboneError> {
+    pub(crate) fn scaled(&self, x: Tensor) -> Result<Tensor, BackboneError> {
         let Some(scale) = self.config.embedding_scale() else {
             return Ok(x);
         };

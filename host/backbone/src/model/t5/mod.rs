@@ -12,7 +12,6 @@ use tch::{Kind, Tensor};
 
 use self::distance::DistanceBias;
 use super::{Model, embed, logits, parts, rms_norm, wanted};
-use crate::answers::Answers;
 use crate::cache::{EncoderDecoderCache, KeysValues, KvCache, ReadPrompt, Shape};
 use crate::config::{EncoderDecoder, FeedForward, ModelConfig};
 use crate::{BackboneError, Positions};
@@ -151,7 +150,7 @@ impl Model for T5 {
     }
 
     /// The decoder reads the start token and the answer but for its last token.
-    fn answers<'a>(&'a self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Answers<'a>, BackboneError> {
+    fn hidden_of_answers(&self, prompts: &[Tensor], answers: &[&[u32]]) -> Result<Tensor, BackboneError> {
         let longest_prompt = prompts.iter().map(|prompt| prompt.size()[0]).max().unwrap_or(0);
         let longest_answer = answers.iter().map(|answer| answer.len()).max().unwrap_or(0).max(1);
         self.fits(longest_answer)?;
@@ -182,7 +181,7 @@ impl Model for T5 {
         let inputs = embed(&self.embedding, &ids)?.f_view([answers.len() as i64, longest_answer as i64, -1])?;
         let hidden = self.decode(&inputs, &[&read])?;
         let rows = Tensor::f_from_slice::<i64>(&rows)?.f_to_device(hidden.device())?;
-        Ok(Answers::of_graph(hidden.f_flatten(0, 1)?.f_index_select(0, &rows)?))
+        Ok(hidden.f_flatten(0, 1)?.f_index_select(0, &rows)?)
     }
 
     fn logits(&self, hidden: &Tensor) -> Result<Tensor, BackboneError> {

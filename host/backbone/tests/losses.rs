@@ -1,9 +1,9 @@
-//! Training's passes: answers of several prompts at once, and back, against libtorch's own differentiation of one sequence at a time.
+//! Training's passes: losses of several answers at once, and back, against libtorch's own differentiation of one sequence at a time.
 
 mod common;
 
 use common::{f32_on_cpu, fixture, load, max_abs_diff, model_path};
-use tch::{Kind, Tensor};
+use tch::{Kind, Reduction, Tensor};
 use transducer_backbone::{Backbone, DtypeChoice, LoadOptions, Positions};
 
 /// Prompts and answers of different lengths.
@@ -25,22 +25,15 @@ fn prompts(backbone: &Backbone, examples: &Examples) -> Vec<Tensor> {
     examples.iter().map(|(prompt, _)| embed(prompt)).collect()
 }
 
-/// What hidden states of answers are made into: every token has a weight of its own, the last of each answer the largest.
-fn loss(backbone: &Backbone, hidden: &Tensor, examples: &Examples) -> Tensor {
-    let labels: Vec<i64> = examples.iter().flat_map(|(_, answer)| answer).map(|&id| i64::from(id)).collect();
-    backbone.logits(hidden).unwrap().cross_entropy_for_logits(&Tensor::from_slice(&labels))
-}
-
-/// Logits of the answers' tokens, and the gradients of the prompts' embeddings, by [`Backbone::answers`].
-fn by_answers(backbone: &Backbone, examples: &Examples) -> (Tensor, Vec<Tensor>) {
+/// The losses of the answers' tokens, and the gradients that their mean hands to the prompts, by [`Backbone::losses`].
+fn by_losses(backbone: &Backbone, examples: &Examples, most: usize) -> (Tensor, Vec<Tensor>) {
     let prompts = prompts(backbone, examples);
     let ids: Vec<&[u32]> = examples.iter().map(|(_, answer)| answer.as_slice()).collect();
-    let answers = backbone.answers(&prompts, &ids).unwrap();
-    let hidden = answers.hidden().detach().set_requires_grad(true);
-    loss(backbone, &hidden, examples).backward();
-    let logits = tch::no_grad(|| backbone.logits(&hidden).unwrap());
-    answers.backward(&hidden.grad()).unwrap();
-    (logits, prompts.iter().map(Tensor::grad).collect())
+    let weight = Some(1.0 / ids.concat().len() as f64);
+    let losses = backbone.losses(&prompts, &ids, weight, most).unwrap();
+    let lengths: Vec<usize> = losses.iter().map(Vec::len).collect();
+    assert_eq!(lengths, ids.iter().map(|answer| answer.len()).collect::<Vec<_>>());
+    (Tensor::from_slice(&losses.concat()), prompts.iter().map(Tensor::grad).collect())
 }
 
 /// Likewise by libtorch, each sequence by itself.
@@ -54,8 +47,10 @@ fn by_libtorch(backbone: &Backbone, examples: &Examples) -> (Tensor, Vec<Tensor>
     });
     let logits = Tensor::cat(&logits.collect::<Vec<_>>(), 0);
     let labels: Vec<i64> = examples.iter().flat_map(|(_, answer)| answer).map(|&id| i64::from(id)).collect();
-    logits.cross_entropy_for_logits(&Tensor::from_slice(&labels)).backward();
-    (logits.detach(), prompts.iter().map(Tensor::grad).collect())
+    let labels = Tensor::from_slice(&labels);
+    let losses = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::None, -100, 0.0);
+    losses.mean(Kind::Float).backward();
+    (losses.detach(), prompts.iter().map(Tensor::grad).collect())
 }
 
 /// The size of a difference beside that of what was expected.
@@ -69,17 +64,20 @@ fn relative(found: &[Tensor], expected: &[Tensor]) -> f64 {
 }
 
 #[test]
-fn answers_and_gradients_are_those_of_libtorch() {
+fn losses_and_gradients_are_those_of_libtorch() {
     for model in ["tiny-llama", "tiny-qwen2", "tiny-gemma", "tiny-starcoder2"] {
         let backbone = load(&fixture(model));
         // One prompt of one token, one sequence of whole blocks, one that is not.
         let examples = examples(&backbone, &[(1, 2), (29, 3), (41, 17), (5, 1)]);
-        let (logits, gradients) = by_answers(&backbone, &examples);
-        let (expected_logits, expected) = by_libtorch(&backbone, &examples);
-        let (logits, gradients) = (max_abs_diff(&logits, &expected_logits), relative(&gradients, &expected));
-        println!("{model}: logits {logits:.1e}, gradients {gradients:.1e}");
-        assert!(logits < 1e-4, "{model}: logits differ by {logits}");
-        assert!(gradients < 1e-5, "{model}: gradients differ by {gradients} of their size");
+        let (expected_losses, expected) = by_libtorch(&backbone, &examples);
+        // All at once, each by itself, and something between.
+        for most in [1000, 1, 50] {
+            let (losses, gradients) = by_losses(&backbone, &examples, most);
+            let (losses, gradients) = (max_abs_diff(&losses, &expected_losses), relative(&gradients, &expected));
+            println!("{model}: losses {losses:.1e}, gradients {gradients:.1e}");
+            assert!(losses < 1e-4, "{model}: losses differ by {losses}");
+            assert!(gradients < 1e-5, "{model}: gradients differ by {gradients} of their size");
+        }
     }
 }
 
@@ -88,7 +86,7 @@ fn a_long_sequence_has_the_gradients_of_libtorch() {
     let backbone = load(&model_path());
     // One that keeps its weights of attention, and one that computes them again.
     let examples = examples(&backbone, &[(520, 9), (40, 4)]);
-    let (_, gradients) = by_answers(&backbone, &examples);
+    let (_, gradients) = by_losses(&backbone, &examples, 1024);
     let (_, expected) = by_libtorch(&backbone, &examples);
     let off = relative(&gradients, &expected);
     println!("gradients {off:.1e}");
@@ -113,18 +111,25 @@ fn bf16_loses_no_more_than_libtorch_does() {
         ..f32_on_cpu()
     };
     let rounded = Backbone::load(&model_path(), &options).unwrap();
-    let off = relative(&by_answers(&rounded, &examples).1, &expected);
+    let off = relative(&by_losses(&rounded, &examples, 1024).1, &expected);
     let libtorch = relative(&by_libtorch(&rounded, &examples).1, &expected);
     println!("gradients are off by {off:.4} of their size, libtorch's by {libtorch:.4}");
     assert!(off < libtorch && off > 0.0, "{off}, libtorch {libtorch}");
 }
 
 #[test]
-fn without_a_gradient_there_is_no_way_back() {
-    let backbone = load(&fixture("tiny-llama"));
-    let prompt = backbone.embed(&[5, 6, 7]).unwrap();
-    let answers = backbone.answers(&[prompt], &[&[8, 9]]).unwrap();
-    assert_eq!(answers.hidden().size(), [2, backbone.config().hidden_size as i64]);
-    let gradient = answers.hidden().ones_like();
-    answers.backward(&gradient).unwrap();
+fn without_a_weight_nothing_is_handed_back() {
+    for model in ["tiny-llama", "tiny-starcoder2"] {
+        let backbone = load(&fixture(model));
+        let examples = examples(&backbone, &[(4, 3), (9, 2)]);
+        let prompts = prompts(&backbone, &examples);
+        let ids: Vec<&[u32]> = examples.iter().map(|(_, answer)| answer.as_slice()).collect();
+        let losses = backbone.losses(&prompts, &ids, None, 100).unwrap();
+        assert_eq!(losses.iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
+        assert!(prompts.iter().all(|prompt| !prompt.grad().defined()), "{model}");
+        // Losses that are not finite would spoil what is trained.
+        let broken = [(&prompts[0] * f64::NAN).detach().set_requires_grad(true)];
+        let losses = backbone.losses(&broken, &ids[..1], Some(1.0), 100).unwrap();
+        assert!(losses[0].iter().all(|loss| loss.is_nan()) && !broken[0].grad().defined(), "{model}");
+    }
 }
