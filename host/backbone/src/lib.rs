@@ -3,7 +3,7 @@
 //! Knows nothing of adapters, graphs or HTTP: it turns token ids into embeddings and embeddings into logits.
 //!
 //! - [`Embedder`] is what stands before the first layer; [`Backbone`] loads the whole model and runs it, a decoder or an encoder with a
-//!   decoder; [`KvCache`] is the memory of a running batch.
+//!   decoder; [`KvCache`] is the memory of a running batch, and [`Backbone::losses`] what training asks.
 //! - [`gguf`] reads GGUF files; Hugging Face folders are read through safetensors. Both meet in [`ModelConfig`].
 //! - [`tokenizer`] and [`chat`] turn text into token ids and back.
 
