@@ -243,7 +243,8 @@ impl Backbone {
             .into_iter()
             .map(|learned| (learned.losses, learned.gradient))
             .unzip();
-        let is_wanted = prompts.iter().any(Tensor::requires_grad) && losses.iter().flatten().all(|loss| loss.is_finite());
+        let is_wanted =
+            prompts.iter().any(Tensor::requires_grad) && losses.iter().flatten().all(|loss| loss.is_finite());
         if is_wanted && let Some(gradients) = gradients.into_iter().collect::<Option<Vec<_>>>() {
             hand_on(&Tensor::f_cat(prompts, 0)?, &Tensor::f_cat(&gradients, 0)?)?;
         }

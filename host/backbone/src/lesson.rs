@@ -61,7 +61,9 @@ pub(crate) fn by_libtorch<M: Model + ?Sized>(
         .collect();
     let mut learned: Vec<Option<Learned>> = prompts.iter().map(|_| None).collect();
     for run in by_length(&lengths, lesson.most) {
-        let own = run.iter().map(|&place| prompts[place].detach().set_requires_grad(lesson.weight.is_some()));
+        let own = run
+            .iter()
+            .map(|&place| prompts[place].detach().set_requires_grad(lesson.weight.is_some()));
         let own: Vec<Tensor> = own.collect();
         let answers: Vec<&[u32]> = run.iter().map(|&place| answers[place]).collect();
         let hidden = model.hidden_of_answers(&own, &answers)?;

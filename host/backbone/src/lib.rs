@@ -35,4 +35,3 @@ pub use fingerprint::Fingerprint;
 pub use hardware::{DeviceChoice, DtypeChoice, LoadOptions, WeightFormat};
 pub use lesson::by_length;
 pub use rope::{Llama3, Rope, RopeScaling, Yarn};
-

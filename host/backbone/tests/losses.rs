@@ -11,17 +11,27 @@ type Examples = [(Vec<u32>, Vec<u32>)];
 
 /// Some ids of a vocabulary.
 fn some_ids(count: usize, vocabulary: usize, seed: usize) -> Vec<u32> {
-    (0..count).map(|i| ((i * 7919 + seed * 104_729 + 3) % vocabulary) as u32).collect()
+    (0..count)
+        .map(|i| ((i * 7919 + seed * 104_729 + 3) % vocabulary) as u32)
+        .collect()
 }
 
 fn examples(backbone: &Backbone, lengths: &[(usize, usize)]) -> Vec<(Vec<u32>, Vec<u32>)> {
     let ids = |count, seed| some_ids(count, backbone.config().vocab_size, seed);
     let pairs = lengths.iter().enumerate();
-    pairs.map(|(i, &(prompt, answer))| (ids(prompt, i), ids(answer, i + 50))).collect()
+    pairs
+        .map(|(i, &(prompt, answer))| (ids(prompt, i), ids(answer, i + 50)))
+        .collect()
 }
 
 fn prompts(backbone: &Backbone, examples: &Examples) -> Vec<Tensor> {
-    let embed = |ids: &Vec<u32>| backbone.embed(ids).unwrap().to_kind(Kind::Float).set_requires_grad(true);
+    let embed = |ids: &Vec<u32>| {
+        backbone
+            .embed(ids)
+            .unwrap()
+            .to_kind(Kind::Float)
+            .set_requires_grad(true)
+    };
     examples.iter().map(|(prompt, _)| embed(prompt)).collect()
 }
 
@@ -33,7 +43,10 @@ fn by_losses(backbone: &Backbone, examples: &Examples, most: usize) -> (Tensor, 
     let losses = backbone.losses(&prompts, &ids, weight, most).unwrap();
     let lengths: Vec<usize> = losses.iter().map(Vec::len).collect();
     assert_eq!(lengths, ids.iter().map(|answer| answer.len()).collect::<Vec<_>>());
-    (Tensor::from_slice(&losses.concat()), prompts.iter().map(Tensor::grad).collect())
+    (
+        Tensor::from_slice(&losses.concat()),
+        prompts.iter().map(Tensor::grad).collect(),
+    )
 }
 
 /// Likewise by libtorch, each sequence by itself.
@@ -42,11 +55,18 @@ fn by_libtorch(backbone: &Backbone, examples: &Examples) -> (Tensor, Vec<Tensor>
     let logits = prompts.iter().zip(examples).map(|(prompt, (read, answer))| {
         let answer_embeddings = backbone.embed(answer).unwrap().to_kind(Kind::Float);
         let sequence = Tensor::cat(&[prompt, &answer_embeddings], 0).unsqueeze(0);
-        let logits = backbone.forward(&sequence, None, Positions::All).unwrap().squeeze_dim(0);
+        let logits = backbone
+            .forward(&sequence, None, Positions::All)
+            .unwrap()
+            .squeeze_dim(0);
         logits.narrow(0, read.len() as i64 - 1, answer.len() as i64)
     });
     let logits = Tensor::cat(&logits.collect::<Vec<_>>(), 0);
-    let labels: Vec<i64> = examples.iter().flat_map(|(_, answer)| answer).map(|&id| i64::from(id)).collect();
+    let labels: Vec<i64> = examples
+        .iter()
+        .flat_map(|(_, answer)| answer)
+        .map(|&id| i64::from(id))
+        .collect();
     let labels = Tensor::from_slice(&labels);
     let losses = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::None, -100, 0.0);
     losses.mean(Kind::Float).backward();
@@ -56,7 +76,13 @@ fn by_libtorch(backbone: &Backbone, examples: &Examples) -> (Tensor, Vec<Tensor>
 /// The size of a difference beside that of what was expected.
 fn relative(found: &[Tensor], expected: &[Tensor]) -> f64 {
     let size = |tensors: &mut dyn Iterator<Item = Tensor>| -> f64 {
-        let squares = tensors.map(|tensor| tensor.to_kind(Kind::Double).square().sum(Kind::Double).double_value(&[]));
+        let squares = tensors.map(|tensor| {
+            tensor
+                .to_kind(Kind::Double)
+                .square()
+                .sum(Kind::Double)
+                .double_value(&[])
+        });
         squares.sum::<f64>().sqrt()
     };
     size(&mut found.iter().zip(expected).map(|(found, expected)| found - expected))
@@ -76,7 +102,10 @@ fn losses_and_gradients_are_those_of_libtorch() {
             let (losses, gradients) = (max_abs_diff(&losses, &expected_losses), relative(&gradients, &expected));
             println!("{model}: losses {losses:.1e}, gradients {gradients:.1e}");
             assert!(losses < 1e-4, "{model}: losses differ by {losses}");
-            assert!(gradients < 1e-5, "{model}: gradients differ by {gradients} of their size");
+            assert!(
+                gradients < 1e-5,
+                "{model}: gradients differ by {gradients} of their size"
+            );
         }
     }
 }
@@ -98,12 +127,21 @@ fn bf16_loses_no_more_than_libtorch_does() {
     let exact = load(&model_path());
     // Text that the model understands: on any other its gradients are so large that rounding decides them.
     let texts = [
-        ("Summarize this method.\npublic int size() { return this.elements.length; }\n", "Returns the number of elements."),
-        ("def area(width, height):\n    return width * height\n\n# In one sentence:\n", "Computes the area of a rectangle from its width and height."),
+        (
+            "Summarize this method.\npublic int size() { return this.elements.length; }\n",
+            "Returns the number of elements.",
+        ),
+        (
+            "def area(width, height):\n    return width * height\n\n# In one sentence:\n",
+            "Computes the area of a rectangle from its width and height.",
+        ),
         ("The capital of France is", " Paris."),
     ];
     let ids = |text: &str| exact.tokenizer().encode(text).unwrap().ids;
-    let examples: Vec<_> = texts.iter().map(|(prompt, answer)| (ids(prompt), ids(answer))).collect();
+    let examples: Vec<_> = texts
+        .iter()
+        .map(|(prompt, answer)| (ids(prompt), ids(answer)))
+        .collect();
     let (_, expected) = by_libtorch(&exact, &examples);
     drop(exact);
     let options = LoadOptions {
@@ -130,6 +168,9 @@ fn without_a_weight_nothing_is_handed_back() {
         // Losses that are not finite would spoil what is trained.
         let broken = [(&prompts[0] * f64::NAN).detach().set_requires_grad(true)];
         let losses = backbone.losses(&broken, &ids[..1], Some(1.0), 100).unwrap();
-        assert!(losses[0].iter().all(|loss| loss.is_nan()) && !broken[0].grad().defined(), "{model}");
+        assert!(
+            losses[0].iter().all(|loss| loss.is_nan()) && !broken[0].grad().defined(),
+            "{model}"
+        );
     }
 }

@@ -115,7 +115,10 @@ impl Heads {
         mut room: &'a mut [E],
         per_key: usize,
     ) -> impl Iterator<Item = (&'a Span, usize, &'a mut [E])> {
-        let parts = self.spans.iter().flat_map(|span| (0..self.kv_heads).map(move |head| (span, head)));
+        let parts = self
+            .spans
+            .iter()
+            .flat_map(|span| (0..self.kv_heads).map(move |head| (span, head)));
         parts.map(move |(span, head)| {
             let own = room.split_off_mut(..per_key * span.padded * self.head_dim);
             (span, head, own.unwrap_or_default())
@@ -124,7 +127,8 @@ impl Heads {
 
     /// Attention of the rows of `qkv`, `[rows, (heads + 2 kv_heads) head_dim]`, and what comes of it, `[rows, heads head_dim]`.
     pub(super) fn attend<E: Element>(&self, qkv: &Tensor) -> Result<(Attended, Tensor), BackboneError> {
-        let (mut queries, mut keys, mut values) = (self.room::<E>(self.group())?, self.room::<E>(1)?, self.room::<E>(1)?);
+        let (mut queries, mut keys, mut values) =
+            (self.room::<E>(self.group())?, self.room::<E>(1)?, self.room::<E>(1)?);
         self.turn::<E>(
             numbers(qkv)?,
             numbers_mut(&mut queries)?,

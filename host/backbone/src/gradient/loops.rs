@@ -23,10 +23,7 @@ impl Gate {
         const CUBIC: f32 = 0.044_715;
         match self {
             Self::Silu => (x, 1.0),
-            Self::Gelu => (
-                TWICE * (x + CUBIC * x * x * x),
-                TWICE * (1.0 + 3.0 * CUBIC * x * x),
-            ),
+            Self::Gelu => (TWICE * (x + CUBIC * x * x * x), TWICE * (1.0 + 3.0 * CUBIC * x * x)),
         }
     }
 }

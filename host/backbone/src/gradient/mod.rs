@@ -99,7 +99,11 @@ pub(crate) fn learn(
 /// about `most` tokens. The largest group comes first.
 fn share(lengths: &[usize], most: usize, threads: usize) -> Vec<Vec<usize>> {
     let at_once = (most / threads).max(1);
-    let groups = lengths.iter().sum::<usize>().div_ceil(at_once).next_multiple_of(threads);
+    let groups = lengths
+        .iter()
+        .sum::<usize>()
+        .div_ceil(at_once)
+        .next_multiple_of(threads);
     let mut groups = vec![(0, Vec::new()); groups.min(lengths.len())];
     let mut places: Vec<usize> = (0..lengths.len()).collect();
     places.sort_by_key(|&place| Reverse(lengths[place]));
@@ -179,12 +183,17 @@ fn head<E: Element>(
 ) -> Result<(Vec<f32>, Tensor), BackboneError> {
     let head = decoder.head.as_ref().unwrap_or(&decoder.embedding);
     let mut losses = vec![0.0; labels.len()];
-    let rows = labels.chunks(HEAD_ROWS as usize).zip(losses.chunks_mut(HEAD_ROWS as usize));
+    let rows = labels
+        .chunks(HEAD_ROWS as usize)
+        .zip(losses.chunks_mut(HEAD_ROWS as usize));
     for ((labels, losses), first) in rows.zip((0..).step_by(HEAD_ROWS as usize)) {
         let some = hidden.f_narrow(0, first, labels.len() as i64)?;
         let mut logits = some.f_mm(&head.f_tr()?)?;
         let width = logits.size()[1] as usize;
-        let each = labels.iter().zip(losses).zip(numbers_mut::<E>(&mut logits)?.chunks_mut(width));
+        let each = labels
+            .iter()
+            .zip(losses)
+            .zip(numbers_mut::<E>(&mut logits)?.chunks_mut(width));
         team::each(each, |((&label, loss), logits)| {
             *loss = loops::cross_entropy(logits, label, weight.map(|weight| weight as f32));
         });
@@ -255,7 +264,12 @@ impl Trace<'_> {
         for (index, (layer, kept)) in iter::zip(&self.decoder.layers, self.layers).enumerate().rev() {
             let opened = stream.rounded.f_mm(&layer.down)?;
             let both = open_back::<E>(&opened, kept.both, config)?;
-            stream.through_norm::<E>(&kept.between, &layer.ffn_norm.weight, config, &both.f_mm(&layer.gate_up)?)?;
+            stream.through_norm::<E>(
+                &kept.between,
+                &layer.ffn_norm.weight,
+                config,
+                &both.f_mm(&layer.gate_up)?,
+            )?;
             let mut mixed = stream.rounded.f_mm(&layer.output)?;
             if index + 1 == self.decoder.layers.len() {
                 let rows = kept.x.size()[0];
@@ -311,7 +325,9 @@ impl Stream {
 
 /// So many rows, of which those `at` these places are given and the others zeros.
 fn scatter(some: &Tensor, at: &Tensor, rows: i64) -> Result<Tensor, BackboneError> {
-    Ok(some.f_new_zeros([rows, some.size()[1]], (some.kind(), Device::Cpu))?.f_index_copy_(0, at, some)?)
+    Ok(some
+        .f_new_zeros([rows, some.size()[1]], (some.kind(), Device::Cpu))?
+        .f_index_copy_(0, at, some)?)
 }
 
 fn norm<E: Element>(x: &Tensor, weight: &Tensor, config: &ModelConfig) -> Result<Tensor, BackboneError> {
@@ -371,7 +387,10 @@ mod tests {
     #[test]
     fn sequences_are_shared_out_evenly() {
         // Two threads, of which each reads about 10 tokens at once.
-        assert_eq!(share(&[3, 9, 4, 5, 8, 2], 20, 2), [vec![1], vec![2, 0, 5], vec![4], vec![3]].map(|group| group));
+        assert_eq!(
+            share(&[3, 9, 4, 5, 8, 2], 20, 2),
+            [vec![1], vec![2, 0, 5], vec![4], vec![3]].map(|group| group)
+        );
         assert_eq!(share(&[7], 20, 2), [vec![0]]);
         assert_eq!(share(&[1, 2, 3], 1, 1), [[2], [1], [0]]);
         assert!(share(&[], 20, 2).is_empty());

@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::blocks::{BLOCK, Block, Block4, Block8, GROUP, pack};
+use super::kernels;
 #[cfg(target_arch = "x86_64")]
 use super::kernels::amx;
 use super::kernels::vnni;
@@ -11,7 +12,6 @@ use super::shelf::{Shelf, Shelved};
 use super::tiles::{self, Lanes4, Lanes8};
 #[cfg(target_arch = "x86_64")]
 use super::tiles::{Tile4, Tile8};
-use super::kernels;
 use crate::cpu::{memory, team};
 use crate::hardware::Products;
 use crate::{BackboneError, WeightFormat};

@@ -5,8 +5,8 @@ use multiversion::multiversion;
 
 use super::blocks::BLOCK;
 use super::kernels::vnni;
-use crate::cpu::team;
 use super::tiles::{BLOCKS, DEPTH};
+use crate::cpu::team;
 
 /// Rows whose blocks lie next to one another: they are multiplied together.
 pub(super) const ROWS: usize = 8;

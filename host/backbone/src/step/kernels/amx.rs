@@ -8,9 +8,9 @@ use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
 use super::super::blocks::BLOCK;
-use crate::cpu::team;
 use super::super::tiles::{BLOCKS, COLUMNS, DEPTH};
 use super::avx512::{gate, store_columns, sums, transpose};
+use crate::cpu::team;
 
 pub(in super::super) mod attention;
 mod unpack;

@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::super::blocks::{BLOCK, Block, GROUP};
-use crate::cpu::memory::Element;
 use super::avx2::ask_for;
+use crate::cpu::memory::Element;
 
 pub(in super::super) mod attention;
 

@@ -4,8 +4,8 @@
 
 use std::arch::x86_64::*;
 
-use crate::cpu::memory::Element;
 use super::{HEAD_DIM, PARTS, exp, is_there, transpose};
+use crate::cpu::memory::Element;
 
 /// Tokens that attend together.
 const TOKENS: usize = 16;
