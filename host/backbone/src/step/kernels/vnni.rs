@@ -11,11 +11,11 @@ use super::super::blocks::BLOCK;
 #[cfg(target_arch = "x86_64")]
 use super::super::rounded::scales;
 use super::super::rounded::{Inputs, Part, ROWS, Rounded, round};
-use crate::cpu::team;
 use super::super::tiles::{BLOCKS, COLUMNS, FOURS, Lanes4, Lanes8, SHIFT, Tile};
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
 use super::gate;
+use crate::cpu::team;
 
 /// Columns of gates before those of what they are for, and so on: a block of the next product's inputs.
 pub(in super::super) const TURNS: usize = BLOCK;
