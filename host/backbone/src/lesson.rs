@@ -40,6 +40,14 @@ pub fn by_length(lengths: &[usize], most: usize) -> Vec<Vec<usize>> {
     runs
 }
 
+/// Tokens of each prompt and its answer.
+pub(crate) fn lengths(prompts: &[Tensor], answers: &[&[u32]]) -> Vec<usize> {
+    let examples = prompts.iter().zip(answers);
+    examples
+        .map(|(prompt, answer)| prompt.size()[0] as usize + answer.len())
+        .collect()
+}
+
 /// Hands a gradient on to what a tensor was computed from: the product with a constant has that constant as its gradient.
 pub(crate) fn hand_on(to: &Tensor, gradient: &Tensor) -> Result<(), BackboneError> {
     Ok(to
@@ -55,10 +63,7 @@ pub(crate) fn by_libtorch<M: Model + ?Sized>(
     answers: &[&[u32]],
     lesson: &Lesson,
 ) -> Result<Vec<Learned>, BackboneError> {
-    let examples = prompts.iter().zip(answers);
-    let lengths: Vec<usize> = examples
-        .map(|(prompt, answer)| prompt.size()[0] as usize + answer.len())
-        .collect();
+    let lengths = lengths(prompts, answers);
     let mut learned: Vec<Option<Learned>> = prompts.iter().map(|_| None).collect();
     for run in by_length(&lengths, lesson.most) {
         let own = run

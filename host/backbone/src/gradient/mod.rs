@@ -19,7 +19,7 @@ use crate::BackboneError;
 use crate::config::{Family, ModelConfig, Shape};
 use crate::cpu::memory::{Element, numbers, numbers_mut};
 use crate::cpu::team;
-use crate::lesson::{HEAD_ROWS, Learned, Lesson};
+use crate::lesson::{HEAD_ROWS, Learned, Lesson, lengths};
 use crate::model::{Decoder, embed};
 use heads::{Attended, Heads};
 use loops::Gate;
@@ -64,10 +64,7 @@ pub(crate) fn learn(
     answers: &[&[u32]],
     lesson: &Lesson,
 ) -> Result<Vec<Learned>, BackboneError> {
-    let examples = prompts.iter().zip(answers);
-    let lengths: Vec<usize> = examples
-        .map(|(prompt, answer)| prompt.size()[0] as usize + answer.len())
-        .collect();
+    let lengths = lengths(prompts, answers);
     let threads = tch::get_num_threads();
     let groups = share(&lengths, lesson.most, usize::try_from(threads).unwrap_or(1));
     let mut group = |places: &Vec<usize>| {

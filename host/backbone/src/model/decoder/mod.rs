@@ -209,8 +209,8 @@ impl Model for Decoder {
         if !gradient::is_for(&self.config, self.embedding.kind(), self.embedding.device()) {
             return lesson::by_libtorch(self, prompts, answers, lesson);
         }
-        for (prompt, answer) in prompts.iter().zip(answers) {
-            self.fits(prompt.size()[0] as usize + answer.len())?;
+        for length in lesson::lengths(prompts, answers) {
+            self.fits(length)?;
         }
         gradient::learn(self, prompts, answers, lesson)
     }
