@@ -123,7 +123,7 @@ fn a_long_sequence_has_the_gradients_of_libtorch() {
 }
 
 #[test]
-fn bf16_loses_no_more_than_libtorch_does() {
+fn bf16_is_as_close_as_libtorch_is() {
     let exact = load(&model_path());
     // Text that the model understands: on any other its gradients are so large that rounding decides them.
     let texts = [
@@ -152,6 +152,7 @@ fn bf16_loses_no_more_than_libtorch_does() {
     let off = relative(&by_losses(&rounded, &examples, 1024).1, &expected);
     let libtorch = relative(&by_libtorch(&rounded, &examples).1, &expected);
     println!("gradients are off by {off:.4} of their size, libtorch's by {libtorch:.4}");
+    // It is closer with any of oneDNN's kernels that were tried, by 3 to 27%; a tenth is left for those of other CPUs.
     assert!(off > 0.0 && off < 1.1 * libtorch, "{off}, libtorch {libtorch}");
 }
 
