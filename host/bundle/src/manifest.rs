@@ -166,8 +166,6 @@ pub struct Train {
     /// What the learning rate of the task tokens' own vectors is multiplied by: each vector is moved by its own gradient alone,
     /// where a weight of a matrix is moved by every token.
     pub task_rate: f64,
-    /// What the learning rate of the matrices that write what the graph says into embeddings is multiplied by.
-    pub fusion_rate: f64,
     /// Part of the steps in which the learning rate rises, 0 to 1.
     pub warmup: f64,
     /// How the learning rate falls to zero after that.
@@ -203,7 +201,6 @@ impl Default for Train {
             batch_tokens: 1_024,
             learning_rate: 1e-2,
             task_rate: 5.0,
-            fusion_rate: 1.0,
             warmup: 0.05,
             schedule: Schedule::Cosine,
             weight_decay: 0.0,

@@ -224,7 +224,6 @@ impl Train {
         let numbers = [
             ("train.learning-rate", self.learning_rate, 1.0),
             ("train.task-rate", self.task_rate, 1e3),
-            ("train.fusion-rate", self.fusion_rate, 1e3),
             ("train.warmup", self.warmup, 1.0),
             ("train.weight-decay", self.weight_decay, 1.0),
             ("train.clip", self.clip, 1e6),

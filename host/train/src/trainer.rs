@@ -141,11 +141,7 @@ impl Run<'_> {
         let mut slots: Vec<Slot> = transducer
             .parameters()
             .map(|(name, parameter)| {
-                let rate = match name {
-                    "task.vectors" => train.task_rate,
-                    "fusion.output.weight" | "task.output.weight" => train.fusion_rate,
-                    _ => 1.0,
-                };
+                let rate = if name == "task.vectors" { train.task_rate } else { 1.0 };
                 Slot::new(name, parameter, rate)
             })
             .collect();
