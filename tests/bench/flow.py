@@ -1,6 +1,6 @@
 """A task whose answer is in the edges: which definitions of a variable reach a use of it.
 
-    python flow.py DATA WORK [--program transducer-host]
+    python flow.py DATA WORK [--longest 600] [--program transducer-host]
 
 Makes questions of the Java methods of DATA/{train,valid,test}.jsonl.gz: a use of a variable is marked by a comment, and the answer says
 which kinds of definition reach it: `parameter`, `declaration`, `assignment`, `update` (`+=`, `++`), `loop`, or several of them. WORK
@@ -30,8 +30,6 @@ QUESTION = f"How did the variable after {MARK} get its value: parameter, declara
 # What the template asks for, and how. The reply begins with the mark: what stood after it before is what an LLM is inclined to write next.
 TEMPLATE_QUESTION = "Say in one short sentence what this does."
 TEMPLATE_PREPARED = "Prepared::new(prompt, ())"
-# Longer methods cost time and say nothing else.
-LONGEST = 400
 # No answer makes up more of the questions than this.
 SHARE = 0.25
 SEED = 1
@@ -41,13 +39,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("--longest", type=int, default=600, help="characters; longer methods cost time and say nothing else")
     parser.add_argument("--program", default="transducer-host")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     for part in ["train", "valid", "test"]:
         with gzip.open(args.data / f"{part}.jsonl.gz", "rt") as lines:
             rows = [json.loads(line) for line in lines]
-        rows = [row for row in rows if len(row["source"]) <= LONGEST and MARK not in row["source"]]
+        rows = [row for row in rows if len(row["source"]) <= args.longest and MARK not in row["source"]]
         with ThreadPoolExecutor() as pool:
             asked = [asked for of_row in pool.map(lambda row: questions(args.program, row), rows) for asked in of_row]
         asked = balanced(asked)

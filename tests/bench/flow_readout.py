@@ -1,10 +1,13 @@
 """What the GVE makes of flow.py's questions when no LLM stands between: a linear map reads the answer off a node vector.
 
-    python flow_readout.py WORK MODEL [--edges real|shuffled|none] [--read use|pool] [--layers 2] [--steps 450] [--program transducer-host]
+    python flow_readout.py WORK MODEL [--edges real|shuffled|none] [--read use|pool] [--softmax across|within]
+                                          [--layers 2] [--width 16] [--steps 450] [--seed 1] [--program transducer-host]
 
 WORK is flow.py's, MODEL the folder of peft/prepare_model.py, whose embeddings and tokenizer are read. The GVE is written from its formulas
 (host/transducer/src/gve.rs) in PyTorch, and trained as a transducer is: steps of 8, AdamW at 1e-2, warm-up and cosine. `use` reads the
-vector of the marked use, `pool` what one task token pools from all nodes. Seconds, on one thread.
+vector of the marked use, `pool` what one task token pools from all nodes. `across`, as in the product, shares a node's attention between all
+edges into it; `within` between those of each relation, and adds up what the relations say (Busbridge et al., arXiv 1904.05811). Seconds, on
+one thread.
 """
 
 import argparse
@@ -26,7 +29,7 @@ from flow import MARK
 
 EDGES = ["AST", "CFG", "CDG", "REACHING_DEF", "REF", "NEXT_TOKEN"]
 RELATIONS = 2 * len(EDGES)
-WIDTH, HEADS, BATCH, RATE = 16, 2, 8, 1e-2
+HEADS, BATCH, RATE = 2, 8, 1e-2
 
 
 def main():
@@ -35,7 +38,9 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("--edges", choices=["real", "shuffled", "none"], default="real")
     parser.add_argument("--read", choices=["use", "pool"], default="use")
+    parser.add_argument("--softmax", choices=["across", "within"], default="across")
     parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--steps", type=int, default=450)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--program", default="transducer-host")
@@ -71,7 +76,7 @@ def main():
         scored = [(gve(*inputs), answer) for *inputs, answer in test]
     right = sum(int(scores.argmax() == answer) for scores, answer in scored)
     loss = sum(float(F.cross_entropy(scores, answer)) for scores, answer in scored) / len(scored)
-    print(f"{args.edges} edges, {args.layers} layers, read from {args.read}, {args.steps} steps: {100 * right / len(scored):.1f}% of {len(scored)}, loss {loss:.3f}")
+    print(f"{args.edges} edges, softmax {args.softmax} relations, {args.layers} layers, width {args.width}, read from {args.read}, {args.steps} steps, seed {args.seed}: {100 * right / len(scored):.1f}% of {len(scored)}, loss {loss:.3f}")
 
 
 def read(args, part, tokenizer):
@@ -141,10 +146,10 @@ def rms_norm(x):
 class Gve(nn.Module):
     def __init__(self, hidden, kinds, answers, args):
         super().__init__()
-        self.down, self.kind = uniform(WIDTH, hidden), uniform(kinds, WIDTH, deviation=1.0)
-        self.layers = nn.ModuleList(Layer() for _ in range(args.layers))
-        self.query = uniform(WIDTH, deviation=1.0) if args.read == "pool" else None
-        self.answer = nn.Linear(WIDTH, answers)
+        self.down, self.kind = uniform(args.width, hidden), uniform(kinds, args.width, deviation=1.0)
+        self.layers = nn.ModuleList(Layer(args.width, args.softmax == "within") for _ in range(args.layers))
+        self.query = uniform(args.width, deviation=1.0) if args.read == "pool" else None
+        self.answer = nn.Linear(args.width, answers)
 
     def forward(self, kinds, texts, says, targets, use):
         nodes = rms_norm(texts) @ self.down.T + self.kind[kinds]
@@ -153,24 +158,29 @@ class Gve(nn.Module):
         nodes = rms_norm(nodes)
         if self.query is None:
             return self.answer(nodes[use])
-        return self.answer(torch.softmax(nodes @ self.query / math.sqrt(WIDTH), 0) @ nodes)
+        return self.answer(torch.softmax(nodes @ self.query / math.sqrt(nodes.shape[1]), 0) @ nodes)
 
 
 class Layer(nn.Module):
-    def __init__(self):
+    def __init__(self, width, within):
         super().__init__()
-        self.source, self.target, self.output = (uniform(WIDTH, WIDTH) for _ in range(3))
-        self.scale, self.shift = nn.Parameter(torch.ones(RELATIONS, WIDTH)), uniform(RELATIONS, WIDTH, deviation=1.0)
-        self.attention = uniform(HEADS, WIDTH // HEADS)
+        self.source, self.target, self.output = (uniform(width, width) for _ in range(3))
+        self.scale, self.shift = nn.Parameter(torch.ones(RELATIONS, width)), uniform(RELATIONS, width, deviation=1.0)
+        self.attention = uniform(HEADS, width // HEADS)
+        self.within = within
 
     def forward(self, nodes, says, targets):
-        messages = self.shift[says[:, 1]] + (nodes @ self.source.T)[says[:, 0]] * self.scale[says[:, 1]]
-        scores = F.leaky_relu(messages + (nodes @ self.target.T)[targets], 0.2).view(-1, HEADS, WIDTH // HEADS) * self.attention
-        # No score is large: what is summed up is that of all edges into a node.
-        shares = scores.sum(-1).exp()
-        heard = torch.zeros(len(nodes), WIDTH).index_add(0, targets, (shares[:, :, None] * messages.view(-1, HEADS, WIDTH // HEADS)).flatten(1))
-        total = torch.zeros(len(nodes), HEADS).index_add(0, targets, shares).repeat_interleave(WIDTH // HEADS, 1)
-        return F.gelu(heard / (total + 1e-9)) @ self.output.T
+        relations = says[:, 1]
+        messages = self.shift[relations] + (nodes @ self.source.T)[says[:, 0]] * self.scale[relations]
+        by_head = (-1, *self.attention.shape)
+        scores = (F.leaky_relu(messages + (nodes @ self.target.T)[targets], 0.2).view(by_head) * self.attention).sum(-1)
+        # Which edges share attention. No score is so large that its exponential is not.
+        groups = targets * RELATIONS + relations if self.within else targets
+        weights = scores.exp()
+        totals = torch.zeros(len(nodes) * RELATIONS, HEADS).index_add(0, groups, weights)
+        shares = (weights / totals[groups])[:, :, None] * messages.view(by_head)
+        heard = torch.zeros_like(nodes).index_add(0, targets, shares.flatten(1))
+        return F.gelu(heard) @ self.output.T
 
 
 if __name__ == "__main__":
