@@ -1,11 +1,15 @@
 """How soon the frozen LLM hears what is said at one token: flow.py's questions, with the answer itself told at the marked use.
 
     python flow_oracle.py WORK MODEL [--rate 1.0] [--steps 100]
+    python flow_oracle.py WORK MODEL --probe
 
 Each answer has a free vector, which is added to the embedding of the marked use, in units of its size, from zero on; the task has vectors at
 the first 16 and the last 8 tokens of the prompt, as a transducer has. So no graph has to be read: what is measured is the way from a token
 of the code to the answer. AdamW at 1e-2, five times as much for the task's vectors and `--rate` times for the answers'; steps of 8 in bf16.
 WORK is flow.py's, MODEL the folder of peft/prepare_model.py.
+
+`--probe` trains nothing: it adds twice the embedding of one of the answers' words to the marked use, in f32, and says by how much the word's
+log-likelihood as the reply's first token grows, where the reply begins with the mark and where it does not.
 """
 
 import argparse
@@ -21,6 +25,7 @@ from flow import MARK, QUESTION
 
 BATCH, RATE, TASK_RATE, WARM_UP = 8, 1e-2, 5.0, 20
 FIRST, LAST = 16, 8
+PROBED = 24
 
 
 def main():
@@ -29,8 +34,11 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("--rate", type=float, default=1.0)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--probe", action="store_true")
     args = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(args.model)
+    if args.probe:
+        return probe(args, tokenizer)
     llm = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16, attn_implementation="eager").requires_grad_(False)
     with open(args.work / "train.jsonl") as lines:
         rows = [json.loads(line) for line in lines]
@@ -55,10 +63,28 @@ def main():
             recent = []
 
 
-def example(tokenizer, row):
-    """The prompt's ids, those of the answer, where the marked use stands, and the answer."""
+def probe(args, tokenizer):
+    llm = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32)
+    with open(args.work / "test.jsonl") as lines:
+        rows = [json.loads(line) for line in lines][:PROBED]
+    words = ["parameter", "declaration", "assignment", "update", "loop"]
+    for start in [MARK, ""]:
+        grown = []
+        for row, word in zip(rows, words * PROBED):
+            prompt, _, place, _ = example(tokenizer, row, start)
+            first = tokenizer(word, add_special_tokens=False)["input_ids"][0]
+            plain = llm.model.embed_tokens.weight[torch.tensor([prompt])]
+            told = plain.index_add(1, torch.tensor([place]), 2 * llm.model.embed_tokens.weight[None, first, None])
+            with torch.inference_mode():
+                without, heard = (llm(inputs_embeds=each).logits[0, -1].log_softmax(-1)[first] for each in (plain, told))
+            grown.append(float(heard - without))
+        print(f"the reply begins with {start or 'nothing'}: {sum(grown) / len(grown):+.2f} nats, mean of {len(grown)}", flush=True)
+
+
+def example(tokenizer, row, start=MARK):
+    """The prompt's ids with the start of the reply, those of the answer, where the marked use stands, and the answer."""
     content = f"```java\n{row['source']}\n```\n\n{QUESTION}"
-    text = tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True) + MARK
+    text = tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True) + start
     prompt = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
     use = text.index(MARK) + len(MARK)
     place = next(place for place, (_, end) in enumerate(prompt["offset_mapping"]) if end > use)
