@@ -19,7 +19,6 @@ import collections
 import gzip
 import json
 import random
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +41,8 @@ def main():
     parser.add_argument("--longest", type=int, default=600, help="characters; longer methods cost time and say nothing else")
     parser.add_argument("--program", default="transducer-host")
     args = parser.parse_args()
+    if (args.work / "flow").exists():
+        parser.error(f"{args.work / 'flow'} is there already: name another folder")
     args.work.mkdir(parents=True, exist_ok=True)
     for part in ["train", "valid", "test"]:
         with gzip.open(args.data / f"{part}.jsonl.gz", "rt") as lines:
@@ -124,7 +125,6 @@ def is_declared(nodes, node):
 
 def bundle(args):
     folder = args.work / "flow"
-    shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([args.program, "new", "task", "flow", "--into", args.work], check=True)
     source = folder / "src/lib.rs"
     template = source.read_text()
