@@ -141,7 +141,13 @@ impl Run<'_> {
         let mut slots: Vec<Slot> = transducer
             .parameters()
             .map(|(name, parameter)| {
-                let rate = if name == "task.vectors" { train.task_rate } else { 1.0 };
+                let x = |k: &str| std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(1.0);
+                let rate = match name {
+                    "task.vectors" => train.task_rate,
+                    "gve.down.weight" | "fusion.query.weight" => x("TH_DOWN"),
+                    "fusion.output.weight" | "task.output.weight" => x("TH_OUT"),
+                    _ => x("TH_REST"),
+                };
                 Slot::new(name, parameter, rate)
             })
             .collect();

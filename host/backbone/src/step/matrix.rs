@@ -30,6 +30,17 @@ const SAME: f32 = 1e-5;
 /// Likewise where the weights were rounded to `bf16`: each by 2^-9 of itself, and so were the ends of its block.
 const SAME_BF16: f32 = 1.01 / 256.0;
 
+/// Memory that each product of a step uses again.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// Rounded inputs of a product, and those that a gated one makes of the next.
+    inputs: Inputs,
+    gated_inputs: Inputs,
+    /// Gates with what they are for, and what comes of them.
+    both: Vec<f32>,
+    gated: Vec<f32>,
+}
+
 /// Weights `[columns, width]`, for products with vectors of length `width`.
 #[derive(Debug)]
 pub(super) struct Matrix {
@@ -127,7 +138,13 @@ impl Matrix {
     }
 
     /// The products with the inputs `x [rows, width]`: `[rows, columns]`, in place of what is in `out`.
-    pub(super) fn multiply(&self, x: &[f32], rows: usize, out: &mut [f32]) -> Result<(), BackboneError> {
+    pub(super) fn multiply(
+        &self,
+        x: &[f32],
+        rows: usize,
+        room: &mut Room,
+        out: &mut [f32],
+    ) -> Result<(), BackboneError> {
         assert!(
             out.len() == rows * self.columns(),
             "room for another number of products"
@@ -143,7 +160,7 @@ impl Matrix {
                 self.multiply_tiled(&amx::Inputs::new(x, x.len() / rows), out);
             }
             Some(Packed::LanesFour(_) | Packed::LanesEight(_)) => {
-                self.multiply_rounded(&Inputs::new(x, rows), out);
+                self.multiply_rounded(room.inputs.round(x, rows), out);
             }
             _ => {
                 let x = Tensor::f_from_slice(x)?.f_view([rows as i64, -1])?;
@@ -215,12 +232,12 @@ impl FeedForward {
         Ok(Self { gate_up, down, turns })
     }
 
-    /// Of the inputs `x [rows, hidden]`, `[rows, hidden]` in place of what is in `out`; `between` is memory to work in.
+    /// Of the inputs `x [rows, hidden]`, `[rows, hidden]` in place of what is in `out`.
     pub(super) fn apply(
         &self,
         x: &[f32],
         rows: usize,
-        between: &mut [Vec<f32>; 2],
+        room: &mut Room,
         out: &mut [f32],
     ) -> Result<(), BackboneError> {
         if rows == 0 {
@@ -229,13 +246,13 @@ impl FeedForward {
         match &self.gate_up.packed {
             _ if self.turns.is_none() => {}
             Some(Packed::LanesFour(tiles)) => {
-                let gated = vnni::multiply_gated(tiles, &Inputs::new(x, rows));
-                self.down.multiply_rounded(&gated, out);
+                vnni::multiply_gated(tiles, room.inputs.round(x, rows), &mut room.gated_inputs);
+                self.down.multiply_rounded(&room.gated_inputs, out);
                 return Ok(());
             }
             Some(Packed::LanesEight(tiles)) => {
-                let gated = vnni::multiply_gated(tiles, &Inputs::new(x, rows));
-                self.down.multiply_rounded(&gated, out);
+                vnni::multiply_gated(tiles, room.inputs.round(x, rows), &mut room.gated_inputs);
+                self.down.multiply_rounded(&room.gated_inputs, out);
                 return Ok(());
             }
             #[cfg(target_arch = "x86_64")]
@@ -252,16 +269,18 @@ impl FeedForward {
             }
             _ => {}
         }
-        let [both, gated] = between;
+        let [mut both, mut gated] = [&mut room.both, &mut room.gated].map(std::mem::take);
         both.resize(rows * self.gate_up.columns(), 0.0);
         gated.resize(both.len() / 2, 0.0);
-        self.gate_up.multiply(x, rows, both)?;
+        self.gate_up.multiply(x, rows, room, &mut both)?;
         let ffn = gated.len() / rows;
         let turns = self.turns.unwrap_or(ffn);
-        super::for_rows(both, gated, (2 * ffn, ffn), |both, gated| {
+        super::for_rows(&both, &mut gated, (2 * ffn, ffn), |both, gated| {
             kernels::gate(both, turns, gated);
         });
-        self.down.multiply(gated, rows, out)
+        self.down.multiply(&gated, rows, room, out)?;
+        (room.both, room.gated) = (both, gated);
+        Ok(())
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -328,7 +347,7 @@ fn parts(out: &mut [f32], rows: usize) -> Vec<Vec<&mut [f32]>> {
 mod tests {
     use tch::{Device, Kind, Tensor};
 
-    use super::{FeedForward, Matrix, Packed, Shelf};
+    use super::{FeedForward, Matrix, Packed, Room, Shelf};
     use crate::hardware::Products;
     use crate::{BackboneError, WeightFormat};
 
@@ -370,7 +389,9 @@ mod tests {
                     let matrix = new(&weights.to_kind(kind), how(format, rounded)).expect("a valid matrix");
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                     let mut products = vec![0.0; rows * 130];
-                    matrix.multiply(&numbers, rows, &mut products).expect("valid inputs");
+                    matrix
+                        .multiply(&numbers, rows, &mut Room::default(), &mut products)
+                        .expect("valid inputs");
                     let far = (Tensor::from_slice(&products).view_as(&expected) - &expected)
                         .abs()
                         .max()
@@ -403,7 +424,7 @@ mod tests {
                 let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
                 let mut products = vec![0.0; (rows * columns) as usize];
                 matrix
-                    .multiply(&numbers, rows as usize, &mut products)
+                    .multiply(&numbers, rows as usize, &mut Room::default(), &mut products)
                     .expect("valid inputs");
                 let far = (Tensor::from_slice(&products).view_as(&expected) - &expected)
                     .abs()
@@ -453,9 +474,9 @@ mod tests {
                     let layer =
                         FeedForward::new(&gate_up.to_kind(kind), &down.to_kind(kind), how, &mut Shelf::default());
                     let numbers: Vec<f32> = Vec::try_from(x.view(-1)).expect("numbers");
-                    let (mut between, mut out) = (Default::default(), vec![0.0; (rows * hidden) as usize]);
+                    let mut out = vec![0.0; (rows * hidden) as usize];
                     layer
-                        .and_then(|layer| layer.apply(&numbers, rows as usize, &mut between, &mut out))
+                        .and_then(|layer| layer.apply(&numbers, rows as usize, &mut Room::default(), &mut out))
                         .expect("a valid layer");
                     let far = (Tensor::from_slice(&out).view_as(&expected) - &expected).abs().max();
                     let most = expected.abs().max().double_value(&[]);

@@ -24,7 +24,7 @@ use crate::model::{Decoder, Layer};
 
 #[cfg(target_arch = "x86_64")]
 use kernels::{amx::attention as by_tiles, avx512::attention as by_lanes};
-use matrix::{FeedForward, Matrix};
+use matrix::{FeedForward, Matrix, Room};
 use shelf::Shelf;
 
 /// From how many products on the attention of a step is shared between threads: to wake one takes as long as some ten thousand.
@@ -138,13 +138,15 @@ impl Stepper {
     ) -> Result<Tensor, BackboneError> {
         team::gather();
         let x = to_vec(embeddings)?;
+        let mut room = Room::default();
         let hidden = match self.kind {
-            Kind::Float => self.step::<f32>(config, x, parts)?,
-            _ => self.step::<bf16>(config, x, parts)?,
+            Kind::Float => self.step::<f32>(config, x, parts, &mut room)?,
+            _ => self.step::<bf16>(config, x, parts, &mut room)?,
         };
         let count = hidden.len() / config.hidden_size;
         let mut logits = Tensor::f_empty([count as i64, self.head.columns() as i64], (Kind::Float, Device::Cpu))?;
-        self.head.multiply(&hidden, count, numbers_mut(&mut logits)?)?;
+        self.head
+            .multiply(&hidden, count, &mut room, numbers_mut(&mut logits)?)?;
         for part in parts {
             part.cache.advance(part.tokens);
         }
@@ -158,6 +160,7 @@ impl Stepper {
         config: &ModelConfig,
         mut x: Vec<f32>,
         parts: &mut [Part<'_>],
+        room: &mut Room,
     ) -> Result<Vec<f32>, BackboneError> {
         let mut rows = x.len() / config.hidden_size;
         let mut normed = vec![0.0; x.len()];
@@ -165,10 +168,10 @@ impl Stepper {
         let heads = config.heads * config.head_dim;
         let per_row = heads + 2 * config.kv_heads * config.head_dim;
         let (mut qkv, mut attended) = (vec![0.0; rows * per_row], vec![0.0; rows * heads]);
-        let (mut between, mut added) = (Default::default(), vec![0.0; x.len()]);
+        let mut added = vec![0.0; x.len()];
         for (index, layer) in self.layers.iter().enumerate() {
             norm_rows(&x, &layer.attention_norm, config, &mut normed);
-            layer.qkv.multiply(&normed, rows, &mut qkv)?;
+            layer.qkv.multiply(&normed, rows, room, &mut qkv)?;
             if let Some(bias) = &layer.qkv_bias {
                 qkv.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
             }
@@ -180,11 +183,11 @@ impl Stepper {
                 added.truncate(x.len());
                 normed.truncate(x.len());
             }
-            layer.output.multiply(&attended, rows, &mut added)?;
+            layer.output.multiply(&attended, rows, room, &mut added)?;
             add(&mut x, &added);
 
             norm_rows(&x, &layer.ffn_norm, config, &mut normed);
-            layer.feed_forward.apply(&normed, rows, &mut between, &mut added)?;
+            layer.feed_forward.apply(&normed, rows, room, &mut added)?;
             add(&mut x, &added);
         }
         norm_rows(&x, &self.final_norm, config, &mut normed);

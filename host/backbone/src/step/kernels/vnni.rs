@@ -130,10 +130,10 @@ fn multiply_portable<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [f3
 }
 
 /// `silu(gate) * up` as inputs of what comes next: of the products with the columns of `tiles`, [`TURNS`] are gates and the next as many
-/// are what they are for, and so on.
-pub(in super::super) fn multiply_gated<T: Lanes>(tiles: &[T], inputs: &Inputs) -> Inputs {
+/// are what they are for, and so on. They take the place of what is in `gated`.
+pub(in super::super) fn multiply_gated<T: Lanes>(tiles: &[T], inputs: &Inputs, gated: &mut Inputs) {
     let depth = inputs.depth();
-    let mut gated = Inputs::zeros(inputs.rows(), tiles.len() / depth * COLUMNS / 2);
+    gated.make_room(inputs.rows(), tiles.len() / depth * COLUMNS / 2);
     let of_blocks = tiles.chunks_exact(GROUPS * depth);
     team::each(of_blocks.zip(gated.places()), |(tiles, mut out)| {
         #[cfg(target_arch = "x86_64")]
@@ -143,7 +143,6 @@ pub(in super::super) fn multiply_gated<T: Lanes>(tiles: &[T], inputs: &Inputs) -
         }
         gated_portable(tiles, inputs, &mut out);
     });
-    gated
 }
 
 /// One block of each row.
@@ -370,7 +369,7 @@ mod tests {
             let mut out = vec![f32::NAN; rows * columns];
             multiply(
                 &tiles,
-                &Inputs::new(x, rows),
+                Inputs::default().round(x, rows),
                 &mut out.chunks_mut(columns).collect::<Vec<_>>(),
             );
             out
@@ -380,7 +379,8 @@ mod tests {
             let found: Vec<f32> = x.chunks(together * width).flat_map(of).collect();
             assert_eq!(found, alone, "{together} at once");
         }
-        let inputs = Inputs::new(&x, 21);
+        let mut inputs = Inputs::default();
+        inputs.round(&x, 21);
         for (group, tiles) in tiles.chunks(inputs.depth()).enumerate() {
             for (part, rows) in inputs.parts().zip(alone.chunks(ROWS * columns)) {
                 for (row, sums) in rows.chunks(columns).zip(products_portable(tiles, part)) {
