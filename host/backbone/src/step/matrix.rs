@@ -309,8 +309,8 @@ fn four_bits_suffice(weights: &[f32], same: f32) -> bool {
 fn multiply_packed<B: Block>(groups: &[[B; GROUP]], x: &[f32], rows: usize, out: &mut [f32]) {
     let width = x.len() / rows;
     let groups = groups.chunks(PART / GROUP * (width / BLOCK));
-    team::each(groups.zip(parts(out, rows)), |(groups, mut out)| {
-        kernels::multiply(groups, x, width, &mut out);
+    team::each(groups.zip(parts(out, rows).chunks_mut(rows)), |(groups, out)| {
+        kernels::multiply(groups, x, width, out);
     });
 }
 
@@ -318,27 +318,28 @@ fn multiply_packed<B: Block>(groups: &[[B; GROUP]], x: &[f32], rows: usize, out:
 #[cfg(target_arch = "x86_64")]
 fn multiply_tiled<T: amx::Unpack>(tiles: &[T], inputs: &amx::Inputs, out: &mut [f32]) {
     let of_parts = tiles.chunks(PART / tiles::COLUMNS * inputs.depth());
-    team::each(of_parts.zip(parts(out, inputs.rows())), |(tiles, mut out)| {
-        amx::multiply(tiles, inputs, &mut out);
+    let rows = inputs.rows();
+    team::each(of_parts.zip(parts(out, rows).chunks_mut(rows)), |(tiles, out)| {
+        amx::multiply(tiles, inputs, out);
     });
 }
 
 /// Likewise, with lanes.
 fn multiply_lanes<T: vnni::Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [f32]) {
     let of_parts = tiles.chunks(PART / tiles::COLUMNS * inputs.depth());
-    team::each(of_parts.zip(parts(out, inputs.rows())), |(tiles, mut out)| {
-        vnni::multiply(tiles, inputs, &mut out);
+    let rows = inputs.rows();
+    team::each(of_parts.zip(parts(out, rows).chunks_mut(rows)), |(tiles, out)| {
+        vnni::multiply(tiles, inputs, out);
     });
 }
 
-/// Of the outputs `[rows, columns]`, the columns of each part, row by row.
-fn parts(out: &mut [f32], rows: usize) -> Vec<Vec<&mut [f32]>> {
+/// Of the outputs `[rows, columns]` the columns of each part, row by row: as many slices a part as there are rows.
+fn parts(out: &mut [f32], rows: usize) -> Vec<&mut [f32]> {
     let columns = out.len() / rows;
-    let mut parts: Vec<Vec<_>> = (0..columns.div_ceil(PART)).map(|_| Vec::with_capacity(rows)).collect();
-    for row in out.chunks_exact_mut(columns) {
-        for (part, out) in parts.iter_mut().zip(row.chunks_mut(PART)) {
-            part.push(out);
-        }
+    let mut rest: Vec<_> = out.chunks_exact_mut(columns).map(|row| row.chunks_mut(PART)).collect();
+    let mut parts = Vec::with_capacity(rows * columns.div_ceil(PART));
+    for _ in 0..columns.div_ceil(PART) {
+        parts.extend(rest.iter_mut().filter_map(Iterator::next));
     }
     parts
 }
