@@ -19,12 +19,10 @@ pub(crate) struct DecoderCache {
     capacity: usize,
 }
 
-/// One layer's part of a cache.
-pub(crate) struct Place<'a> {
-    /// `[batch, kv_heads, capacity, head_dim]`.
-    pub(crate) keys: &'a mut Tensor,
-    /// Likewise.
-    pub(crate) values: &'a mut Tensor,
+/// What is in a cache.
+pub(crate) struct Contents<'a> {
+    /// Keys and values of each layer, `[batch, kv_heads, capacity, head_dim]` each.
+    pub(crate) layers: &'a mut [KeysValues],
     /// The rotary table, `[capacity, 1, head_dim]`.
     pub(crate) cos: &'a Tensor,
     /// Likewise, the first half negated.
@@ -140,11 +138,11 @@ impl DecoderCache {
         self.layers[layer].append(self.len, keys, values)
     }
 
-    /// Where the next token goes in one layer.
-    pub(crate) fn at(&mut self, layer: usize) -> Place<'_> {
-        let KeysValues { keys, values } = &mut self.layers[layer];
+    /// Where the next tokens go, for one that writes to memory.
+    pub(crate) fn contents(&mut self) -> Contents<'_> {
         let (cos, sin) = self.rotary.tables();
-        Place { keys, values, cos, sin }
+        let layers = &mut self.layers;
+        Contents { layers, cos, sin }
     }
 
     /// Counts `tokens` that every layer has been given.

@@ -17,6 +17,9 @@ pub(crate) trait Element: Copy + Send + Sync + 'static {
 
     fn from_f32(number: f32) -> Self;
 
+    /// The same numbers, where they are `bf16`.
+    fn as_bf16(numbers: &[Self]) -> Option<&[bf16]>;
+
     /// Eight numbers, in a register.
     ///
     /// # Safety
@@ -43,6 +46,10 @@ impl Element for f32 {
     #[inline(always)]
     fn from_f32(number: f32) -> Self {
         number
+    }
+
+    fn as_bf16(_: &[Self]) -> Option<&[bf16]> {
+        None
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -73,6 +80,10 @@ impl Element for bf16 {
     #[inline(always)]
     fn from_f32(number: f32) -> Self {
         Self::from_f32(number)
+    }
+
+    fn as_bf16(numbers: &[Self]) -> Option<&[bf16]> {
+        Some(numbers)
     }
 
     #[cfg(target_arch = "x86_64")]

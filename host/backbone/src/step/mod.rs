@@ -41,6 +41,10 @@ const PROMPT_TOKENS: usize = 16;
 /// From how many numbers on the rows of a step are shared between threads.
 const SHARED_ROWS: usize = 50_000;
 
+/// From how many queries, keys and values on those of several sequences are turned and kept by several threads: there is more to do with
+/// each than with the numbers of a row.
+const SHARED_SEQUENCES: usize = 10_000;
+
 /// Whether steps are made here of such a model: a decoder whose heads are a multiple of 8 wide, of a family with RMS norms, gates
 /// of SiLU and no biases but those of queries, keys and values.
 pub(crate) fn is_for(config: &ModelConfig) -> bool {
@@ -71,6 +75,20 @@ pub(crate) struct Part<'a> {
     pub(crate) cache: &'a mut DecoderCache,
     /// The first of these tokens after which logits are wanted, and how many.
     pub(crate) wanted: (usize, usize),
+}
+
+/// A [`Part`], its cache as memory.
+struct Sequence<'a, E> {
+    tokens: usize,
+    wanted: (usize, usize),
+    /// Tokens that are in the cache, and that it has room for.
+    len: usize,
+    capacity: usize,
+    /// Keys and values of each layer, `[kv_heads, capacity, head_dim]`.
+    layers: Vec<(&'a mut [E], &'a mut [E])>,
+    /// The rotary table, `[capacity, head_dim]`.
+    cos: &'a [E],
+    sin: &'a [E],
 }
 
 /// The model's weights, as a step reads them.
@@ -162,6 +180,8 @@ impl Stepper {
         parts: &mut [Part<'_>],
         room: &mut Room,
     ) -> Result<Vec<f32>, BackboneError> {
+        let sequences = parts.iter_mut().map(Sequence::<E>::new);
+        let mut sequences = sequences.collect::<Result<Vec<_>, _>>()?;
         let mut rows = x.len() / config.hidden_size;
         let mut normed = vec![0.0; x.len()];
         // Memory that every layer uses again.
@@ -176,9 +196,9 @@ impl Stepper {
                 qkv.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
             }
             let is_last = index + 1 == self.layers.len();
-            attention::<E>(config, (index, is_last), &mut qkv, parts, &mut attended)?;
+            attention(config, (index, is_last), &mut qkv, &mut sequences, &mut attended);
             if is_last {
-                (x, attended) = (wanted(&x, rows, parts), wanted(&attended, rows, parts));
+                (x, attended) = (wanted(&x, rows, &sequences), wanted(&attended, rows, &sequences));
                 rows = x.len() / config.hidden_size;
                 added.truncate(x.len());
                 normed.truncate(x.len());
@@ -208,15 +228,33 @@ impl StepLayer {
     }
 }
 
+impl<'a, E: Element> Sequence<'a, E> {
+    fn new(part: &'a mut Part<'_>) -> Result<Self, BackboneError> {
+        let (len, capacity) = (part.cache.len(), part.cache.capacity());
+        let contents = part.cache.contents();
+        let layers = contents.layers.iter_mut();
+        let layers = layers.map(|layer| Ok((numbers_mut(&mut layer.keys)?, numbers_mut(&mut layer.values)?)));
+        Ok(Self {
+            tokens: part.tokens,
+            wanted: part.wanted,
+            len,
+            capacity,
+            layers: layers.collect::<Result<_, BackboneError>>()?,
+            cos: numbers(contents.cos)?,
+            sin: numbers(contents.sin)?,
+        })
+    }
+}
+
 /// The rows of the tokens that each part wants.
-fn wanted(x: &[f32], rows: usize, parts: &[Part<'_>]) -> Vec<f32> {
+fn wanted<E>(x: &[f32], rows: usize, sequences: &[Sequence<'_, E>]) -> Vec<f32> {
     let width = x.len() / rows;
     let mut wanted = Vec::new();
     let mut before = 0;
-    for part in parts {
-        let (first, count) = part.wanted;
+    for sequence in sequences {
+        let (first, count) = sequence.wanted;
         wanted.extend_from_slice(&x[(before + first) * width..][..count * width]);
-        before += part.tokens;
+        before += sequence.tokens;
     }
     wanted
 }
@@ -238,9 +276,9 @@ fn attention<E: Element>(
     config: &ModelConfig,
     (layer, is_last): (usize, bool),
     mut qkv: &mut [f32],
-    parts: &mut [Part<'_>],
+    sequences: &mut [Sequence<'_, E>],
     mut attended: &mut [f32],
-) -> Result<(), BackboneError> {
+) {
     let ModelConfig {
         heads,
         kv_heads,
@@ -249,20 +287,29 @@ fn attention<E: Element>(
     } = *config;
     let (group, width) = (heads / kv_heads * head_dim, heads * head_dim);
     let per_row = width + 2 * kv_heads * head_dim;
+    let many = sequences.len() > 1 && qkv.len() >= SHARED_SEQUENCES;
+    let mut of_sequences = Vec::with_capacity(sequences.len());
+    for sequence in sequences {
+        let (rows, out);
+        (rows, qkv) = qkv.split_at_mut(sequence.tokens * per_row);
+        (out, attended) = attended.split_at_mut(sequence.tokens * width);
+        of_sequences.push((sequence, rows, out));
+    }
+    team::each_if(many, &mut of_sequences, |(sequence, rows, _)| {
+        keep(config, layer, rows, sequence);
+    });
     let mut groups = Vec::new();
     let mut products = 0;
-    for Part { tokens, cache, wanted } in parts {
-        let (first, count) = if is_last { *wanted } else { (0, *tokens) };
-        let (rows, out);
-        (rows, qkv) = qkv.split_at_mut(*tokens * per_row);
-        (out, attended) = attended.split_at_mut(*tokens * width);
-        keep::<E>(config, layer, rows, cache)?;
-        let (len, capacity) = (cache.len(), cache.capacity());
-        let place = cache.at(layer);
+    for (sequence, rows, out) in of_sequences {
+        let &mut Sequence { tokens, len, capacity, .. } = sequence;
+        let (first, count) = if is_last { sequence.wanted } else { (0, tokens) };
+        let (keys, values) = &sequence.layers[layer];
         // Not in `f32`, where answers are the same to the last bit however a prompt is cut into pieces.
         #[cfg(target_arch = "x86_64")]
-        if count >= PROMPT_ATTENTION && count == *tokens && E::KIND == Kind::BFloat16 {
-            let seen = (numbers::<bf16>(place.keys)?, numbers::<bf16>(place.values)?);
+        if count >= PROMPT_ATTENTION
+            && count == tokens
+            && let Some(seen) = E::as_bf16(keys).zip(E::as_bf16(values))
+        {
             let place = (len, capacity);
             if by_tiles::is_for(head_dim) {
                 prompt_attention(config, rows, place, seen, by_tiles::Seen::new, by_tiles::attend, out);
@@ -273,7 +320,6 @@ fn attention<E: Element>(
                 continue;
             }
         }
-        let (keys, values) = (numbers::<E>(place.keys)?, numbers::<E>(place.values)?);
         let rows = rows.chunks_exact(per_row).zip(out.chunks_exact_mut(width));
         for (seen, (row, out)) in (len + 1..).zip(rows).skip(first).take(count) {
             products += 2 * width * seen;
@@ -290,17 +336,11 @@ fn attention<E: Element>(
         }
     }
     team::each_if(products >= SHARED_ATTENTION, groups, |group| group.attend(head_dim));
-    Ok(())
 }
 
 /// Turns the queries and keys of some more tokens of a sequence to their positions, divides the queries by `sqrt(head_dim)`, and puts
 /// keys and values into the cache: `rows [tokens, (heads + 2 kv_heads) head_dim]`.
-fn keep<E: Element>(
-    config: &ModelConfig,
-    layer: usize,
-    rows: &mut [f32],
-    cache: &mut DecoderCache,
-) -> Result<(), BackboneError> {
+fn keep<E: Element>(config: &ModelConfig, layer: usize, rows: &mut [f32], sequence: &mut Sequence<'_, E>) {
     let ModelConfig {
         heads,
         kv_heads,
@@ -308,10 +348,11 @@ fn keep<E: Element>(
         ..
     } = *config;
     let per_row = (heads + 2 * kv_heads) * head_dim;
-    let (len, capacity, many) = (cache.len(), cache.capacity(), rows.len() >= SHARED_ROWS);
-    let place = cache.at(layer);
-    let (cos, sin) = (numbers::<E>(place.cos)?, numbers::<E>(place.sin)?);
-    let (keys, values) = (numbers_mut::<E>(place.keys)?, numbers_mut::<E>(place.values)?);
+    let many = rows.len() >= SHARED_ROWS;
+    let &mut Sequence {
+        len, capacity, cos, sin, ..
+    } = sequence;
+    let (keys, values) = &mut sequence.layers[layer];
 
     let scale = (head_dim as f32).sqrt().recip();
     let turn = |(position, row): (usize, &mut [f32])| {
@@ -343,7 +384,6 @@ fn keep<E: Element>(
             from(row, heads + kv_heads + head, value);
         }
     });
-    Ok(())
 }
 
 /// Attention of the tokens of a prompt, `rows [tokens, ..]` that begin with the queries, to `[tokens, heads head_dim]`. The sequence had
