@@ -37,6 +37,9 @@ pub const CURVE_FILE: &str = "curve.svg";
 /// Seconds between two checkpoints: what a power failure may cost.
 const SAVE_EVERY: f64 = 60.0;
 
+/// How many numbers a matrix reads before its learning rate is less than the run's: a transducer's own vectors are at most so wide.
+const READS: f64 = 64.0;
+
 /// What generated answers are scored by while a run is going on: one metric that rises early, one of phrases, one of all or
 /// nothing.
 const SHOWN: [Metric; 3] = [Metric::Chrf, Metric::Bleu, Metric::ExactMatch];
@@ -141,13 +144,7 @@ impl Run<'_> {
         let mut slots: Vec<Slot> = transducer
             .parameters()
             .map(|(name, parameter)| {
-                let x = |k: &str| std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(1.0);
-                let rate = match name {
-                    "task.vectors" => train.task_rate,
-                    "gve.down.weight" | "fusion.query.weight" => x("TH_DOWN"),
-                    "fusion.output.weight" | "task.output.weight" => x("TH_OUT"),
-                    _ => x("TH_REST"),
-                };
+                let rate = relative_rate(name, self.piece.config.hidden, train.task_rate);
                 Slot::new(name, parameter, rate)
             })
             .collect();
@@ -362,6 +359,18 @@ pub(crate) fn example(examples: &Examples, index: usize, edges: Edges) -> Result
         }
     }
     Ok(example)
+}
+
+/// What the learning rate is multiplied by for a parameter.
+///
+/// A step moves each weight by about the rate, and so what a matrix makes of `hidden` numbers by `hidden` times as much: those that read
+/// the LLM's embeddings go as far a step as one that reads [`READS`] (Yang et al., arXiv 2203.03466).
+fn relative_rate(name: &str, hidden: usize, task_rate: f64) -> f64 {
+    match name {
+        "task.vectors" => task_rate,
+        "gve.down.weight" | "fusion.query.weight" => (READS / hidden as f64).min(1.0),
+        _ => 1.0,
+    }
 }
 
 /// The learning rate of a step, from 1 to `steps`.
