@@ -33,6 +33,7 @@ weights = "transducer.safetensors"
 width = 16
 layers = 2
 heads = 4
+softmax = "within-relation"
 task-tokens = 8
 reply-tokens = 4
 edge-kinds = ["AST", "CFG"]
@@ -266,7 +267,7 @@ fn what_is_no_manifest_is_named() {
                |
             25 | widht = 16
                | ^^^^^
-            unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`, `parts`"#]],
+            unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `softmax`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`, `parts`"#]],
     );
     check(
         "width = 16",
