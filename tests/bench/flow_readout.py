@@ -6,8 +6,8 @@
 WORK is flow.py's, MODEL the folder of peft/prepare_model.py, whose embeddings and tokenizer are read. The GVE is written from its formulas
 (host/transducer/src/gve.rs) in PyTorch, and trained as a transducer is: steps of 8, AdamW at 1e-2, warm-up and cosine. `use` reads the
 vector of the marked use, `pool` what one task token pools from all nodes. `across`, as in the product, shares a node's attention between all
-edges into it; `within` between those of each relation, and adds up what the relations say (Busbridge et al., arXiv 1904.05811). Seconds, on
-one thread.
+edges into it; `within` between those of each relation, and adds up what the relations say (Busbridge et al., arXiv 1904.05811).
+Seconds, on one thread.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from flow import MARK
 
 EDGES = ["AST", "CFG", "CDG", "REACHING_DEF", "REF", "NEXT_TOKEN"]
 RELATIONS = 2 * len(EDGES)
-HEADS, BATCH, RATE = 2, 8, 1e-2
+HEADS, BATCH, RATE, READS = 2, 8, 1e-2, 64
 
 
 def main():
@@ -56,14 +56,17 @@ def main():
     train, test = ([tensors(row, args.edges, kinds, answers, embeddings) for row in rows[part] if row["answer"] in answers]
                    for part in ["train", "test"])
     gve = Gve(embeddings.shape[1], len(kinds), len(answers), args)
-    optimizer = torch.optim.AdamW(gve.parameters(), lr=RATE, weight_decay=0)
+    # Matrices that read embeddings have a rate that falls with what they read.
+    reads = {gve.down: min(1, READS / embeddings.shape[1])}
+    groups = [{"params": [parameter], "share": reads.get(parameter, 1)} for parameter in gve.parameters()]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0)
     order = random.Random(args.seed)
     warm_up = max(1, args.steps // 20)
     waiting = []
     for step in range(args.steps):
         rate = (step + 1) / warm_up if step < warm_up else 0.5 + 0.5 * math.cos(math.pi * (step - warm_up) / (args.steps - warm_up))
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, rate)
+            group["lr"] = RATE * min(1, rate) * group["share"]
         if len(waiting) < BATCH:
             waiting = order.sample(train, len(train))
         batch, waiting = waiting[:BATCH], waiting[BATCH:]

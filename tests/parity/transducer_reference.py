@@ -3,10 +3,9 @@
 usage: python transducer_reference.py OUTPUT_FOLDER    (needs torch, torch_geometric, safetensors)
 
 It writes
-  transducer.json                          the configuration, and prompts with their graphs and token offsets
-  transducer_weights.safetensors           random weights, in the product's own file format
-  transducer_expected.safetensors          embeddings, the expected result, and the expected gradient of every parameter
-  transducer_within_{weights,expected}     the same with a softmax within each relation
+  transducer.json                   the configuration, and prompts with their graphs and token offsets
+  transducer_weights.safetensors    random weights, in the product's own file format
+  transducer_expected.safetensors   embeddings, the expected result, and the expected gradient of every parameter
 
 Written from the description of the method and not from the product's code: one graph at a time, no padding and no
 disjoint union; the node of a token is found by looking at every node; messages, softmax and means are PyTorch
@@ -52,7 +51,7 @@ def rms(x):
 
 
 class RelationalGATv2(MessagePassing):
-    """GATv2 whose messages are scaled and shifted by their relation; a softmax over all edges into a node, or over each relation's."""
+    """GATv2 whose messages are scaled and shifted by their relation; one softmax over all edges into a node."""
 
     def __init__(self, weights, layer, heads):
         super().__init__(aggr="add", node_dim=0)
@@ -68,11 +67,6 @@ class RelationalGATv2(MessagePassing):
         message = says_j * self.w["relation.scale"][relation] + self.w["relation.shift"][relation]
         score = F.leaky_relu(message + hears_i, 0.2).unflatten(1, (self.heads, -1)) * self.w["attention"]
         share = softmax(score.sum(-1), index, num_nodes=size_i)
-        if CONFIG.get("softmax") == "within-relation":
-            share = torch.zeros_like(share)
-            for one in relation.unique():
-                of_one = relation == one
-                share[of_one] = softmax(score.sum(-1)[of_one], index[of_one], num_nodes=size_i)
         return share.unsqueeze(-1) * message.unflatten(1, (self.heads, -1))
 
 
@@ -238,24 +232,19 @@ def main():
     # The loss is the result weighted by this, at a size that keeps the gradients near 1.
     probe = torch.randn(rows, CONFIG["hidden"], generator=generator) / math.sqrt(rows)
 
-    document = {"config": CONFIG, "prompts": prompts}
-    (folder / "transducer.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
-    print(f"{rows} rows, graphs of", [len(c["graph"]["nodes"]) for p in prompts for c in p["codes"]], "nodes")
-    write(folder / "transducer", prompts, weights, embeddings, probe)
-    CONFIG["softmax"] = "within-relation"
-    write(folder / "transducer_within", prompts, weights, embeddings, probe)
-
-
-def write(stem, prompts, weights, embeddings, probe):
     w = {name: tensor.double().requires_grad_() for name, tensor in weights.items()}
     enriched = enrich(w, prompts, embeddings.double())
     (enriched * probe.double()).sum().backward()
+
     expected = {"embeddings": embeddings, "probe": probe, "enriched": enriched.detach().float()}
     expected |= {f"gradient.{name}": tensor.grad.float() for name, tensor in w.items()}
     metadata = {"transducer": json.dumps({"format": 1, "config": CONFIG})}
-    save_file(weights, f"{stem}_weights.safetensors", metadata=metadata)
-    save_file({name: tensor.contiguous() for name, tensor in expected.items()}, f"{stem}_expected.safetensors")
-    print("largest:", {name: round(tensor.abs().max().item(), 3) for name, tensor in expected.items()})
+    save_file(weights, folder / "transducer_weights.safetensors", metadata=metadata)
+    save_file({name: tensor.contiguous() for name, tensor in expected.items()}, folder / "transducer_expected.safetensors")
+    document = {"config": CONFIG, "prompts": prompts}
+    (folder / "transducer.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    largest = {name: round(tensor.abs().max().item(), 3) for name, tensor in expected.items()}
+    print(f"{rows} rows, graphs of", [len(c["graph"]["nodes"]) for p in prompts for c in p["codes"]], "nodes; largest:", largest)
 
 
 if __name__ == "__main__":

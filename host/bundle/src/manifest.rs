@@ -102,9 +102,6 @@ pub struct TransducerSection {
     pub layers: u32,
     /// Attention heads; divides the width.
     pub heads: u32,
-    /// Which edges into a node share the attention's softmax; `across-relations` where nothing is said.
-    #[serde(default)]
-    pub softmax: Softmax,
     /// How many of the first tokens of the prompt's text the transducer may rewrite, 0 to 64.
     pub task_tokens: u32,
     /// How many of the last tokens of the prompt's text it may rewrite, the start of the reply among them, 0 to 64.
@@ -117,17 +114,6 @@ pub struct TransducerSection {
     /// Which parts of the method there are: all, unless this is an experiment.
     #[serde(default)]
     pub parts: Parts,
-}
-
-/// Which edges into a node share one softmax.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Softmax {
-    /// All of them. What bundles from before there was a choice mean.
-    #[default]
-    AcrossRelations,
-    /// Those of one relation; what the relations say is added up.
-    WithinRelation,
 }
 
 /// Which parts of the method a transducer has.

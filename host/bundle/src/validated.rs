@@ -1,6 +1,6 @@
 //! The manifest as the host uses it: every value in range, every name of the right form.
 
-use crate::manifest::{BaseModel, Limits, Manifest, Parts, Softmax, TaskSection, Train, TransducerSection};
+use crate::manifest::{BaseModel, Limits, Manifest, Parts, TaskSection, Train, TransducerSection};
 use crate::record::{Evaluation, Provenance};
 use crate::{BUNDLE_SCHEMA, Budget, Invalid};
 
@@ -75,8 +75,6 @@ pub struct TransducerShape {
     pub layers: usize,
     /// Attention heads.
     pub heads: usize,
-    /// Which edges share a softmax.
-    pub softmax: Softmax,
     /// First tokens of a prompt's text that may be rewritten.
     pub task_tokens: usize,
     /// Last tokens of a prompt's text that may be rewritten.
@@ -316,7 +314,6 @@ fn shape(section: TransducerSection) -> Result<(Option<String>, TransducerShape)
         width: within("transducer.width", section.width, 1, MAX_SHAPE)?,
         layers: within("transducer.layers", section.layers, 0, MAX_SHAPE)?,
         heads: within("transducer.heads", section.heads, 1, MAX_SHAPE)?,
-        softmax: section.softmax,
         task_tokens: within("transducer.task-tokens", section.task_tokens, 0, MAX_SHAPE)?,
         reply_tokens: within("transducer.reply-tokens", section.reply_tokens, 0, MAX_SHAPE)?,
         edge_kinds: section.edge_kinds,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::TransducerShape;
 use crate::error::readable;
-use crate::manifest::{Parts, Softmax};
+use crate::manifest::Parts;
 
 /// Where the transducer's configuration stands in the safetensors metadata.
 const CONFIG_KEY: &str = "transducer";
@@ -142,20 +142,13 @@ fn compare(config: &Value, shape: &TransducerShape, hidden_size: usize) -> Resul
         ("cpg_schema", shape.cpg_schema.into()),
         ("parts", parts.into()),
     ];
-    let softmax = |softmax| match softmax {
-        Softmax::AcrossRelations => Value::from("across-relations"),
-        Softmax::WithinRelation => Value::from("within-relation"),
-    };
-    // Weights from before there was such a key do not name it.
-    let later: [(&'static str, Value, Value); 2] = [
-        ("reply_tokens", 0.into(), shape.reply_tokens.into()),
-        ("softmax", softmax(Softmax::default()), softmax(shape.softmax)),
-    ];
+    // Weights from before there were reply tokens do not name them.
+    let reply = config.get("reply_tokens").cloned().unwrap_or_else(|| 0.into());
     let found = said.map(|(key, manifest)| (key, config[key].clone(), manifest));
-    let later = later.map(|(key, before, manifest)| (key, config.get(key).cloned().unwrap_or(before), manifest));
+    let reply = ("reply_tokens", reply, Value::from(shape.reply_tokens));
     match found
         .into_iter()
-        .chain(later)
+        .chain([reply])
         .find(|(_, weights, manifest)| weights != manifest)
     {
         None => Ok(()),

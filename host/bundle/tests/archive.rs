@@ -78,26 +78,6 @@ fn weights_are_counted_and_measured() {
     );
 }
 
-/// Weights from before there was a choice do not say which softmax they were trained with: it is the one that there was.
-#[test]
-fn weights_are_for_one_softmax() {
-    let check = |said: &str| {
-        let mut files = files("1.2.0", 1.0);
-        let manifest = files.files.get_mut("adapter.toml").unwrap();
-        *manifest = String::from_utf8(manifest.clone())
-            .unwrap()
-            .replace("heads = 2\n", &format!("heads = 2\n{said}"))
-            .into_bytes();
-        let package = Package::unpack(files.write().unwrap(), Path::new("hello.tadapter")).unwrap();
-        package.weights().map(drop).map_err(|error| error.to_string())
-    };
-    assert_eq!(check(""), Ok(()));
-    assert_eq!(check("softmax = \"across-relations\"\n"), Ok(()));
-    let other = check("softmax = \"within-relation\"\n").unwrap_err();
-    let expected = "the weights have `softmax` = \"across-relations\", the manifest says \"within-relation\"";
-    assert!(other.ends_with(expected), "{other}");
-}
-
 fn names(found: &[Found], root: &Path) -> Vec<String> {
     let told = |found: &Found| match &found.bundle {
         Ok(bundle) => format!("{}: {}", found.name, bundle.manifest.version),

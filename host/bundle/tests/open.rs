@@ -33,7 +33,6 @@ weights = "transducer.safetensors"
 width = 16
 layers = 2
 heads = 4
-softmax = "within-relation"
 task-tokens = 8
 reply-tokens = 4
 edge-kinds = ["AST", "CFG"]
@@ -253,9 +252,9 @@ fn what_is_no_manifest_is_named() {
         "[limits]",
         "[limit]",
         expect![[r#"
-            /hello/adapter.toml: TOML parse error at line 35, column 2
+            /hello/adapter.toml: TOML parse error at line 34, column 2
                |
-            35 | [limit]
+            34 | [limit]
                |  ^^^^^
             unknown field `limit`, expected one of `schema`, `adapter`, `task`, `base-model`, `transducer`, `limits`, `requires`, `train`, `provenance`, `evaluation`"#]],
     );
@@ -267,7 +266,7 @@ fn what_is_no_manifest_is_named() {
                |
             25 | widht = 16
                | ^^^^^
-            unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `softmax`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`, `parts`"#]],
+            unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`, `parts`"#]],
     );
     check(
         "width = 16",
@@ -363,7 +362,7 @@ fn every_key_is_documented_and_the_example_has_them_all() {
         }
     }
     assert_eq!(
-        keys, 67,
+        keys, 66,
         "keys were added or removed: change the number, and the example"
     );
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use transducer_bundle::{Evaluation, MANIFEST_FILE, Package, Provenance, Softmax, WeightsInfo};
+use transducer_bundle::{Evaluation, MANIFEST_FILE, Package, Provenance, WeightsInfo};
 
 use crate::bundles::{AdaptersDir, PolicyArgs, commit_line, print_json, summary};
 
@@ -91,16 +91,8 @@ fn print(package: &Package, weights: Option<&WeightsInfo>, verdict: &Verdict<'_>
         (
             "transducer",
             format!(
-                "{trained}; width {}, {} layers, {} heads, softmax {}, {} + {} task tokens",
-                shape.width,
-                shape.layers,
-                shape.heads,
-                match shape.softmax {
-                    Softmax::AcrossRelations => "across relations",
-                    Softmax::WithinRelation => "within each relation",
-                },
-                shape.task_tokens,
-                shape.reply_tokens
+                "{trained}; width {}, {} layers, {} heads, {} + {} task tokens",
+                shape.width, shape.layers, shape.heads, shape.task_tokens, shape.reply_tokens
             ),
         ),
         ("edges", shape.edge_kinds.join(", ")),

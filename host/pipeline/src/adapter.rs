@@ -8,7 +8,7 @@ use std::time::Instant;
 use tch::{Device, Tensor};
 use transducer_backbone::Embedder;
 use transducer_bundle::{BaseModelPin, Budget, Bundle, Edges, Generation, TransducerShape, ValidatedManifest};
-use transducer_core::{CodeSegment, Parts, Softmax, Transducer, TransducerConfig, TransducerError};
+use transducer_core::{CodeSegment, Parts, Transducer, TransducerConfig, TransducerError};
 use transducer_cpg::SCHEMA_VERSION;
 use transducer_frontends::FrontEnds;
 use transducer_tasks::{Task, TaskEngine, TaskLimits, World};
@@ -360,10 +360,6 @@ fn config_for(shape: &TransducerShape, hidden: usize) -> Result<TransducerConfig
         width: shape.width,
         layers: shape.layers,
         heads: shape.heads,
-        softmax: match shape.softmax {
-            transducer_bundle::Softmax::AcrossRelations => Softmax::AcrossRelations,
-            transducer_bundle::Softmax::WithinRelation => Softmax::WithinRelation,
-        },
         task_tokens: shape.task_tokens,
         reply_tokens: shape.reply_tokens,
         edge_kinds,

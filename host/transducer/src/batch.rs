@@ -2,7 +2,7 @@
 //! loops over graphs.
 
 use crate::tensor::{Groups, indices, mask};
-use crate::{GraphInput, Softmax, TransducerConfig, TransducerError};
+use crate::{GraphInput, TransducerConfig, TransducerError};
 use std::ops::Range;
 use tch::{Device, Tensor};
 
@@ -65,27 +65,13 @@ pub(crate) struct Graphs {
     pub(crate) prompts: Groups,
 }
 
-/// Edges along and against their direction, those into one node side by side, of these those of one relation.
+/// Edges along and against their direction, those into one node side by side.
 #[derive(Debug)]
 pub(crate) struct Edges {
     /// `source × R + relation`: the row of the message that the edge carries, `[E]`.
     pub(crate) messages: Tensor,
     /// The edges into each node.
     pub(crate) targets: Groups,
-    /// With a softmax of their own for each relation: the edges of one relation into one node, for each such pair that
-    /// has any, and the pairs of each node.
-    pairs: Option<(Groups, Groups)>,
-}
-
-impl Edges {
-    /// Attention of each node over the edges that share a softmax, summed up over those that do not: `scores [E, heads]`,
-    /// `values [E, heads, size]` → `[N, heads, size]`.
-    pub(crate) fn attend(&self, scores: &Tensor, values: &Tensor) -> Tensor {
-        match &self.pairs {
-            None => self.targets.attend(scores, values),
-            Some((edges, nodes)) => nodes.sum(&edges.attend(scores, values)),
-        }
-    }
 }
 
 /// How the rows of several graphs become one padded tensor and back.
@@ -228,31 +214,18 @@ fn graphs(
         own_tokens: own_tokens(&leaves, kinds.len(), device),
         kinds: indices(&kinds, device),
         leaves: indices(&leaves, device),
-        edges: (!edges.is_empty()).then(|| edges_by_target(config, edges, kinds.len(), device)),
+        edges: (!edges.is_empty()).then(|| edges_by_target(edges, kinds.len(), device)),
         dense: (sizes.len() > 1).then(|| dense(&sizes, device)),
         prompts: Groups::new(&prompt_of, prompts.len(), device),
     })
 }
 
-/// `edges` are target, `source × R + relation`.
-fn edges_by_target(config: &TransducerConfig, mut edges: Vec<(i64, i64)>, nodes: usize, device: Device) -> Edges {
-    let relations = config.relations() as i64;
-    edges.sort_unstable_by_key(|&(target, message)| (target, message % relations, message));
-    let pairs = (config.softmax == Softmax::WithinRelation).then(|| {
-        let pair_of = |&(target, message): &(i64, i64)| (target, message % relations);
-        let (mut of_edge, mut targets) = (Vec::with_capacity(edges.len()), Vec::new());
-        for (pair, sharing) in edges.chunk_by(|a, b| pair_of(a) == pair_of(b)).enumerate() {
-            of_edge.resize(of_edge.len() + sharing.len(), pair as i64);
-            targets.push(sharing[0].0);
-        }
-        let count = targets.len();
-        (Groups::new(&of_edge, count, device), Groups::new(&targets, nodes, device))
-    });
+fn edges_by_target(mut edges: Vec<(i64, i64)>, nodes: usize, device: Device) -> Edges {
+    edges.sort_unstable();
     let (targets, messages): (Vec<i64>, Vec<i64>) = edges.into_iter().unzip();
     Edges {
         messages: indices(&messages, device),
         targets: Groups::new(&targets, nodes, device),
-        pairs,
     }
 }
 

@@ -46,18 +46,6 @@ impl Parts {
     }
 }
 
-/// Which edges into a node share one softmax, in the GVE's attention (Busbridge et al., arXiv 1904.05811, compare the two).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Softmax {
-    /// All of them: a relation is heard less where another one has more edges. The weights that do not say mean this one.
-    #[default]
-    AcrossRelations,
-    /// Those of one relation; what the relations say is added up. A node with one definition and twenty neighbours in
-    /// the text hears the definition as loudly as the twenty.
-    WithinRelation,
-}
-
 /// The shape of a transducer. Stored as JSON beside the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,9 +58,6 @@ pub struct TransducerConfig {
     pub layers: usize,
     /// Attention heads, of GVE and ABFL; a divisor of `width`.
     pub heads: usize,
-    /// Which edges share a softmax.
-    #[serde(default)]
-    pub softmax: Softmax,
     /// How many of the first tokens of a prompt's text (all that is not code) are changed; 0 for none.
     pub task_tokens: usize,
     /// How many of the last tokens of a prompt's text are changed, the start of the reply among them; 0 for none.
@@ -105,7 +90,6 @@ impl TransducerConfig {
             width: 16,
             layers: 2,
             heads: 2,
-            softmax: Softmax::WithinRelation,
             task_tokens: 16,
             reply_tokens: 8,
             edge_kinds: vec![

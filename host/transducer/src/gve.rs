@@ -87,8 +87,8 @@ impl Gve {
 }
 
 impl Layer {
-    /// What the nodes `[N, h]` hear from their neighbours, `[N, h]`: attention over the edges that end at a node, all of
-    /// them or those of each relation.
+    /// What the nodes `[N, h]` hear from their neighbours, `[N, h]`: attention over all edges that end at a node,
+    /// whatever their relation.
     fn forward(&self, edges: &Edges, nodes: &Tensor) -> Tensor {
         let width = nodes.size()[1];
         let by_head = [-1, self.attention.size()[0], self.attention.size()[1]];
@@ -99,8 +99,8 @@ impl Layer {
         let hears = edges.targets.spread(&linear(nodes, &self.target));
         let scores = leaky_relu(&(&messages + hears)).view(by_head) * &self.attention;
         let scores = scores.sum_dim_intlist([-1_i64].as_slice(), false, None);
-        let heard = edges.attend(&scores, &messages.view(by_head)).view([-1, width]);
-        linear(&heard.gelu("none"), &self.output)
+        let heard = edges.targets.attend(&scores, &messages.view(by_head));
+        linear(&heard.view([-1, width]).gelu("none"), &self.output)
     }
 }
 

@@ -59,19 +59,14 @@ impl Groups {
         groups.index_select(0, &self.of_row)
     }
 
-    /// The sum of each group's rows: `[rows, …]` → `[groups, …]`, zeros for a group without rows.
-    pub(crate) fn sum(&self, rows: &Tensor) -> Tensor {
-        let mut shape = rows.size();
-        shape[0] = self.sizes.size()[0];
-        Tensor::zeros(shape, (rows.kind(), rows.device())).index_add(0, &self.of_row, rows)
-    }
-
     /// Attention pooling: within each group and for each head, `Σ softmax(scores)ᵢ · valuesᵢ`.
     ///
     /// `scores [rows, heads]`, `values [rows, heads, size]` (or `[rows, 1, size]` for values that all heads share) →
     /// `[groups, heads, size]`. A group without rows gets zeros. The softmax is divided out after the sum: one division
     /// a group instead of one a row.
     pub(crate) fn attend(&self, scores: &Tensor, values: &Tensor) -> Tensor {
+        let (groups, heads, size) = (self.sizes.size()[0], scores.size()[1], values.size()[2]);
+        let options = (scores.kind(), scores.device());
         // The largest score of a group cancels out of the softmax: it only keeps `exp` within range, and has no gradient.
         let shift = tch::no_grad(|| {
             let (none, sizes) = (None::<&Tensor>, Some(&self.sizes));
@@ -80,7 +75,9 @@ impl Groups {
         });
         let weights = (scores - shift).exp();
         let weighted = weights.unsqueeze(-1) * values;
+        let sums = Tensor::zeros([groups, heads, size], options).index_add(0, &self.of_row, &weighted);
+        let totals = Tensor::zeros([groups, heads], options).index_add(0, &self.of_row, &weights);
         // A group's largest score alone contributes 1 to its total: only groups without rows are below.
-        self.sum(&weighted) / self.sum(&weights).clamp_min(1.0).unsqueeze(-1)
+        sums / totals.clamp_min(1.0).unsqueeze(-1)
     }
 }

@@ -9,8 +9,8 @@ mod seeds;
 use std::path::Path;
 
 use transducer_bundle::{
-    Archive, KeyId, LIST_FILE, Manifest, Package, Parts, Policy, PolicyFile, PublicKey, Softmax, TransducerShape,
-    Trusted, check_manifest, check_weights, named_signer,
+    Archive, KeyId, LIST_FILE, Manifest, Package, Parts, Policy, PolicyFile, PublicKey, TransducerShape, Trusted,
+    check_manifest, check_weights, named_signer,
 };
 
 pub use seeds::{adapters, seeds};
@@ -134,7 +134,6 @@ pub fn weights(input: &[u8]) {
         reply_tokens: 0,
         edge_kinds: vec!["AST".to_owned()],
         cpg_schema: 1,
-        softmax: Softmax::AcrossRelations,
         parts: Parts::Full,
     };
     let Ok(info) = check_weights(&bytes, &shape, 8) else {
