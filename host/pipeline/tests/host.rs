@@ -11,7 +11,7 @@ use transducer_pipeline::{AdapterState, Cancel, GraphForm, GraphRequest, Request
 #[test]
 fn weights_change_the_answer_and_an_untrained_transducer_does_not() {
     let other_shape = |text: String| {
-        text.replace("width = 16", "width = 8")
+        text.replace("width = 12", "width = 8")
             .replace("layers = 2", "layers = 1")
     };
     let host = Adapters::new()
@@ -97,7 +97,7 @@ fn weights_that_do_not_fit_are_refused() {
     );
     check_broken(&Adapters::new().add("empty", Some(b"")), &["transducer"]);
     let narrow = weights(1, |config| config.width = 8);
-    check_broken(&Adapters::new().add("narrow", Some(&narrow)), &["width", "16", "8"]);
+    check_broken(&Adapters::new().add("narrow", Some(&narrow)), &["width", "12", "8"]);
     let other = weights(1, |config| config.hidden = 2 * HIDDEN);
     check_broken(&Adapters::new().add("other", Some(&other)), &["hidden"]);
     let mut poisoned = good;

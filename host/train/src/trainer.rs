@@ -455,7 +455,20 @@ fn peak_mib() -> u64 {
 mod tests {
     use transducer_bundle::{Schedule, Train};
 
-    use super::rate;
+    use super::{rate, relative_rate};
+
+    /// Whatever LLM it is for, a step changes what a matrix makes of an embedding by as much.
+    #[test]
+    fn what_reads_more_learns_slower() {
+        for name in ["gve.down.weight", "fusion.query.weight"] {
+            let moves = |hidden: usize| relative_rate(name, hidden, 5.0) * hidden as f64;
+            assert_eq!(moves(576), moves(4_096));
+            assert_eq!(relative_rate(name, 32, 5.0), 1.0);
+        }
+        // These are moved by one gradient each, or read node vectors.
+        assert_eq!(relative_rate("task.vectors", 576, 5.0), 5.0);
+        assert_eq!(relative_rate("fusion.output.weight", 576, 5.0), 1.0);
+    }
 
     #[test]
     fn the_rate_rises_then_falls_to_almost_nothing() {

@@ -122,7 +122,7 @@ mod tests {
             let values = Tensor::arange(count * size, (Kind::Float, Device::Cpu)) * 2.399963;
             values.sin().view([count, size]) * 2.0_f64.sqrt()
         };
-        let nodes = rows(i64::from(NODES), 16).set_requires_grad(true);
+        let nodes = rows(i64::from(NODES), config.width as i64).set_requires_grad(true);
         let ones = Tensor::ones([4, 1], (Kind::Float, Device::Cpu));
         let steps = abfl.forward(batch.graphs.as_ref().unwrap(), &rows(4, 32), &ones, &ones, &nodes);
         steps.square().mean(Kind::Float).backward();

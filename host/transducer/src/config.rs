@@ -80,18 +80,18 @@ pub struct TransducerConfig {
 }
 
 impl TransducerConfig {
-    /// The default shape for an LLM with embeddings of size `hidden`: 54,560 parameters at 576.
+    /// The default shape for an LLM with embeddings of size `hidden`: 55,704 parameters at 576.
     ///
     /// The edges are those of the method (syntax, control flow, control and data dependence, references) and the order
     /// of tokens, which ties the leaves of a syntax tree together.
     pub fn for_hidden(hidden: usize) -> Self {
         Self {
             hidden,
-            width: 16,
+            width: 12,
             layers: 2,
             heads: 2,
-            task_tokens: 16,
-            reply_tokens: 8,
+            task_tokens: 32,
+            reply_tokens: 12,
             edge_kinds: vec![
                 EdgeKind::Ast,
                 EdgeKind::Cfg,

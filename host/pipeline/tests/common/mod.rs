@@ -67,7 +67,7 @@ fn pins() -> &'static (String, String) {
     })
 }
 
-/// A directory of bundles for the tiny model, each `summarize-java` with weights of its own or none.
+/// A directory of bundles for the tiny model, each `summarize-java` with weights of its own or none, of the default shape.
 pub(crate) struct Adapters(pub(crate) TempDir);
 
 impl Adapters {
@@ -93,6 +93,7 @@ impl Adapters {
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::copy(source.join("task.wasm"), dir.join("task.wasm")).unwrap();
         let (embedding, tokenizer) = pins();
+        let shape = TransducerConfig::for_hidden(HIDDEN);
         let text = std::fs::read_to_string(source.join("adapter.toml")).unwrap();
         let pinned: Vec<_> = text
             .lines()
@@ -100,6 +101,9 @@ impl Adapters {
             .map(|line| match line.split(" = ").next() {
                 Some("name") => format!("name = {name:?}"),
                 Some("hidden-size") => format!("hidden-size = {HIDDEN}"),
+                Some("width") => format!("width = {}", shape.width),
+                Some("task-tokens") => format!("task-tokens = {}", shape.task_tokens),
+                Some("reply-tokens") => format!("reply-tokens = {}", shape.reply_tokens),
                 Some("embedding-sha256") => format!("embedding-sha256 = {embedding:?}"),
                 Some("tokenizer-sha256") => format!("tokenizer-sha256 = {tokenizer:?}"),
                 _ => line.to_owned(),
