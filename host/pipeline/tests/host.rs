@@ -127,7 +127,7 @@ fn bundles_for_another_host_are_refused() {
         &edited("languages = [\"java\"]", "languages = [\"cobol\"]"),
         &["`cobol`", "java"],
     );
-    check_broken(&edited("heads = 2", "heads = 3"), &["heads"]);
+    check_broken(&edited("heads = 2", "heads = 5"), &["heads"]);
     let asks = |limit: &'static str| {
         Adapters::new().add_edited("greedy", None, move |text| format!("{text}\n[limits]\n{limit}\n"))
     };
