@@ -233,13 +233,7 @@ impl FeedForward {
     }
 
     /// Of the inputs `x [rows, hidden]`, `[rows, hidden]` in place of what is in `out`.
-    pub(super) fn apply(
-        &self,
-        x: &[f32],
-        rows: usize,
-        room: &mut Room,
-        out: &mut [f32],
-    ) -> Result<(), BackboneError> {
+    pub(super) fn apply(&self, x: &[f32], rows: usize, room: &mut Room, out: &mut [f32]) -> Result<(), BackboneError> {
         if rows == 0 {
             return Ok(());
         }

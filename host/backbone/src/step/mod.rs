@@ -301,7 +301,9 @@ fn attention<E: Element>(
     let mut groups = Vec::new();
     let mut products = 0;
     for (sequence, rows, out) in of_sequences {
-        let &mut Sequence { tokens, len, capacity, .. } = sequence;
+        let &mut Sequence {
+            tokens, len, capacity, ..
+        } = sequence;
         let (first, count) = if is_last { sequence.wanted } else { (0, tokens) };
         let (keys, values) = &sequence.layers[layer];
         // Not in `f32`, where answers are the same to the last bit however a prompt is cut into pieces.
@@ -350,7 +352,11 @@ fn keep<E: Element>(config: &ModelConfig, layer: usize, rows: &mut [f32], sequen
     let per_row = (heads + 2 * kv_heads) * head_dim;
     let many = rows.len() >= SHARED_ROWS;
     let &mut Sequence {
-        len, capacity, cos, sin, ..
+        len,
+        capacity,
+        cos,
+        sin,
+        ..
     } = sequence;
     let (keys, values) = &mut sequence.layers[layer];
 
