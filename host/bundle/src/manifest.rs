@@ -161,7 +161,7 @@ pub struct Train {
     pub batch: u32,
     /// About how many tokens go through the LLM at once, padding included where there is any; a step takes as many turns as it needs.
     pub batch_tokens: u32,
-    /// Highest learning rate of AdamW.
+    /// Highest learning rate of AdamW. The two matrices that read the LLM's embeddings have less of it, 64 / `base-model.hidden-size`.
     pub learning_rate: f64,
     /// What the learning rate of the task tokens' own vectors is multiplied by: each vector is moved by its own gradient alone,
     /// where a weight of a matrix is moved by every token.

@@ -342,6 +342,8 @@ impl Run<'_> {
             ("model".to_owned(), self.workshop.model().embedding_sha256.clone()),
             ("precision".to_owned(), self.workshop.model().precision.clone()),
             ("transducer".to_owned(), format!("{:?}", self.piece.config)),
+            // A run of a host whose rates were others does not go on with these.
+            ("numbers read at the full rate".to_owned(), READS.to_string()),
         ];
         if let Ok(serde_json::Value::Object(values)) = serde_json::to_value(train) {
             settings.extend(values.into_iter().map(|(key, value)| (key, value.to_string())));

@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     batch: Option<u32>,
 
-    /// Highest learning rate (train.learning-rate)
+    /// Highest learning rate; what reads embeddings has 64 / their width of it (train.learning-rate)
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
 
