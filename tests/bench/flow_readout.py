@@ -1,13 +1,13 @@
 """What the GVE makes of flow.py's questions when no LLM stands between: a linear map reads the answer off a node vector.
 
     python flow_readout.py WORK MODEL [--edges real|shuffled|none] [--read use|pool] [--softmax across|within]
-                                          [--layers 2] [--width 16] [--steps 450] [--seed 1] [--program transducer-host]
+                                          [--reads 64] [--layers 2] [--width 16] [--steps 450] [--seed 1] [--program transducer-host]
 
 WORK is flow.py's, MODEL the folder of peft/prepare_model.py, whose embeddings and tokenizer are read. The GVE is written from its formulas
 (host/transducer/src/gve.rs) in PyTorch, and trained as a transducer is: steps of 8, AdamW at 1e-2, warm-up and cosine. `use` reads the
 vector of the marked use, `pool` what one task token pools from all nodes. `across`, as in the product, shares a node's attention between all
 edges into it; `within` between those of each relation, and adds up what the relations say (Busbridge et al., arXiv 1904.05811).
-Seconds, on one thread.
+`--reads` is how many numbers a matrix reads before its rate falls: as many as an embedding has for one rate for all. Seconds, on one thread.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from flow import MARK
 
 EDGES = ["AST", "CFG", "CDG", "REACHING_DEF", "REF", "NEXT_TOKEN"]
 RELATIONS = 2 * len(EDGES)
-HEADS, BATCH, RATE, READS = 2, 8, 1e-2, 64
+HEADS, BATCH, RATE = 2, 8, 1e-2
 
 
 def main():
@@ -39,6 +39,7 @@ def main():
     parser.add_argument("--edges", choices=["real", "shuffled", "none"], default="real")
     parser.add_argument("--read", choices=["use", "pool"], default="use")
     parser.add_argument("--softmax", choices=["across", "within"], default="across")
+    parser.add_argument("--reads", type=int, default=64)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--steps", type=int, default=450)
@@ -57,7 +58,7 @@ def main():
                    for part in ["train", "test"])
     gve = Gve(embeddings.shape[1], len(kinds), len(answers), args)
     # Matrices that read embeddings have a rate that falls with what they read.
-    reads = {gve.down: min(1, READS / embeddings.shape[1])}
+    reads = {gve.down: min(1, args.reads / embeddings.shape[1])}
     groups = [{"params": [parameter], "share": reads.get(parameter, 1)} for parameter in gve.parameters()]
     optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0)
     order = random.Random(args.seed)
