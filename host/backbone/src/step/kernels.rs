@@ -12,11 +12,17 @@ pub(super) mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
-pub(super) mod avx512;
-pub(super) mod vnni;
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod prompt;
+pub(super) mod whole;
 
 /// Numbers that are added up side by side: sums of floats may not be reordered by a compiler, so the order is chosen here.
 const LANES: usize = 8;
+
+/// Numbers of a head: what most small models have, and what some loops are written for.
+#[cfg(target_arch = "x86_64")]
+const HEAD_DIM: usize = 64;
 
 /// `out[row][column] = x[row] . weights[column]`, for the columns of some groups; the last may have fewer. `x [rows, width]`.
 pub(super) fn multiply<B: Block>(groups: &[[B; GROUP]], x: &[f32], width: usize, out: &mut [&mut [f32]]) {
@@ -112,7 +118,7 @@ pub(super) fn attend<E: Element>(
 ) {
     let tokens = keys.len() / head_dim;
     #[cfg(target_arch = "x86_64")]
-    if head_dim == avx512::HEAD_DIM && avx512::is_there() {
+    if head_dim == HEAD_DIM && avx512::is_there() {
         for (queries, out) in queries
             .chunks(avx512::QUERIES * head_dim)
             .zip(out.chunks_mut(avx512::QUERIES * head_dim))
@@ -271,7 +277,7 @@ mod tests {
         attend: impl Fn(&[(Vec<bf16>, Vec<bf16>)], usize, usize, (&[f32], usize), &mut [f32]),
     ) {
         const GROUP: usize = 3;
-        const HEAD_DIM: usize = super::avx512::HEAD_DIM;
+        use super::HEAD_DIM;
         let rounded = |count, seed| -> Vec<bf16> { numbers(count, seed).into_iter().map(bf16::from_f32).collect() };
         // One block of keys and several, whole ones and not, and as many queries as attend together and fewer.
         for (before, tokens) in [(0, 1), (0, 16), (1, 16), (16, 16), (20, 13), (31, 2), (64, 16), (97, 5)] {

@@ -6,7 +6,7 @@ use super::blocks::{BLOCK, Block, Block4, Block8, GROUP, pack};
 use super::kernels;
 #[cfg(target_arch = "x86_64")]
 use super::kernels::amx;
-use super::kernels::vnni;
+use super::kernels::whole;
 use super::rounded::Inputs;
 use super::shelf::{Shelf, Shelved};
 use super::tiles::{self, Lanes4, Lanes8};
@@ -212,7 +212,7 @@ impl FeedForward {
     ) -> Result<Self, BackboneError> {
         let down = Matrix::new(down, how, shelf)?;
         let turns = match &down.packed {
-            Some(Packed::LanesFour(_) | Packed::LanesEight(_)) => Some(vnni::TURNS),
+            Some(Packed::LanesFour(_) | Packed::LanesEight(_)) => Some(whole::TURNS),
             #[cfg(target_arch = "x86_64")]
             Some(Packed::TiledFour(_) | Packed::TiledEight(_)) => Some(tiles::COLUMNS),
             _ => None,
@@ -240,12 +240,12 @@ impl FeedForward {
         match &self.gate_up.packed {
             _ if self.turns.is_none() => {}
             Some(Packed::LanesFour(tiles)) => {
-                vnni::multiply_gated(tiles, room.inputs.round(x, rows), &mut room.gated_inputs);
+                whole::multiply_gated(tiles, room.inputs.round(x, rows), &mut room.gated_inputs);
                 self.down.multiply_rounded(&room.gated_inputs, out);
                 return Ok(());
             }
             Some(Packed::LanesEight(tiles)) => {
-                vnni::multiply_gated(tiles, room.inputs.round(x, rows), &mut room.gated_inputs);
+                whole::multiply_gated(tiles, room.inputs.round(x, rows), &mut room.gated_inputs);
                 self.down.multiply_rounded(&room.gated_inputs, out);
                 return Ok(());
             }
@@ -319,11 +319,11 @@ fn multiply_tiled<T: amx::Unpack>(tiles: &[T], inputs: &amx::Inputs, out: &mut [
 }
 
 /// Likewise, with lanes.
-fn multiply_lanes<T: vnni::Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [f32]) {
+fn multiply_lanes<T: whole::Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [f32]) {
     let of_parts = tiles.chunks(PART / tiles::COLUMNS * inputs.depth());
     let rows = inputs.rows();
     team::each(of_parts.zip(parts(out, rows).chunks_mut(rows)), |(tiles, out)| {
-        vnni::multiply(tiles, inputs, out);
+        whole::multiply(tiles, inputs, out);
     });
 }
 

@@ -23,7 +23,7 @@ use crate::hardware::Products;
 use crate::model::{Decoder, Layer};
 
 #[cfg(target_arch = "x86_64")]
-use kernels::{amx::attention as by_tiles, avx512::attention as by_lanes};
+use kernels::{amx::attention as by_tiles, prompt as by_lanes};
 use matrix::{FeedForward, Matrix, Room};
 use shelf::Shelf;
 
@@ -57,7 +57,7 @@ pub(crate) fn is_for(config: &ModelConfig) -> bool {
 
 /// Whether the CPU has instructions for products of whole numbers of eight bits, and so has this program.
 pub(crate) fn multiplies_whole_numbers() -> bool {
-    kernels::vnni::is_there()
+    kernels::whole::is_there()
 }
 
 /// Whether the CPU multiplies tiles of `bf16`, and so does this program.

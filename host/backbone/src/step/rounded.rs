@@ -4,7 +4,7 @@
 use multiversion::multiversion;
 
 use super::blocks::BLOCK;
-use super::kernels::vnni;
+use super::kernels::whole;
 use super::tiles::{BLOCKS, DEPTH};
 use crate::cpu::team;
 
@@ -50,7 +50,7 @@ impl Inputs {
         team::each_if(
             rows * width >= SHARED,
             x.chunks(ROWS * width).zip(places),
-            |(x, places)| vnni::round_rows(x, width, places),
+            |(x, places)| whole::round_rows(x, width, places),
         );
         self
     }

@@ -5,6 +5,8 @@ use std::arch::x86_64::*;
 use super::super::blocks::{BLOCK, Block, GROUP};
 use crate::cpu::memory::Element;
 
+pub(super) mod attention;
+
 /// How far ahead of what is multiplied memory is asked for, in bytes: some hundred nanoseconds of reading.
 const AHEAD: usize = 2048;
 

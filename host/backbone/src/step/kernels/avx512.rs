@@ -3,10 +3,11 @@
 use std::arch::x86_64::*;
 
 use super::super::blocks::{BLOCK, Block, GROUP};
+use super::HEAD_DIM;
 use super::avx2::ask_for;
 use crate::cpu::memory::Element;
 
-pub(in super::super) mod attention;
+pub(super) mod attention;
 
 /// Up to how many inputs are multiplied as the columns are unpacked. For more, columns are unpacked into memory first, once for all.
 const TOGETHER: usize = 6;
@@ -14,9 +15,6 @@ const TOGETHER: usize = 6;
 /// Groups of columns, and inputs, that are multiplied together once they are unpacked.
 const GROUPS: usize = 2;
 const ROWS: usize = 3;
-
-/// Numbers of a head: what most small models have.
-pub(super) const HEAD_DIM: usize = 64;
 
 /// Registers of a head.
 const PARTS: usize = HEAD_DIM / 16;

@@ -9,7 +9,8 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use super::super::avx512::{HEAD_DIM, exp};
+use super::super::HEAD_DIM;
+use super::super::avx512::exp;
 use super::{Configured, Line, Lines, ROWS, ZEROS, is_there, pairs, to_line, transpose};
 
 /// Keys of a tile of weights.

@@ -1,11 +1,9 @@
-//! Attention of the tokens of a prompt in `f32`: 16 tokens' queries, a lane of a register each, with the keys one after the other.
-//!
-//! A sum over the numbers of a head, or over keys, is then a sum in a register: nothing is added up across lanes.
+//! Attention of a prompt's tokens (see [`super::super::prompt`]), 16 at a time.
 
 use std::arch::x86_64::*;
 
-use super::{HEAD_DIM, PARTS, exp, is_there, transpose};
-use crate::cpu::memory::Element;
+use super::super::prompt::{Heads, HeadsMut, Seen};
+use super::{HEAD_DIM, PARTS, exp, transpose};
 
 /// Tokens that attend together.
 const TOKENS: usize = 16;
@@ -16,65 +14,16 @@ const TOGETHER: usize = 16;
 /// A number of each query.
 type Lanes = [f32; TOKENS];
 
-/// What the tokens of a sequence attend to, the keys and values of one head, in `f32`.
-pub(in super::super::super) struct Seen {
-    /// Whole blocks of [`TOGETHER`]; behind the last key there are zeros.
-    keys: Vec<[f32; HEAD_DIM]>,
-    values: Vec<[f32; HEAD_DIM]>,
-}
-
-/// Whether this CPU, and heads of this size, are what this is for.
-pub(in super::super::super) fn is_for(head_dim: usize) -> bool {
-    head_dim == HEAD_DIM && is_there()
-}
-
-impl Seen {
-    /// Both are `[tokens, HEAD_DIM]`.
-    pub(in super::super::super) fn new<E: Element>(keys: &[E], values: &[E]) -> Self {
-        assert!(keys.len() == values.len());
-        let numbers = |of: &[E]| -> Vec<[f32; HEAD_DIM]> {
-            let (of, _) = of.as_chunks::<HEAD_DIM>();
-            of.iter().map(|numbers| numbers.map(E::to_f32)).collect()
-        };
-        let (mut keys, values) = (numbers(keys), numbers(values));
-        keys.resize(values.len().next_multiple_of(TOGETHER), [0.0; HEAD_DIM]);
-        Self { keys, values }
-    }
-}
-
-/// Attention of up to 16 tokens, one after the other, of which the first sees `before` tokens and itself, with the heads `seen`, each
-/// of which `group` heads of queries share: `rows [tokens, ..]` begin with the queries, which are already divided by
-/// `sqrt(HEAD_DIM)`; `out [tokens, heads HEAD_DIM]`.
-pub(in super::super::super) fn attend(
-    seen: &[Seen],
-    group: usize,
-    before: usize,
-    rows: (&[f32], usize),
-    out: &mut [f32],
-) {
-    let width = seen.len() * group * HEAD_DIM;
-    let (rows, per_row) = rows;
-    let tokens = out.len() / width;
-    assert!((1..=TOKENS).contains(&tokens) && rows.len() == tokens * per_row && per_row >= width);
-    assert!(is_there());
-    let mut scores = Vec::new();
-    for (head, start) in (0..width).step_by(HEAD_DIM).enumerate() {
-        let queries = rows.chunks_exact(per_row).map(|row| &row[start..][..HEAD_DIM]);
-        let out = out.chunks_exact_mut(width).map(|row| &mut row[start..][..HEAD_DIM]);
-        // SAFETY: the CPU has what the function is compiled for.
-        unsafe { attend_one(&seen[head / group], before, queries, &mut scores, out) };
-    }
-}
-
-/// One head of queries.
+/// One head of queries of up to 16 tokens, of which the first sees `before` others.
 #[target_feature(enable = "avx512f")]
-fn attend_one<'a>(
+pub(in super::super) fn attend(
     seen: &Seen,
     before: usize,
-    queries: impl ExactSizeIterator<Item = &'a [f32]>,
+    (queries, per_row): Heads<'_>,
     scores: &mut Vec<Lanes>,
-    out: impl Iterator<Item = &'a mut [f32]>,
+    (out, width): HeadsMut<'_>,
 ) {
+    let queries = queries.chunks(per_row);
     let keys = before + queries.len();
     scores.resize(keys.next_multiple_of(TOGETHER), [0.0; TOKENS]);
     score(&in_lanes(queries), &seen.keys, scores);
@@ -87,8 +36,8 @@ fn attend_one<'a>(
         }
         transpose(rows);
     }
-    for (query, out) in out.enumerate() {
-        for (out, rows) in out.as_chunks_mut::<16>().0.iter_mut().zip(&weighed) {
+    for (query, out) in out.chunks_mut(width).enumerate() {
+        for (out, rows) in out[..HEAD_DIM].as_chunks_mut::<16>().0.iter_mut().zip(&weighed) {
             // SAFETY: sixteen floats are written.
             unsafe { _mm512_storeu_ps(out.as_mut_ptr(), _mm512_castsi512_ps(rows[query])) };
         }
@@ -115,7 +64,7 @@ fn store(lanes: &mut Lanes, numbers: __m512) {
 fn in_lanes<'a>(queries: impl Iterator<Item = &'a [f32]>) -> [Lanes; HEAD_DIM] {
     let mut rows = [[_mm512_setzero_si512(); TOKENS]; PARTS];
     for (at, query) in queries.enumerate() {
-        for (rows, numbers) in rows.iter_mut().zip(query.as_chunks::<16>().0) {
+        for (rows, numbers) in rows.iter_mut().zip(query[..HEAD_DIM].as_chunks::<16>().0) {
             rows[at] = _mm512_castps_si512(load(numbers));
         }
     }
@@ -190,21 +139,4 @@ fn weigh(values: &[[f32; HEAD_DIM]], weights: &[Lanes]) -> [[__m512i; TOGETHER];
         }
     }
     weighed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::super::tests::prompts_attend;
-    use super::{HEAD_DIM, Seen, attend, is_for};
-
-    #[test]
-    fn tokens_attend_to_those_before_them_and_to_themselves() {
-        if !is_for(HEAD_DIM) {
-            return;
-        }
-        prompts_attend(1e-5, |heads, group, before, rows, out| {
-            let seen: Vec<_> = heads.iter().map(|(keys, values)| Seen::new(keys, values)).collect();
-            attend(&seen, group, before, rows, out);
-        });
-    }
 }
