@@ -118,17 +118,31 @@ pub(super) fn attend<E: Element>(
 ) {
     let tokens = keys.len() / head_dim;
     #[cfg(target_arch = "x86_64")]
-    if head_dim == HEAD_DIM && avx512::is_there() {
-        for (queries, out) in queries
-            .chunks(avx512::QUERIES * head_dim)
-            .zip(out.chunks_mut(avx512::QUERIES * head_dim))
-        {
+    if head_dim == HEAD_DIM && (avx512::is_there() || avx2::is_there()) {
+        let most = if avx512::is_there() {
+            avx512::QUERIES
+        } else {
+            avx2::QUERIES
+        };
+        for (queries, out) in queries.chunks(most * head_dim).zip(out.chunks_mut(most * head_dim)) {
             let scores = &mut scores[..queries.len() / head_dim * tokens];
             // SAFETY: the CPU has what the functions are compiled for.
-            unsafe { avx512::score(queries, keys, scores) };
+            unsafe {
+                if avx512::is_there() {
+                    avx512::score(queries, keys, scores);
+                } else {
+                    avx2::score(queries, keys, scores);
+                }
+            }
             scores.chunks_exact_mut(tokens).for_each(softmax);
             // SAFETY: likewise.
-            unsafe { avx512::weigh(values, scores, out) };
+            unsafe {
+                if avx512::is_there() {
+                    avx512::weigh(values, scores, out);
+                } else {
+                    avx2::weigh(values, scores, out);
+                }
+            }
         }
         return;
     }

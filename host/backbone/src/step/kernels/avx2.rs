@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::super::blocks::{BLOCK, Block, GROUP};
+use super::HEAD_DIM;
 use crate::cpu::memory::Element;
 
 pub(super) mod attention;
@@ -13,6 +14,10 @@ const AHEAD: usize = 2048;
 /// From how many inputs on the columns are unpacked into memory first, once for all inputs, which are then multiplied at twice the
 /// speed.
 const UNPACKED: usize = 3;
+
+/// Most queries that are looked at together, and keys whose scores are summed up together: as many as there are registers for.
+pub(super) const QUERIES: usize = 3;
+const KEYS: usize = 4;
 
 pub(super) fn is_there() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
@@ -134,6 +139,82 @@ fn dense<const ROWS: usize>(x: &[f32], weights: &[f32]) -> [[f32; GROUP]; ROWS] 
         }
     }
     totals
+}
+
+/// `scores[query][key] = queries[query] . keys[key]`, of up to [`QUERIES`] queries.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn score<E: Element>(queries: &[f32], keys: &[E], scores: &mut [f32]) {
+    match queries.len() / HEAD_DIM {
+        1 => score_of::<E, 1>(queries, keys, scores),
+        2 => score_of::<E, 2>(queries, keys, scores),
+        _ => score_of::<E, QUERIES>(queries, keys, scores),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn score_of<E: Element, const COUNT: usize>(queries: &[f32], keys: &[E], scores: &mut [f32]) {
+    let ((queries, _), (keys, _)) = (queries.as_chunks::<HEAD_DIM>(), keys.as_chunks::<HEAD_DIM>());
+    assert!(queries.len() == COUNT && scores.len() == COUNT * keys.len());
+    for (at, some) in (0..).step_by(KEYS).zip(keys.chunks(KEYS)) {
+        let mut products = [[_mm256_setzero_ps(); KEYS]; COUNT];
+        for (place, key) in some.iter().enumerate() {
+            for (part, numbers) in key.as_chunks::<8>().0.iter().enumerate() {
+                // SAFETY: this function is for CPUs with AVX2, too.
+                let numbers = unsafe { E::load_avx2(numbers) };
+                for (products, query) in products.iter_mut().zip(queries) {
+                    // SAFETY: eight floats are read.
+                    let query = unsafe { _mm256_loadu_ps(query[8 * part..][..8].as_ptr()) };
+                    products[place] = _mm256_fmadd_ps(query, numbers, products[place]);
+                }
+            }
+        }
+        for (products, scores) in products.into_iter().zip(scores.chunks_exact_mut(keys.len())) {
+            for (score, products) in scores[at..].iter_mut().zip(products).take(some.len()) {
+                *score = total(products);
+            }
+        }
+    }
+}
+
+/// `out[query] = sum of scores[query][token] * values[token]`, of up to [`QUERIES`] queries.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn weigh<E: Element>(values: &[E], scores: &[f32], out: &mut [f32]) {
+    match out.len() / HEAD_DIM {
+        1 => weigh_of::<E, 1>(values, scores, out),
+        2 => weigh_of::<E, 2>(values, scores, out),
+        _ => weigh_of::<E, QUERIES>(values, scores, out),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn weigh_of<E: Element, const COUNT: usize>(values: &[E], scores: &[f32], out: &mut [f32]) {
+    let ((values, _), (out, _)) = (values.as_chunks::<HEAD_DIM>(), out.as_chunks_mut::<HEAD_DIM>());
+    assert!(out.len() == COUNT && scores.len() == COUNT * values.len());
+    // The sums of half of a head have registers.
+    for half in (0..HEAD_DIM).step_by(HEAD_DIM / 2) {
+        let mut sums = [[_mm256_setzero_ps(); HEAD_DIM / 16]; COUNT];
+        for (token, value) in values.iter().enumerate() {
+            let mut parts = [_mm256_setzero_ps(); HEAD_DIM / 16];
+            for (part, numbers) in parts.iter_mut().zip(value[half..].as_chunks::<8>().0) {
+                // SAFETY: this function is for CPUs with AVX2, too.
+                *part = unsafe { E::load_avx2(numbers) };
+            }
+            for (query, sums) in sums.iter_mut().enumerate() {
+                let score = _mm256_set1_ps(scores[query * values.len() + token]);
+                for (sum, part) in sums.iter_mut().zip(parts) {
+                    *sum = _mm256_fmadd_ps(part, score, *sum);
+                }
+            }
+        }
+        for (out, sums) in out.iter_mut().zip(sums) {
+            for (out, sum) in out[half..].as_chunks_mut::<8>().0.iter_mut().zip(sums) {
+                // SAFETY: eight floats are written.
+                unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sum) };
+            }
+        }
+    }
 }
 
 /// The sum of products; the length is a multiple of 8.

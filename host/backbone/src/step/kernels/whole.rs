@@ -172,7 +172,8 @@ impl Lanes for Lanes8 {
         (scale, _mm256_mul_ps(scale, _mm256_set1_ps(-f32::from(SHIFT))))
     }
 
-    /// Two products of eight bits do not fit into 16, so the high and the low halves of codes are multiplied by themselves.
+    /// Two products of eight bits do not fit into 16, so the high and the low halves of codes are multiplied by themselves; of four inputs
+    /// at a time both sums have a register.
     #[cfg(target_arch = "x86_64")]
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -182,22 +183,26 @@ impl Lanes for Lanes8 {
         half: usize,
         x: &[Rounded; COUNT],
     ) -> [__m256i; COUNT] {
-        let (mut high, mut low) = ([_mm256_setzero_si256(); COUNT], [_mm256_setzero_si256(); COUNT]);
-        for (four, lanes) in self.codes[block].iter().enumerate() {
-            let codes = avx2::eight_columns(lanes, half);
-            let of_high = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), _mm256_set1_epi8(15));
-            let of_low = _mm256_and_si256(codes, _mm256_set1_epi8(15));
-            for ((high, low), x) in high.iter_mut().zip(&mut low).zip(x) {
-                let four = avx2::four_of(x, four);
-                *high = _mm256_add_epi16(*high, _mm256_maddubs_epi16(of_high, four));
-                *low = _mm256_add_epi16(*low, _mm256_maddubs_epi16(of_low, four));
+        const TOGETHER: usize = 4;
+        let mut sums = [_mm256_setzero_si256(); COUNT];
+        for (sums, x) in sums.chunks_mut(TOGETHER).zip(x.chunks(TOGETHER)) {
+            let (mut high, mut low) = ([_mm256_setzero_si256(); TOGETHER], [_mm256_setzero_si256(); TOGETHER]);
+            for (four, lanes) in self.codes[block].iter().enumerate() {
+                let codes = avx2::eight_columns(lanes, half);
+                let of_high = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), _mm256_set1_epi8(15));
+                let of_low = _mm256_and_si256(codes, _mm256_set1_epi8(15));
+                for ((high, low), x) in high.iter_mut().zip(&mut low).zip(x) {
+                    let four = avx2::four_of(x, four);
+                    *high = _mm256_add_epi16(*high, _mm256_maddubs_epi16(of_high, four));
+                    *low = _mm256_add_epi16(*low, _mm256_maddubs_epi16(of_low, four));
+                }
+            }
+            for ((sum, high), low) in sums.iter_mut().zip(high).zip(low) {
+                let of_high = _mm256_madd_epi16(high, _mm256_set1_epi16(16));
+                *sum = _mm256_add_epi32(of_high, _mm256_madd_epi16(low, _mm256_set1_epi16(1)));
             }
         }
-        for (high, low) in high.iter_mut().zip(low) {
-            let of_high = _mm256_madd_epi16(*high, _mm256_set1_epi16(16));
-            *high = _mm256_add_epi32(of_high, _mm256_madd_epi16(low, _mm256_set1_epi16(1)));
-        }
-        high
+        sums
     }
 }
 
@@ -213,9 +218,11 @@ pub(in super::super) fn multiply<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &m
         return unsafe { avx512::multiply(tiles, inputs, out) };
     }
     // The columns one after the other for some inputs, which all the while are near.
-    for (part, out) in inputs.parts().zip(out.chunks_mut(ROWS)) {
+    let mut sums = [[0.0; COLUMNS]; ROWS];
+    for (index, (part, out)) in inputs.parts().zip(out.chunks_mut(ROWS)).enumerate() {
         for (group, tiles) in tiles.chunks_exact(inputs.depth()).enumerate() {
-            for (out, sums) in out.iter_mut().zip(products(tiles, part)) {
+            products(tiles, part, index == 0, &mut sums);
+            for (out, sums) in out.iter_mut().zip(sums) {
                 let out = out.iter_mut().skip(group * COLUMNS);
                 out.zip(sums).for_each(|(out, sum)| *out = sum);
             }
@@ -241,10 +248,11 @@ pub(in super::super) fn multiply_gated<T: Lanes>(tiles: &[T], inputs: &Inputs, g
 
 /// One block of each row.
 fn multiply_gated_block<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut [Rounded]]) {
-    for (part, out) in inputs.parts().zip(out) {
-        let mut both = [[0.0; 2 * TURNS]; ROWS];
+    let (mut both, mut sums) = ([[0.0; 2 * TURNS]; ROWS], [[0.0; COLUMNS]; ROWS]);
+    for (index, (part, out)) in inputs.parts().zip(out).enumerate() {
         for (group, tiles) in tiles.chunks_exact(inputs.depth()).enumerate() {
-            for (both, sums) in both.iter_mut().zip(products(tiles, part)) {
+            products(tiles, part, index == 0, &mut sums);
+            for (both, sums) in both.iter_mut().zip(sums) {
                 both[group * COLUMNS..][..COLUMNS].copy_from_slice(&sums);
             }
         }
@@ -256,14 +264,15 @@ fn multiply_gated_block<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut 
     }
 }
 
-/// The products of 16 columns with some inputs.
-fn products<T: Lanes>(tiles: &[T], part: Part<'_>) -> [[f32; COLUMNS]; ROWS] {
+/// The products of 16 columns with some inputs, row by row. The first time, memory is asked for.
+fn products<T: Lanes>(tiles: &[T], part: Part<'_>, is_first: bool, out: &mut [[f32; COLUMNS]; ROWS]) {
     #[cfg(target_arch = "x86_64")]
     if avx2::is_there() {
         // SAFETY: the CPU has what the function is compiled for.
-        return unsafe { avx2::products(tiles, part) };
+        return unsafe { avx2::products(tiles, part, is_first, out) };
     }
-    products_portable(tiles, part)
+    let _ = is_first;
+    *out = products_portable(tiles, part);
 }
 
 fn products_portable<T: Lanes>(tiles: &[T], part: Part<'_>) -> [[f32; COLUMNS]; ROWS] {

@@ -17,15 +17,13 @@ pub(super) fn is_there() -> bool {
 
 /// [`super::products`].
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn products<T: Lanes>(tiles: &[T], part: Part<'_>) -> [[f32; COLUMNS]; ROWS] {
-    let mut sums = [[0.0; COLUMNS]; ROWS];
-    with_rows!(part, of::<T>(tiles, part, &mut sums));
-    sums
+pub(super) fn products<T: Lanes>(tiles: &[T], part: Part<'_>, is_first: bool, out: &mut [[f32; COLUMNS]; ROWS]) {
+    with_rows!(part, of::<T>(tiles, part, is_first, out));
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn of<T: Lanes, const COUNT: usize>(tiles: &[T], part: Part<'_>, out: &mut [[f32; COLUMNS]; ROWS]) {
+fn of<T: Lanes, const COUNT: usize>(tiles: &[T], part: Part<'_>, is_first: bool, out: &mut [[f32; COLUMNS]; ROWS]) {
     let (blocks, _) = part.blocks.as_chunks::<COUNT>();
     assert!(
         part.rows == COUNT && blocks.len() == BLOCKS * tiles.len(),
@@ -35,7 +33,7 @@ fn of<T: Lanes, const COUNT: usize>(tiles: &[T], part: Part<'_>, out: &mut [[f32
     for half in 0..2 {
         let mut sums = [_mm256_setzero_ps(); COUNT];
         for (tile, blocks) in tiles.iter().zip(blocks.as_chunks::<BLOCKS>().0) {
-            if half == 0 {
+            if is_first && half == 0 {
                 ask_for(tile);
             }
             for (block, x) in blocks.iter().enumerate() {
