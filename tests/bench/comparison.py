@@ -5,7 +5,7 @@
 DATA has a folder a task with {train,valid,test}.jsonl.gz; WORK is a folder for bundles, exports and checkpoints. Every method sees
 the same examples in the same order (`train --export`), in steps of the same size, and is judged by `transducer-host eval` on the same rows. A finished cell
 leaves two small files in results/TASK/: METHOD.json (scores with intervals, parameters, seconds a step, peak memory, settings) and
-METHOD.jsonl (id and generated text of each row, which `eval --predictions` judges again). A cell that has its JSON is not run again.
+METHOD.jsonl (id and generated text of each row, and how likely the method finds the reference, which `eval --predictions` judges again). A cell that has its JSON is not run again.
 
 The transducer and its ablations (`transducer`, `no-gve`, `shuffled-edges`, …) and `untuned` need the program alone; the other methods
 are those of peft/, whose README says what to install: run this script with that Python, and name the folder of
@@ -53,7 +53,7 @@ def main():
             facts, generated = run(args, task, method)
             with open(cell.with_suffix(".jsonl"), "w") as out:
                 for row in generated:
-                    out.write(json.dumps({"id": row["id"], "generated": row["generated"]}, ensure_ascii=False) + "\n")
+                    out.write(json.dumps({key: row[key] for key in ["id", "generated", "likelihood"]}, ensure_ascii=False) + "\n")
             cell.write_text(json.dumps(facts, indent=1) + "\n")
     print(table(args.results, args.tasks))
 
@@ -73,7 +73,7 @@ def run(args, task, method):
         bundle, more = into / task, []
         facts |= log_facts(bundle / ".train/log.jsonl")
         facts["settings"] = (bundle / "adapter.toml").read_text().split("[transducer]", 1)[1]
-    facts |= score(args, task, bundle, "--out", predictions, *more)
+    facts |= score(args, task, bundle, "--out", predictions, "--likelihood", *more)
     return facts, read(predictions)
 
 
@@ -119,13 +119,13 @@ def log_facts(log):
 
 
 def table(results, tasks):
-    shown = ["bleu", "bleu_tokens", "chrf", "exact_match"]
+    shown = ["bleu", "bleu_tokens", "chrf", "exact_match", "likelihood"]
     lines = ["| task | method | parameters | " + " | ".join(shown) + " |", "|---|---|---:|" + "---:|" * len(shown)]
     for task in tasks:
         for cell in sorted((results / task).glob("*.json")):
             facts = json.loads(cell.read_text())
-            scores = [facts["metrics"][name] for name in shown]
-            cells = [f"{score['value']:.1f} ({score['low']:.1f}–{score['high']:.1f})" for score in scores]
+            scores = [facts["metrics"].get(name) for name in shown]
+            cells = [f"{score['value']:.1f} ({score['low']:.1f}–{score['high']:.1f})" if score else "" for score in scores]
             lines.append(f"| {task} | {facts['method']} | {facts.get('parameters', 0):,} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -84,7 +84,43 @@ fn a_bundle_is_trained_evaluated_and_compared() {
         bleu["low"].as_f64() <= bleu["value"].as_f64() && bleu["value"].as_f64() <= bleu["high"].as_f64(),
         "{bleu}"
     );
-    // What another program generated is judged by the same scorer.
+    // How likely the references are says no generated text, and training is what raises it; the frozen LLM is asked, too.
+    let likely = |more: &[&str]| eval(&[&["--likelihood"], more].concat());
+    let (before, after) = (likely(&["--untuned"]), likely(&["--out", &file("likely.jsonl")]));
+    assert_eq!(after["bleu"], tuned["bleu"]);
+    let value = |scores: &Value| scores["likelihood"]["value"].as_f64().unwrap();
+    assert!(0.0 < value(&before) && value(&before) < value(&after) && value(&after) < 100.0);
+    let validated = events.iter().filter(|event| event["event"] == "validated");
+    let loss = validated
+        .map(|event| event["loss"].as_f64().unwrap())
+        .fold(f64::INFINITY, f64::min);
+    // All rows were validated on.
+    let everything = [
+        "eval",
+        "--adapter",
+        &bundle,
+        "--data",
+        &data,
+        "--cache",
+        &cache,
+        "--likelihood",
+    ];
+    stdout(&[&everything[..], &["--out", &file("all.jsonl")]].concat());
+    let of = |row: &Value| {
+        (
+            row["likelihood"]["loss"].as_f64().unwrap(),
+            row["likelihood"]["tokens"].as_f64().unwrap(),
+        )
+    };
+    let all = lines(&dir.path().join("all.jsonl"));
+    let (sum, tokens) = all.iter().map(of).fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
+    assert!(
+        (sum / tokens - loss).abs() < 0.02 * loss,
+        "{} beside {loss}",
+        sum / tokens
+    );
+    // What another program generated is judged by the same scorer, and so is what it finds likely.
+    assert_eq!(eval(&["--predictions", &file("likely.jsonl")]), after);
     assert_eq!(
         eval(&["--predictions", &file("tuned.jsonl"), "--report", &file("report.html")]),
         tuned

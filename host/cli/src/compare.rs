@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 use transducer_metrics::{Paired, Prediction, Scored, join, paired, read};
 
-use crate::scores::{CodeArgs, SEED, of_task, scored};
+use crate::scores::{CodeArgs, SEED, likelihood, of_task, scored};
 
 /// What `--help` adds.
 const MORE: &str = "\
@@ -57,13 +57,15 @@ pub fn run(args: &Args) -> Result<()> {
         let name = metric.name().to_owned();
         (name, scored(metric, &first), scored(metric, &second))
     });
-    // Metrics of the task's own are compared where both files have them.
+    // What only some files have is compared where both have it.
     let mut others = of_task(&second);
-    let of_task = of_task(&first).into_iter().filter_map(|(name, a)| {
+    others.extend(likelihood(&second));
+    let of_first = of_task(&first).into_iter().chain(likelihood(&first));
+    let of_both = of_first.filter_map(|(name, a)| {
         let b = others.remove(&name)?;
         Some((name, a, b))
     });
-    let rows: Vec<(String, Scored, Scored)> = of_text.chain(of_task).collect();
+    let rows: Vec<(String, Scored, Scored)> = of_text.chain(of_both).collect();
     for (name, a, b) in rows {
         let Paired {
             difference,

@@ -61,7 +61,15 @@ pub fn of_task(predictions: &[Prediction]) -> BTreeMap<String, Scored> {
         .collect()
 }
 
-/// Every metric by name, the task's own among them.
+/// How likely the references are, where that is known of every one.
+#[must_use]
+pub fn likelihood(predictions: &[Prediction]) -> Option<(String, Scored)> {
+    let each: Option<Vec<_>> = predictions.iter().map(|prediction| prediction.likelihood).collect();
+    let each = each.filter(|each| !each.is_empty())?;
+    Some(("likelihood".to_owned(), Scored::of_likelihoods(each.into_iter())))
+}
+
+/// Every metric by name, the task's own and the likelihood of the references among them.
 #[must_use]
 pub fn of(predictions: &[Prediction], metrics: &[Metric]) -> BTreeMap<String, Score> {
     let of_text = metrics
@@ -72,7 +80,8 @@ pub fn of(predictions: &[Prediction], metrics: &[Metric]) -> BTreeMap<String, Sc
         let value = scored.score();
         (name, Score { value, low, high })
     };
-    of_text.chain(of_task(predictions)).map(score).collect()
+    let others = of_task(predictions).into_iter().chain(likelihood(predictions));
+    of_text.chain(others).map(score).collect()
 }
 
 /// The scores for a person.

@@ -21,7 +21,7 @@ mod tokens;
 
 pub use bootstrap::{Interval, Paired, RESAMPLES, interval, paired};
 pub use metric::Metric;
-pub use prediction::{Prediction, PredictionError, join, read, write};
+pub use prediction::{Likelihood, Prediction, PredictionError, join, read, write};
 pub use scored::Scored;
 pub use transducer_codebleu::Language;
 

@@ -24,6 +24,18 @@ pub struct Prediction {
     /// What that is worth by the task's own metrics, from 0 to 1. Left out where it has none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scores: BTreeMap<String, f64>,
+    /// How likely the model finds the reference. Left out where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<Likelihood>,
+}
+
+/// How likely a model finds a text that somebody wrote, after the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Likelihood {
+    /// The negative log-likelihood of all of its tokens together, in nats.
+    pub loss: f64,
+    /// How many tokens it has, the end of the answer among them.
+    pub tokens: u32,
 }
 
 impl Prediction {

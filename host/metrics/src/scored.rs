@@ -1,6 +1,6 @@
 //! The sufficient statistics of every item.
 
-use crate::{Metric, Pair};
+use crate::{Likelihood, Metric, Pair};
 
 /// A corpus under one metric: a row of numbers an item, and what their sum means.
 #[derive(Clone, Debug)]
@@ -23,6 +23,13 @@ impl Scored {
     /// Items that something else scored, from 0 to 1: the score of the corpus is their mean.
     pub fn of_scores(scores: impl Iterator<Item = f64>) -> Self {
         Self::mean(scores)
+    }
+
+    /// How likely a model finds what somebody wrote: the geometric mean of the probabilities of all tokens, which is one over the
+    /// perplexity, in percent.
+    pub fn of_likelihoods(likelihoods: impl Iterator<Item = Likelihood>) -> Self {
+        let rows = likelihoods.map(|Likelihood { loss, tokens }| [loss, f64::from(tokens)]);
+        Self::of(rows, |sum| 100.0 * (-sum[0] / sum[1]).exp())
     }
 
     /// A row for every item, all of one length, and the score of their sum, from 0 to 100.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use transducer_metrics::{Prediction, PredictionError, Scored, interval, join, read, write};
+use transducer_metrics::{Likelihood, Prediction, PredictionError, Scored, interval, join, read, write};
 
 fn prediction(id: &str, reference: &str) -> Prediction {
     Prediction {
@@ -13,7 +13,22 @@ fn prediction(id: &str, reference: &str) -> Prediction {
         generated: " Größe\u{2028} \"x\"".to_owned(),
         answer: "Größe".to_owned(),
         scores: BTreeMap::new(),
+        likelihood: None,
     }
+}
+
+/// The probabilities of all tokens count alike, however they are spread over the items.
+#[test]
+fn a_likelihood_is_one_over_the_perplexity() {
+    let of = |each: &[(f64, u32)]| {
+        let likelihood = |&(loss, tokens): &(f64, u32)| Likelihood { loss, tokens };
+        Scored::of_likelihoods(each.iter().map(likelihood)).score()
+    };
+    let half = 2.0_f64.ln();
+    assert!((of(&[(3.0 * half, 3), (half, 1)]) - 50.0).abs() < 1e-9);
+    // An eighth, and three times certain.
+    assert!((of(&[(3.0 * half, 1), (0.0, 3)]) - 100.0 * 0.125_f64.powf(0.25)).abs() < 1e-9);
+    assert_eq!((of(&[(0.0, 5)]), of(&[])), (100.0, 0.0));
 }
 
 /// Files from before tasks had metrics of their own can be read, and a task without any writes the same file as then.
@@ -27,7 +42,10 @@ fn scores_are_there_only_where_a_task_has_them() {
     write(&path, &predictions).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    assert!(!lines[0].contains("scores"), "{text}");
+    assert!(
+        !lines[0].contains("scores") && !lines[0].contains("likelihood"),
+        "{text}"
+    );
     assert!(lines[1].ends_with(r#","scores":{"concise":0.25}}"#), "{text}");
     assert_eq!(read(&path).unwrap(), predictions);
 }

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use transducer_backbone::by_length;
 use transducer_core::Transducer;
 use transducer_engine::{Completion, EngineError, OfflineRequest, PromptEmbeddings};
-use transducer_metrics::Prediction;
+use transducer_metrics::{Likelihood, Prediction};
 use transducer_pipeline::{Workpiece, Workshop};
 
 use crate::TrainError;
 use crate::example::Example;
+use crate::loss::loss;
 use crate::store::Examples;
 use crate::trainer::example;
 
@@ -25,6 +26,17 @@ const MOST_TOKENS: usize = 8_192;
 /// Examples that are in memory at once: sorted by length, so that batches have little padding.
 const WINDOW: usize = 512;
 
+/// A text that another model generated.
+#[derive(Debug, serde::Deserialize)]
+pub struct Generated {
+    /// The row's.
+    pub id: String,
+    /// The text.
+    pub generated: String,
+    /// How likely that model finds the reference.
+    pub likelihood: Option<Likelihood>,
+}
+
 /// What judges a bundle.
 pub struct Evaluation<'a> {
     /// The frozen LLM and the rooms around it.
@@ -37,6 +49,8 @@ pub struct Evaluation<'a> {
     pub examples: &'a Examples,
     /// How many of them, from the first on.
     pub count: usize,
+    /// Whether to find out how likely the references are, too. It takes the LLM's layers.
+    pub likelihood: bool,
     /// Raised to stop.
     pub stop: &'a AtomicBool,
 }
@@ -90,31 +104,49 @@ impl Evaluation<'_> {
             other => other?,
         };
         let finish = |(example, completion): (&&Example, Completion)| self.finish(example, completion.text);
-        examples
-            .iter()
-            .zip(completions)
-            .map(finish)
-            .collect::<Result<_, _>>()
-            .map(Some)
+        let predictions = examples.iter().zip(completions).map(finish);
+        let mut predictions: Vec<Prediction> = predictions.collect::<Result<_, _>>()?;
+        if self.likelihood {
+            for (prediction, likelihood) in predictions.iter_mut().zip(self.likelihoods(examples)?) {
+                prediction.likelihood = Some(likelihood);
+            }
+        }
+        Ok(Some(predictions))
     }
 
-    /// What the task makes of texts that something else generated for the same examples: of each `(id, generated)`.
+    /// How likely the references are. Nothing that is generated sees them.
+    fn likelihoods(&self, examples: &[&Example]) -> Result<Vec<Likelihood>, TrainError> {
+        let most = self.piece.manifest.train.batch_tokens as usize;
+        let losses = tch::no_grad(|| loss(self.workshop.backbone()?, self.transducer, examples, None, most))?;
+        let of = |(&loss, example): (&f64, &&Example)| Likelihood {
+            loss,
+            tokens: example.answer.len() as u32,
+        };
+        Ok(losses.sums.iter().zip(examples).map(of).collect())
+    }
+
+    /// What the task makes of texts that something else generated for the same examples, and how likely that found the references, where
+    /// it says so.
     ///
     /// # Errors
     /// [`TrainError::Predictions`] where an example has no text, or a text no example.
-    pub fn finish_all(&self, path: &Path, generated: Vec<(String, String)>) -> Result<Vec<Prediction>, TrainError> {
+    pub fn finish_all(&self, path: &Path, generated: Vec<Generated>) -> Result<Vec<Prediction>, TrainError> {
         let wrong = |message: String| TrainError::Predictions {
             path: path.to_owned(),
             message,
         };
-        let mut texts: HashMap<String, String> = generated.into_iter().collect();
+        let texts = generated.into_iter().map(|row| (row.id.clone(), row));
+        let mut texts: HashMap<String, Generated> = texts.collect();
         let count = self.count.min(self.examples.len());
         let mut predictions = Vec::new();
         for index in 0..count {
             let example = self.examples.get(index)?;
             let text = texts.remove(&example.id);
             let text = text.ok_or_else(|| wrong(format!("it has no text for {}", example.id)))?;
-            predictions.push(self.finish(&example, text)?);
+            predictions.push(Prediction {
+                likelihood: text.likelihood,
+                ..self.finish(&example, text.generated)?
+            });
         }
         match texts.into_keys().min() {
             Some(id) => Err(wrong(format!(
@@ -138,6 +170,7 @@ impl Evaluation<'_> {
             reference: example.reference.clone(),
             generated,
             answer: finished.text,
+            likelihood: None,
         })
     }
 

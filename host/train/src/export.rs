@@ -29,14 +29,14 @@ pub fn training(piece: &Workpiece, examples: &Examples, path: &Path) -> Result<u
 }
 
 /// Writes the first `count` examples as they are asked, one JSON object a line: `id`, `prompt` as token ids, `source`,
-/// `reference`, `max_new_tokens` and `stop`. Returns how many.
+/// `reference`, `max_new_tokens` and `stop`, and as `answer` the reference's token ids, to find out how likely it is. Returns how many.
 ///
 /// # Errors
 /// [`TrainError::File`].
 pub fn evaluation(examples: &Examples, count: usize, path: &Path) -> Result<usize, TrainError> {
     write(examples, 0..examples.len().min(count), path, |example| {
         json!({
-            "id": example.id, "prompt": example.prompt, "source": example.source, "reference": example.reference,
+            "id": example.id, "prompt": example.prompt, "source": example.source, "reference": example.reference, "answer": example.answer,
             "max_new_tokens": example.max_new_tokens, "stop": example.stop,
         })
     })

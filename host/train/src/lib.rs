@@ -26,7 +26,7 @@ mod loss;
 mod order;
 
 pub use error::TrainError;
-pub use evaluate::Evaluation;
+pub use evaluate::{Evaluation, Generated};
 pub use example::{Example, LeftOut};
 pub use rows::{Row, Rows};
 pub use store::Examples;

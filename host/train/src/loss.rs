@@ -1,5 +1,7 @@
 //! The loss of a few examples.
 
+use std::borrow::Borrow;
+
 use transducer_backbone::Backbone;
 use transducer_core::Transducer;
 
@@ -26,13 +28,13 @@ impl Loss {
 pub(crate) fn loss(
     backbone: &Backbone,
     transducer: Option<&Transducer>,
-    examples: &[Example],
+    examples: &[impl Borrow<Example>],
     weight: Option<f64>,
     most: usize,
 ) -> Result<Loss, TrainError> {
     // The prompts, one behind the other.
     let (mut ids, mut inputs, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
-    for example in examples {
+    for example in examples.iter().map(Borrow::borrow) {
         inputs.push(example.input(ids.len()));
         ids.extend(&example.prompt);
         lengths.push(example.prompt.len() as i64);
@@ -42,7 +44,7 @@ pub(crate) fn loss(
         embeddings = transducer.forward(&transducer.batch(&inputs, ids.len())?, &embeddings)?;
     }
     let prompts = embeddings.f_split_with_sizes(&lengths[..], 0)?;
-    let ids: Vec<&[u32]> = examples.iter().map(|example| &example.answer[..]).collect();
+    let ids: Vec<&[u32]> = examples.iter().map(|example| &example.borrow().answer[..]).collect();
     let losses = backbone.losses(&prompts, &ids, weight, most)?;
     let sum = |losses: &Vec<f32>| losses.iter().copied().map(f64::from).sum();
     Ok(Loss {

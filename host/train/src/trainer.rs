@@ -325,6 +325,7 @@ impl Run<'_> {
             transducer: Some(transducer),
             examples: validation,
             count,
+            likelihood: false,
             stop: self.stop,
         };
         let predictions = evaluation.predict(&mut |_| ())?;

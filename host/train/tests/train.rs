@@ -340,6 +340,7 @@ fn answers_do_not_depend_on_references() {
             transducer: Some(&transducer),
             examples,
             count: usize::MAX,
+            likelihood: false,
             stop: &stop,
         };
         let predictions = evaluation.predict(&mut |_| ()).expect("answers");

@@ -105,6 +105,12 @@ def train(adapted, rows, arguments, log):
     return seconds
 
 
+@torch.inference_mode()
+def likelihood(adapted, row):
+    """The negative log-likelihood of the reference, in nats, and how many tokens it has."""
+    return {"loss": adapted.loss_sum(*data.collate([row])).item(), "tokens": len(row["answer"])}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path, help="the cell's folder")
@@ -149,7 +155,7 @@ def main():
         generated_in = time.perf_counter() - started
         with open(arguments.out / "predictions.jsonl", "w", encoding="utf-8") as out:
             for row, text in zip(test, texts):
-                kept = {key: row[key] for key in ["id", "source", "reference"]} | {"generated": text}
+                kept = {key: row[key] for key in ["id", "source", "reference"]} | {"generated": text, "likelihood": likelihood(adapted, row)}
                 print(json.dumps(kept, ensure_ascii=False), file=out)
 
     summary = {key: str(value) if isinstance(value, pathlib.Path) else value for key, value in vars(arguments).items()} | {

@@ -11,7 +11,7 @@ use transducer_metrics::Prediction;
 use transducer_mine::Similarity;
 use transducer_pipeline::{EngineOptions, Workpiece};
 use transducer_train::rows::{Row, Rows, file_sha256};
-use transducer_train::{export, recipe};
+use transducer_train::{Generated, export, recipe};
 
 use crate::backbone::BackboneArgs;
 use crate::options::ModelArgs;
@@ -53,6 +53,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 30)]
     report_examples: usize,
 
+    /// Find out how likely the model finds each reference, too: the geometric mean of the probabilities of its tokens, in percent. Differences that
+    /// the metrics of generated texts are too coarse for show there first
+    #[arg(long, conflicts_with_all = ["predictions", "export"])]
+    likelihood: bool,
+
     /// Ask for nothing: judge the texts that another model generated, JSON lines with `id` and `generated`
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
@@ -91,6 +96,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = stop_flag()?;
     let remote = args.backbone.options(EngineOptions::default().queue_bound)?;
     let workshop = args.model.load_with(remote)?;
+    if args.likelihood {
+        workshop.backbone().context("--likelihood asks for more than texts")?;
+    }
     let piece = workshop.open(&bundle(args)?)?;
     let examples = args.cache.prepare(&workshop, &piece, &args.data, &stop)?;
     if let Some(path) = &args.export {
@@ -116,6 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         transducer: transducer.as_ref(),
         examples: &examples,
         count: args.limit,
+        likelihood: args.likelihood,
         stop: &stop,
     };
     // Read before anything is asked, which may take long.
@@ -242,19 +251,10 @@ fn predict(evaluation: &transducer_train::Evaluation<'_>, count: usize) -> Resul
     Ok(predictions)
 }
 
-/// A text that another model generated.
-#[derive(serde::Deserialize)]
-struct Generated {
-    id: String,
-    generated: String,
-}
-
-fn generated(path: &Path) -> Result<Vec<(String, String)>> {
+fn generated(path: &Path) -> Result<Vec<Generated>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let row = |(number, line): (usize, &str)| {
-        let row: Generated =
-            serde_json::from_str(line).with_context(|| format!("{}, line {number}", path.display()))?;
-        Ok((row.id, row.generated))
+        serde_json::from_str(line).with_context(|| format!("{}, line {number}", path.display()))
     };
     (1..).zip(text.lines()).map(row).collect()
 }
