@@ -222,9 +222,12 @@ pub(in super::super) fn multiply<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &m
     for (index, (part, out)) in inputs.parts().zip(out.chunks_mut(ROWS)).enumerate() {
         for (group, tiles) in tiles.chunks_exact(inputs.depth()).enumerate() {
             products(tiles, part, index == 0, &mut sums);
-            for (out, sums) in out.iter_mut().zip(sums) {
-                let out = out.iter_mut().skip(group * COLUMNS);
-                out.zip(sums).for_each(|(out, sum)| *out = sum);
+            for (out, sums) in out.iter_mut().zip(&sums) {
+                let out = &mut out[group * COLUMNS..];
+                match out.first_chunk_mut() {
+                    Some(out) => *out = *sums,
+                    None => out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum),
+                }
             }
         }
     }
@@ -252,8 +255,8 @@ fn multiply_gated_block<T: Lanes>(tiles: &[T], inputs: &Inputs, out: &mut [&mut 
     for (index, (part, out)) in inputs.parts().zip(out).enumerate() {
         for (group, tiles) in tiles.chunks_exact(inputs.depth()).enumerate() {
             products(tiles, part, index == 0, &mut sums);
-            for (both, sums) in both.iter_mut().zip(sums) {
-                both[group * COLUMNS..][..COLUMNS].copy_from_slice(&sums);
+            for (both, sums) in both.iter_mut().zip(&sums) {
+                both[group * COLUMNS..][..COLUMNS].copy_from_slice(sums);
             }
         }
         for (both, out) in both.iter().zip(out.iter_mut()) {
@@ -296,6 +299,11 @@ pub(in super::super) fn round_rows(x: &[f32], width: usize, places: &mut [Rounde
     if avx512::is_there() {
         // SAFETY: the CPU has what the function is compiled for.
         return unsafe { avx512::round_rows(x, width, places) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if avx2::is_there() {
+        // SAFETY: likewise.
+        return unsafe { avx2::round_rows(x, width, places) };
     }
     let rows = x.len() / width;
     for (row, x) in x.chunks_exact(width).enumerate() {

@@ -4,7 +4,8 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
-use super::super::super::rounded::{Part, ROWS, Rounded};
+use super::super::super::blocks::BLOCK;
+use super::super::super::rounded::{Part, ROWS, Rounded, scales};
 use super::super::super::tiles::{self, BLOCKS, COLUMNS};
 use super::{Lanes, ask_for};
 
@@ -51,6 +52,57 @@ fn of<T: Lanes, const COUNT: usize>(tiles: &[T], part: Part<'_>, is_first: bool,
             unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sum) };
         }
     }
+}
+
+/// Rounds rows of so many numbers to places as [`super::Inputs`] has them.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn round_rows(x: &[f32], width: usize, places: &mut [Rounded]) {
+    let rows = x.len() / width;
+    for (row, x) in x.chunks_exact(width).enumerate() {
+        for (places, x) in places.chunks_exact_mut(rows).zip(x.as_chunks().0) {
+            round(x, &mut places[row]);
+        }
+    }
+}
+
+/// [`super::round`].
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn round(numbers: &[f32; BLOCK], out: &mut Rounded) {
+    let mut eights = [_mm256_setzero_ps(); BLOCK / 8];
+    for (eight, numbers) in eights.iter_mut().zip(numbers.as_chunks::<8>().0) {
+        // SAFETY: eight floats are read.
+        *eight = unsafe { _mm256_loadu_ps(numbers.as_ptr()) };
+    }
+    // The largest of all but their signs; a number that is none is left out of a maximum, and looked for by itself.
+    let sign = _mm256_set1_ps(-0.0);
+    let mut most = _mm256_setzero_ps();
+    let mut none = _mm256_setzero_ps();
+    for eight in eights {
+        most = _mm256_max_ps(_mm256_andnot_ps(sign, eight), most);
+        none = _mm256_or_ps(none, _mm256_cmp_ps::<_CMP_UNORD_Q>(eight, eight));
+    }
+    let most = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps::<1>(most));
+    let most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+    let most = _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+    let is_number = _mm256_movemask_ps(none) == 0;
+    let (scale, inverse) = scales(if is_number { most } else { f32::NAN });
+    let mut whole = [_mm256_setzero_si256(); BLOCK / 8];
+    for (whole, eight) in whole.iter_mut().zip(eights) {
+        *whole = _mm256_cvtps_epi32(_mm256_mul_ps(eight, _mm256_set1_ps(inverse)));
+    }
+    // Packed half by half of each register: fours of numbers come out as 0, 2, 4, 6 and 1, 3, 5, 7.
+    let [a, b, c, d] = whole;
+    let bytes = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    let codes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    // SAFETY: thirty-two bytes are written.
+    unsafe { _mm256_storeu_si256(out.codes.as_mut_ptr().cast(), codes) };
+    let sums = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
+    let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+    let sums = _mm_add_epi32(sums, _mm_shuffle_epi32::<0b01_00_11_10>(sums));
+    let sum = _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_shuffle_epi32::<0b10_11_00_01>(sums)));
+    out.scale = scale;
+    out.sum = scale * sum as f32;
 }
 
 /// A number of each of the first eight columns, or the last.
