@@ -108,12 +108,12 @@ def score(args, task, bundle, *more):
 def log_facts(log):
     events = read(log)
     steps = [event for event in events if event["event"] == "step"]
-    ended = [event for event in events if event["event"] == "ended"][-1]
     return {
         "parameters": next(event["parameters"] for event in events if event["event"] == "started"),
         "steps": len(steps),
         "seconds_per_step": statistics.median(event["seconds"] for event in steps),
-        "peak_mib": ended["peak_mib"],
+        # A run that is asked for again ends again, without having done anything.
+        "peak_mib": max(event["peak_mib"] for event in events if event["event"] == "ended"),
         "validation_loss": min(event["loss"] for event in events if event["event"] == "validated"),
     }
 
