@@ -103,7 +103,7 @@ enum PrecisionArg {
     F32,
     /// 16 bits
     Bf16,
-    /// 16 bits, and 8 for what is multiplied with packed weights (llama and qwen2 models on a CPU): fast where the CPU has AVX-512 VNNI
+    /// 16 bits, and 8 for what is multiplied with packed weights (llama and qwen2 models on a CPU): fast where the CPU has AVX2 or AVX-512 VNNI
     Int8,
 }
 
