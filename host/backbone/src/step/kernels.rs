@@ -319,6 +319,32 @@ mod tests {
         }
     }
 
+    /// What CPUs without AVX-512 do, on one with it, too.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn attention_with_avx2_is_a_mean_of_the_values() {
+        use super::{HEAD_DIM, avx2, softmax};
+        if !avx2::is_there() {
+            return;
+        }
+        for (count, tokens) in [(1, 1), (2, 4), (avx2::QUERIES, 37)] {
+            let rounded = |count, seed| -> Vec<bf16> { numbers(count, seed).into_iter().map(bf16::from_f32).collect() };
+            let queries = numbers(count * HEAD_DIM, 1.0);
+            let (keys, values) = (rounded(tokens * HEAD_DIM, 2.0), rounded(tokens * HEAD_DIM, 3.0));
+            let (mut scores, mut out) = (vec![0.0; count * tokens], vec![f32::NAN; count * HEAD_DIM]);
+            // SAFETY: the CPU has what the functions are compiled for.
+            unsafe { avx2::score(&queries, &keys, &mut scores) };
+            scores.chunks_exact_mut(tokens).for_each(softmax);
+            // SAFETY: likewise.
+            unsafe { avx2::weigh(&values, &scores, &mut out) };
+            for (query, out) in queries.chunks(HEAD_DIM).zip(out.chunks(HEAD_DIM)) {
+                for (found, expected) in out.iter().zip(expected(query, &keys, &values)) {
+                    assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, not {expected}");
+                }
+            }
+        }
+    }
+
     /// What the formula says.
     fn expected<E: Element>(query: &[f32], keys: &[E], values: &[E]) -> Vec<f64> {
         let weights = keys.chunks(query.len()).map(|key| {

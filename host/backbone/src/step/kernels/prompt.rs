@@ -82,7 +82,8 @@ fn attend_in<const TOKENS: usize>(
     attend: impl Fn(&Seen, usize, Heads<'_>, &mut Vec<[f32; TOKENS]>, HeadsMut<'_>),
 ) {
     let width = seen.len() * group * HEAD_DIM;
-    assert!(per_row >= width && rows.len() / per_row == out.len() / width);
+    let tokens = out.len() / width;
+    assert!(tokens >= 1 && rows.len() == tokens * per_row && out.len() == tokens * width && per_row >= width);
     let mut scores = Vec::new();
     let parts = rows.chunks(TOKENS * per_row).zip(out.chunks_mut(TOKENS * width));
     for (before, (rows, out)) in (before..).step_by(TOKENS).zip(parts) {

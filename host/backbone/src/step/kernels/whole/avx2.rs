@@ -130,3 +130,38 @@ pub(super) fn four_of(x: &Rounded, four: usize) -> __m256i {
     let four = x.codes.as_chunks::<4>().0[four].map(i8::cast_unsigned);
     _mm256_set1_epi32(i32::from_ne_bytes(four))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::super::rounded::{Rounded, round};
+    use super::{BLOCK, is_there, round_rows};
+
+    /// Zeros, a tie, and what is no number among them.
+    #[test]
+    fn numbers_are_rounded_as_by_a_plain_loop() {
+        if !is_there() {
+            return;
+        }
+        let (width, rows) = (2 * BLOCK, 3);
+        let mut x: Vec<f32> = (0..rows * width)
+            .map(|i| (i as f32 * 1.7).sin() * (1 + i % 7) as f32)
+            .collect();
+        x[..BLOCK].fill(0.0);
+        (x[BLOCK], x[BLOCK + 1]) = (-127.0, 0.5);
+        (x[2 * BLOCK + 3], x[3 * BLOCK + 31]) = (f32::NAN, f32::NEG_INFINITY);
+        let mut places = vec![round(&[1.0; BLOCK]); x.len() / BLOCK];
+        // SAFETY: the CPU has what the function is compiled for.
+        unsafe { round_rows(&x, width, &mut places) };
+        for (index, numbers) in x.as_chunks::<BLOCK>().0.iter().enumerate() {
+            let (row, block) = (index / (width / BLOCK), index % (width / BLOCK));
+            let Rounded { codes, scale, sum } = places[block * rows + row];
+            let expected = round(numbers);
+            assert_eq!(scale.to_bits(), expected.scale.to_bits(), "block {index}");
+            if scale.is_finite() {
+                assert_eq!((codes, sum), (expected.codes, expected.sum), "block {index}");
+            } else {
+                assert!(!sum.is_finite(), "block {index}");
+            }
+        }
+    }
+}
