@@ -39,6 +39,8 @@ def main():
     parser.add_argument("--rows", type=int, default=300, help="test rows")
     parser.add_argument("--program", default=str(ROOT / "target/debug/transducer-host"))
     parser.add_argument("--model-folder", help="the folder of peft/prepare_model.py")
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16",
+                        help="of the frozen model in the methods of peft/ (%(default)s); the program chooses its own by the CPU")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     args = parser.parse_args()
@@ -88,7 +90,7 @@ def peft(args, task, method):
     out = args.work / f"{task}.{method}"
     recipe = tomllib.loads((bundle / "adapter.toml").read_text())["train"]
     subprocess.run([sys.executable, "run.py", out, "--model", args.model_folder, "--method", method, "--train", train, "--test",
-                    test, "--batch", str(recipe.get("batch", 16)), "--threads", str(args.threads)], cwd=HERE / "peft", check=True)
+                    test, "--batch", str(recipe.get("batch", 16)), "--dtype", args.dtype, "--threads", str(args.threads)], cwd=HERE / "peft", check=True)
     summary = json.loads((out / "summary.json").read_text())
     # Where things lay on the machine that made the cell is of no use to anybody else.
     facts = {"task": task, "method": method} | {key: summary[key] for key in summary if key not in ["out", "model", "train", "test"]}

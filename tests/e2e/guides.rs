@@ -1,5 +1,6 @@
 //! The guides are right: their commands are run word by word, and what they show is compared with what is printed.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -43,27 +44,37 @@ fn blocks(guide: &str) -> Vec<Block<'_>> {
 
 /// Runs blocks as one script in a folder; gives what each printed, and how many seconds it took.
 fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> {
+    let log = folder.join(".printed");
     // A server that is left in the background ends with the script.
-    let mut script = "exec 2>&1; trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
+    let mut script = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
+    // A reader goes on once everything that the guide shows has been printed, however slow the machine is.
+    script +=
+        "shows() { for _ in {1..600}; do tail -c +$from \"$PRINTED\" | grep -qe \"$1\" && return; sleep 0.1; done; }\n";
     for block in blocks {
+        script += "from=$(($(stat -c %s \"$PRINTED\") + 1))\n";
         script += &format!("echo @@ $(date +%s.%N)\n{}\necho @@ $(date +%s.%N)\n", block.commands);
-        // A reader waits for a server, and needs a moment between two commands.
-        script += if block.commands.ends_with('&') {
-            "until curl -sf http://127.0.0.1:8077/health; do kill -0 $!; sleep 0.1; done\n"
-        } else {
-            "sleep 2\n"
-        };
+        for line in block.shown.lines().filter(|line| !line.trim().is_empty()) {
+            script += &format!("shows '{}'\n", pattern(line));
+        }
     }
     let program = program();
     let host = Path::new(program.get_program())
         .parent()
         .expect("a program lies in a folder");
     let path = format!("{}:{}", host.display(), std::env::var("PATH").expect("a path"));
+    let printed = File::options()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .expect("a file for what is printed");
     let mut bash = Command::new("bash");
     bash.args(["-euc", &script.replace("8077", &port.to_string())])
         .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .current_dir(folder)
+        .stdout(printed.try_clone().expect("one file"))
+        .stderr(printed)
         .env("PATH", path)
+        .env("PRINTED", &log)
         .env("TRANSDUCER_LISTEN", format!("127.0.0.1:{port}"))
         // What is compiled is kept from run to run, beside this test; what is made lies where the guide says.
         .env(
@@ -72,9 +83,10 @@ fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> 
         )
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("BLESS");
-    let output = bash.output().expect("bash starts");
-    let said = String::from_utf8_lossy(&output.stdout).replace(&format!(":{port}"), ":8077");
-    assert!(output.status.success(), "{said}");
+    let status = bash.status().expect("bash starts");
+    let said = std::fs::read(&log).expect("what was printed");
+    let said = String::from_utf8_lossy(&said).replace(&format!(":{port}"), ":8077");
+    assert!(status.success(), "{said}");
     let parts: Vec<&str> = said.split("@@ ").skip(1).collect();
     let seconds = |part: &str| {
         part.lines()
@@ -92,6 +104,20 @@ fn follow(blocks: &[Block<'_>], folder: &Path, port: u16) -> Vec<(String, f64)> 
         (printed, seconds(pair[1]) - seconds(pair[0]))
     });
     each.collect()
+}
+
+/// A line that is shown as grep looks for it, the dots standing for anything.
+fn pattern(line: &str) -> String {
+    let mut pattern = String::new();
+    for character in line.chars() {
+        match character {
+            '…' => pattern += ".*",
+            '.' | '*' | '[' | ']' | '^' | '$' | '\\' => pattern.extend(['\\', character]),
+            '\'' => pattern += r"'\''",
+            other => pattern.push(other),
+        }
+    }
+    pattern
 }
 
 /// Holds a line that is shown to what was printed, the dots standing for anything.
