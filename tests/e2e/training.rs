@@ -1,6 +1,8 @@
 //! Weights made and judged with the program, on the real model.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -189,6 +191,55 @@ fn a_bundle_is_trained_evaluated_and_compared() {
         let same = asked.iter().find(|other| other["id"] == row["id"]).unwrap();
         assert_eq!(same["prompt"], row["prompt"]);
     }
+}
+
+/// A script does not go on with weights that are not there, and the same command makes them.
+#[test]
+fn a_training_that_is_stopped_is_no_success_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bundle, data) = (bundle(dir.path()), fixture("summaries.jsonl"));
+    let cache = dir.path().join("cache").display().to_string();
+    let train = [
+        "train",
+        &bundle,
+        "--data",
+        &data,
+        "--cache",
+        &cache,
+        "--json",
+        "--examples",
+        "24",
+        "--batch",
+        "2",
+    ];
+    let mut child = program()
+        .args(train)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut events = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    events
+        .find(|event| event.contains(r#""event":"step""#))
+        .expect("a step");
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.expect("kill is there").success());
+    let last = events.last().expect("an event that it ended");
+    assert!(last.contains(r#""reason":"stopped""#), "{last}");
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("stopped: the same command goes on from "), "{said}");
+    let weights = Path::new(&bundle).join("transducer.safetensors");
+    assert!(!weights.exists());
+
+    let events = stdout(&train);
+    let started: Value = serde_json::from_str(events.lines().next().unwrap()).unwrap();
+    assert!(started["step"].as_u64().unwrap() >= 1, "{started}");
+    assert!(
+        events.contains(r#""reason":"finished""#) && weights.exists(),
+        "{events}"
+    );
 }
 
 /// A task's own metrics stand beside the others wherever these stand, and the frozen LLM is judged by them too.

@@ -23,12 +23,14 @@ pub mod registry;
 pub mod scores;
 pub mod sign;
 mod source;
+mod stop;
 mod templates;
 pub mod vcs;
 
 pub use frontends::{FrontEndOptions, parts_dir};
 pub use logging::LogArgs;
 pub use source::{Source, SourceArgs};
+pub use stop::{STOPPED, Stopped, stop_flag};
 
 use std::process::ExitCode;
 
@@ -57,11 +59,15 @@ pub mod about {
     pub const ADAPTERS: &str = "List the adapters of a directory and what is wrong with those that cannot be used";
 }
 
-/// Tells how a command ended: an error is a line on standard error.
+/// Tells how a command ended: an error is a line on standard error, and so is that it was stopped.
 pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Stopped>() => {
+            eprintln!("{error}");
+            ExitCode::from(STOPPED)
+        }
         Err(error) => {
             eprintln!("error: {}", told_once(&error));
             ExitCode::FAILURE

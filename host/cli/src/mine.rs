@@ -2,20 +2,17 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use transducer_mine::{MineError, Options, Output, Progress, Ratios, Report, Similarity, Stage, Tally, Watch, mine};
+use transducer_mine::{Options, Output, Progress, Ratios, Report, Similarity, Stage, Tally, Watch, mine};
 
-use crate::FrontEndOptions;
+use crate::{FrontEndOptions, Stopped, stop_flag};
 
 /// A run that is over sooner shows no bar: it would only flicker.
 const QUIET: Duration = Duration::from_secs(2);
-
-/// Exit status after Ctrl-C, as shells have it: 128 and the number of SIGINT.
-const INTERRUPTED: i32 = 130;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -134,7 +131,7 @@ pub fn run(args: &Args) -> Result<()> {
     let front_ends = args.frontends.load()?;
     // Before the work: hours of it are lost on a folder that cannot be written to.
     let output = Output::create(&args.out)?;
-    let stop = stop_on_interrupt()?;
+    let stop = stop_flag()?;
     let started = Instant::now();
     let bar = bar();
     let progress = |progress| show(&bar, started, progress);
@@ -144,10 +141,10 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let mined = mine(&front_ends, &args.tree, &args.options(), &watch);
     bar.finish_and_clear();
-    let mined = mined?;
     if stop.load(Ordering::Relaxed) {
-        return Err(MineError::Stopped.into());
+        return Err(Stopped("nothing was written".to_owned()).into());
     }
+    let mined = mined?;
     output.write(&mined)?;
     let text = if args.json {
         serde_json::to_string_pretty(&mined.report)? + "\n"
@@ -165,19 +162,6 @@ pub fn run(args: &Args) -> Result<()> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .context("cannot write to standard output")
-}
-
-/// Set on Ctrl-C; a second one ends the program at once.
-fn stop_on_interrupt() -> Result<&'static AtomicBool> {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED);
-        }
-        eprintln!("stopping; once more to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(&STOP)
 }
 
 fn bar() -> ProgressBar {

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
 use transducer_bundle::{Evaluation, HOST_VERSION, RecordedScore};
 use transducer_host::scores::{self, CodeArgs, Score};
+use transducer_host::{Stopped, stop_flag};
 use transducer_metrics::Prediction;
 use transducer_mine::Similarity;
 use transducer_pipeline::{EngineOptions, Workpiece};
@@ -16,7 +16,7 @@ use transducer_train::{Generated, export, recipe};
 use crate::backbone::BackboneArgs;
 use crate::options::ModelArgs;
 use crate::report;
-use crate::workshop::{CacheArgs, bar, stop_flag};
+use crate::workshop::{CacheArgs, bar};
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         workshop.backbone().context("--likelihood asks for more than texts")?;
     }
     let piece = workshop.open(&bundle(args)?)?;
-    let examples = args.cache.prepare(&workshop, &piece, &args.data, &stop)?;
+    let examples = args.cache.prepare(&workshop, &piece, &args.data, stop)?;
     if let Some(path) = &args.export {
         let count = export::evaluation(&examples, args.limit, path)?;
         eprintln!("{count} prompts written to {}", path.display());
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         examples: &examples,
         count: args.limit,
         likelihood: args.likelihood,
-        stop: &stop,
+        stop,
     };
     // Read before anything is asked, which may take long.
     let training = args
@@ -133,21 +133,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .as_deref()
         .map(|path| Rows::open(path)?.take(usize::MAX));
     let training = training.transpose()?;
+    let count = examples.len().min(args.limit);
     let predictions = match &args.predictions {
         Some(path) => evaluation.finish_all(path, generated(path)?)?,
-        None => predict(&evaluation, examples.len().min(args.limit))?,
+        None => predict(&evaluation, count)?,
     };
-    if stop.load(Ordering::Relaxed) {
-        eprintln!("stopped after {} answers", predictions.len());
-    }
     if let Some(path) = &args.out {
         transducer_metrics::write(path, &predictions)?;
     }
+    if !others && predictions.len() < count {
+        return Err(Stopped(format!(
+            "{} of {count} answers were made, and are not judged",
+            predictions.len()
+        ))
+        .into());
+    }
     let scores = scores::of(&predictions, &args.code.metrics());
     if args.record {
-        if stop.load(Ordering::Relaxed) {
-            bail!("the evaluation was stopped, so that nothing is recorded");
-        }
         recipe::put_evaluation(&piece.dir, &record(args, &piece, predictions.len(), &scores)?)?;
     }
     if let Some(path) = &args.report {

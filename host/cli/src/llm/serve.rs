@@ -187,6 +187,6 @@ async fn asked_to_stop() {
     eprintln!("stopping: running requests may finish; once more to stop at once");
     tokio::spawn(async {
         let _ = tokio::signal::ctrl_c().await;
-        std::process::exit(130);
+        std::process::exit(transducer_host::STOPPED.into());
     });
 }

@@ -4,19 +4,20 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use transducer_host::{Stopped, stop_flag};
 use transducer_train::recipe::{Setting, Sources, ablation, put_weights, write_settings};
 use transducer_train::trainer::{BEST_FILE, CHECKPOINT_FILE, CURVE_FILE, LOG_FILE, RUN_FOLDER};
 use transducer_train::{End, Event, Run, export, rows};
 
 use crate::options::ModelArgs;
-use crate::workshop::{CacheArgs, bar, stop_flag};
+use crate::workshop::{CacheArgs, bar};
 
 /// What `--help` adds.
 const MORE: &str = "\
 Settings stand in the bundle's adapter.toml, in [train] and [transducer], each with
 a default. A setting given here is written there first, so that the manifest always
-says how the weights were made. Ctrl-C saves and ends; the same command goes on with
-the very same sequence of examples.
+says how the weights were made. Ctrl-C saves and ends (exit status 130); the same
+command goes on with the very same sequence of examples.
 
 Examples:
   transducer-host train adapters/summarize-java --data train.jsonl.gz --valid valid.jsonl.gz
@@ -99,7 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let edge_kinds = workshop.open(&canonical(&args.bundle)?)?.manifest.transducer.edge_kinds;
     let dir = write_settings(&args.bundle, args.out.as_deref(), &all_settings(args, &edge_kinds)?)?;
     let piece = workshop.open(&dir)?;
-    let examples = args.cache.prepare(&workshop, &piece, &args.data, &stop)?;
+    let examples = args.cache.prepare(&workshop, &piece, &args.data, stop)?;
     if let Some(path) = &args.export {
         let count = export::training(&piece, &examples, path)?;
         eprintln!("{count} examples written to {}", path.display());
@@ -108,7 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let validation = args
         .valid
         .as_ref()
-        .map(|valid| args.cache.prepare(&workshop, &piece, valid, &stop))
+        .map(|valid| args.cache.prepare(&workshop, &piece, valid, stop))
         .transpose()?;
     let folder = dir.join(RUN_FOLDER);
     if args.restart {
@@ -125,17 +126,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         examples: &examples,
         validation: validation.as_ref(),
         data_sha256: rows::file_sha256(&args.data)?,
-        stop: &stop,
+        stop,
     };
     let mut watch = Watch::new(args.json)?;
     let (transducer, end) = run.train(&mut |event| watch.tell(event))?;
     watch.bar.finish_and_clear();
     if end == End::Stopped {
-        eprintln!(
-            "stopped; the same command goes on from {}",
-            folder.join(CHECKPOINT_FILE).display()
-        );
-        return Ok(());
+        let checkpoint = folder.join(CHECKPOINT_FILE);
+        return Err(Stopped(format!("the same command goes on from {}", checkpoint.display())).into());
     }
     let sources = Sources {
         data: run.data_sha256.clone(),

@@ -1,11 +1,11 @@
-//! What the commands that make and judge weights share: a place for prepared data, a way to stop, a bar.
+//! What the commands that make and judge weights share: a place for prepared data, a bar.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
+use transducer_host::Stopped;
 use transducer_host::bundles::CacheDir;
 use transducer_pipeline::{Workpiece, Workshop};
 use transducer_train::Examples;
@@ -34,27 +34,13 @@ impl CacheArgs {
         bar.finish_and_clear();
         let examples = examples?;
         if stop.load(Ordering::Relaxed) {
-            bail!("stopped before {} was prepared", data.display());
+            return Err(Stopped(format!("{} is not yet prepared", data.display())).into());
         }
         for (why, count) in examples.left_out() {
             eprintln!("{}: {count} rows left out: {why}", data.display());
         }
         Ok(examples)
     }
-}
-
-/// Raised by Ctrl-C and SIGTERM; the second time the program ends at once.
-pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = stop.clone();
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("stopping; once more to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(stop)
 }
 
 /// A bar over `length` of something.
