@@ -35,22 +35,23 @@ impl Abfl {
         }
     }
 
-    /// The step for each code token `[T, D]`, times its `scale [T, 1]`, from its embedding `[T, D]` with RMS `[T, 1]` and
-    /// the node vectors `[N, h]`: what attention over the nodes of its own graph finds, plus the node that it belongs to.
-    pub(crate) fn forward(
-        &self,
-        graphs: &Graphs,
-        codes: &Tensor,
-        rms: &Tensor,
-        scale: &Tensor,
-        nodes: &Tensor,
-    ) -> Tensor {
-        // RMSNorm and scale are factors of a row: they are applied where a row has `h` components, not `D`.
-        let query = linear(codes, &self.query) / rms;
+    /// What code tokens look for, `[t, h]`, from their embeddings `[t, D]` with RMS `[t, 1]`.
+    pub(crate) fn query(&self, codes: &Tensor, rms: &Tensor) -> Tensor {
+        // RMSNorm is a factor of a row: it is applied where a row has `h` components, not `D`.
+        linear(codes, &self.query) / rms
+    }
+
+    /// What the graph says to each code token, `[T, h]`, from what it looks for `[T, h]` and the node vectors `[N, h]`: what attention over the
+    /// nodes of its own graph finds, plus the node that it belongs to.
+    pub(crate) fn forward(&self, graphs: &Graphs, query: &Tensor, nodes: &Tensor) -> Tensor {
         let (key, value) = (linear(nodes, &self.key), linear(nodes, &self.value));
-        let found = self.attend(graphs.dense.as_ref(), &query, &key, &value);
-        let leaf = linear(nodes, &self.leaf).index_select(0, &graphs.leaves);
-        linear(&((found + leaf) * scale), &self.output)
+        let found = self.attend(graphs.dense.as_ref(), query, &key, &value);
+        found + linear(nodes, &self.leaf).index_select(0, &graphs.leaves)
+    }
+
+    /// The steps of code tokens `[t, D]`, from what the graph says to them, times the scale of each, `[t, h]`.
+    pub(crate) fn steps(&self, said: &Tensor) -> Tensor {
+        linear(said, &self.output)
     }
 
     /// Multi-head attention of each token over the nodes of its graph, `[T, h]`.
@@ -124,7 +125,8 @@ mod tests {
         };
         let nodes = rows(i64::from(NODES), config.width as i64).set_requires_grad(true);
         let ones = Tensor::ones([4, 1], (Kind::Float, Device::Cpu));
-        let steps = abfl.forward(batch.graphs.as_ref().unwrap(), &rows(4, 32), &ones, &ones, &nodes);
+        let query = abfl.query(&rows(4, 32), &ones);
+        let steps = abfl.steps(&abfl.forward(batch.graphs.as_ref().unwrap(), &query, &nodes));
         steps.square().mean(Kind::Float).backward();
         let gradient = nodes.grad().norm_scalaropt_dim(2, [1_i64].as_slice(), false);
         let least = gradient.min().double_value(&[]);

@@ -49,12 +49,14 @@ pub struct Batch {
 pub(crate) struct Graphs {
     /// `T`.
     pub(crate) tokens: i64,
-    /// `N`.
-    pub(crate) nodes: i64,
     /// Kind of each node, `[N]`.
     pub(crate) kinds: Tensor,
-    /// The code tokens, those of one node side by side, `[T]`, and where each node's begin, `[N]`.
-    pub(crate) own_tokens: (Tensor, Tensor),
+    /// The code tokens and the nodes that they belong to, some at a time, in the order of the nodes.
+    pub(crate) pieces: Vec<Piece>,
+    /// The place of each token among those of all pieces, `[T]`, where it is another.
+    pub(crate) order: Option<Tensor>,
+    /// How many tokens are written at a time.
+    pub(crate) at_once: usize,
     /// The node that each token belongs to, `[T]`.
     pub(crate) leaves: Tensor,
     /// Where there are edges.
@@ -64,6 +66,19 @@ pub(crate) struct Graphs {
     /// The nodes of each prompt.
     pub(crate) prompts: Groups,
 }
+
+/// Code tokens whose embeddings are read together: all of them, or so many that what is made of them stays in the CPU's cache, and
+/// in memory that the allocator has at hand.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// Their rows among the embeddings, `[t]`.
+    pub(crate) rows: Tensor,
+    /// The tokens among them, those of one node side by side, `[t]`, and where each node's begin, `[n]`.
+    pub(crate) own_tokens: (Tensor, Tensor),
+}
+
+/// The most numbers of a piece, 2 MiB, if no node alone has more.
+const PIECE: usize = 1 << 19;
 
 /// Edges along and against their direction, those into one node side by side.
 #[derive(Debug)]
@@ -208,10 +223,16 @@ fn graphs(
     if kinds.is_empty() {
         return None;
     }
+    let (pieces, order) = pieces(&leaves, kinds.len(), rows, config.hidden, device);
+    let at_once = match order {
+        None => leaves.len().max(1),
+        Some(_) => piece_tokens(config.hidden),
+    };
     Some(Graphs {
         tokens: leaves.len() as i64,
-        nodes: kinds.len() as i64,
-        own_tokens: own_tokens(&leaves, kinds.len(), device),
+        pieces,
+        order,
+        at_once,
         kinds: indices(&kinds, device),
         leaves: indices(&leaves, device),
         edges: (!edges.is_empty()).then(|| edges_by_target(edges, kinds.len(), device)),
@@ -229,8 +250,44 @@ fn edges_by_target(mut edges: Vec<(i64, i64)>, nodes: usize, device: Device) -> 
     }
 }
 
+/// The tokens with these nodes and rows, and their order in the pieces if it is another.
+fn pieces(leaves: &[i64], nodes: usize, rows: &[i64], hidden: usize, device: Device) -> (Vec<Piece>, Option<Tensor>) {
+    let (tokens, begins) = own_tokens(leaves, nodes);
+    let piece = |rows: &[i64], tokens: &[i64], begins: &[i64]| Piece {
+        rows: indices(rows, device),
+        own_tokens: (indices(tokens, device), indices(begins, device)),
+    };
+    if tokens.len() * hidden <= PIECE {
+        return (vec![piece(rows, &tokens, &begins)], None);
+    }
+    let begin = |node: usize| begins.get(node).map_or(tokens.len(), |&begin| begin as usize);
+    let mut pieces = Vec::new();
+    let mut node = 0;
+    while node < nodes {
+        let first = begin(node);
+        let fits = |&end: &usize| begin(end) - first <= piece_tokens(hidden);
+        let end = (node + 2..=nodes).take_while(fits).last().unwrap_or(node + 1);
+        let own = &tokens[first..begin(end)];
+        let rows: Vec<i64> = own.iter().map(|&token| rows[token as usize]).collect();
+        let side_by_side: Vec<i64> = (0..own.len() as i64).collect();
+        let begins: Vec<i64> = begins[node..end].iter().map(|begin| begin - first as i64).collect();
+        pieces.push(piece(&rows, &side_by_side, &begins));
+        node = end;
+    }
+    let mut places = vec![0; tokens.len()];
+    for (&token, place) in tokens.iter().zip(0_i64..) {
+        places[token as usize] = place;
+    }
+    (pieces, Some(indices(&places, device)))
+}
+
+/// Tokens of a piece.
+fn piece_tokens(hidden: usize) -> usize {
+    (PIECE / hidden).max(1)
+}
+
 /// Tokens ordered by their node, and where each node's begin.
-fn own_tokens(leaves: &[i64], nodes: usize, device: Device) -> (Tensor, Tensor) {
+fn own_tokens(leaves: &[i64], nodes: usize) -> (Vec<i64>, Vec<i64>) {
     let mut begins = vec![0_i64; nodes];
     for &leaf in leaves {
         begins[leaf as usize] += 1;
@@ -246,7 +303,7 @@ fn own_tokens(leaves: &[i64], nodes: usize, device: Device) -> (Tensor, Tensor) 
         tokens[*place as usize] = token as i64;
         *place += 1;
     }
-    (indices(&tokens, device), indices(&begins, device))
+    (tokens, begins)
 }
 
 /// The padded form of graphs with these numbers of tokens and nodes.
@@ -296,4 +353,43 @@ fn tasks(config: &TransducerConfig, prompts: &[PromptInput<'_>], rows: &mut Vec<
         which: indices(&which, device),
         slots: indices(&slots, device),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(tensor: &Tensor) -> Vec<i64> {
+        Vec::try_from(tensor).expect("numbers")
+    }
+
+    /// Pieces of two tokens: node 1 has three, nodes 0 and 4 have none.
+    #[test]
+    fn a_piece_has_whole_nodes_and_no_more_tokens_than_fit() {
+        let (leaves, rows) = ([3, 1, 2, 1, 1, 3], [10, 11, 12, 13, 14, 15]);
+        let (pieces, order) = pieces(&leaves, 5, &rows, PIECE / 2, Device::Cpu);
+        let found: Vec<_> = pieces
+            .iter()
+            .map(|Piece { rows, own_tokens }| [rows, &own_tokens.0, &own_tokens.1].map(numbers))
+            .collect();
+        let expected = [
+            [vec![], vec![], vec![0]],
+            [vec![11, 13, 14], vec![0, 1, 2], vec![0]],
+            [vec![12], vec![0], vec![0]],
+            [vec![10, 15], vec![0, 1], vec![0, 2]],
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(order.as_ref().map(numbers), Some(vec![4, 0, 3, 1, 2, 5]));
+    }
+
+    #[test]
+    fn few_tokens_are_one_piece_in_their_order() {
+        let (pieces, order) = pieces(&[1, 0, 1], 2, &[7, 8, 9], 64, Device::Cpu);
+        assert!(order.is_none() && pieces.len() == 1);
+        let Piece { rows, own_tokens } = &pieces[0];
+        assert_eq!(
+            [rows, &own_tokens.0, &own_tokens.1].map(numbers),
+            [vec![7, 8, 9], vec![1, 0, 2], vec![0, 1]]
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! The Graph Vectorization Engine (GVE): from a graph and the LLM's own embeddings to a vector for each node.
 
 use crate::TransducerConfig;
-use crate::batch::{Edges, Graphs};
+use crate::batch::{Edges, Graphs, Piece};
 use crate::parameters::Parameters;
 use crate::tensor::{linear, rms, rms_norm};
 use tch::Tensor;
@@ -62,19 +62,23 @@ impl Gve {
         }
     }
 
-    /// Node vectors `[N, h]`, each of RMS 1, from the embeddings of the code tokens `[T, D]`.
-    ///
-    /// A node starts from the mean embedding of its own tokens (zeros if it has none) and from its kind, and changes with
-    /// what its neighbours say, round by round.
-    pub(crate) fn forward(&self, graphs: &Graphs, codes: &Tensor) -> Tensor {
-        let (tokens, begins) = &graphs.own_tokens;
-        let texts = match graphs.tokens {
+    /// What the text of the nodes of a piece says, `[n, h]`, from the embeddings of its tokens `[t, D]`: the mean of a node's own, zeros if
+    /// it has none.
+    pub(crate) fn texts(&self, piece: &Piece, codes: &Tensor) -> Tensor {
+        let (tokens, begins) = &piece.own_tokens;
+        let texts = match tokens.size()[0] {
             // The operator wants at least one row to choose from.
-            0 => Tensor::zeros([graphs.nodes, codes.size()[1]], (codes.kind(), codes.device())),
+            0 => Tensor::zeros([begins.size()[0], codes.size()[1]], (codes.kind(), codes.device())),
             _ => Tensor::embedding_bag(codes, tokens, begins, false, MEAN, false, None::<&Tensor>, false).0,
         };
         // RMSNorm, then down: dividing afterwards is the same and divides `h` components instead of `D`.
-        let texts = linear(&texts, &self.down) / rms(&texts);
+        linear(&texts, &self.down) / rms(&texts)
+    }
+
+    /// Node vectors `[N, h]`, each of RMS 1, from what their texts say.
+    ///
+    /// A node starts from its text and from its kind, and changes with what its neighbours say, round by round.
+    pub(crate) fn forward(&self, graphs: &Graphs, texts: &Tensor) -> Tensor {
         let mut nodes = texts + self.kinds.index_select(0, &graphs.kinds);
         if let Some(edges) = &graphs.edges {
             for layer in &self.layers {

@@ -1,6 +1,7 @@
 //! The transducer as a whole.
 
 use crate::abfl::Abfl;
+use crate::batch::Graphs;
 use crate::gve::Gve;
 use crate::parameters::Parameters;
 use crate::task::TaskTokens;
@@ -35,6 +36,16 @@ pub struct Transducer {
     task: Option<TaskTokens>,
     device: Device,
     kind: Kind,
+}
+
+/// What is read of the code tokens.
+struct Read {
+    /// Their RMS, `[T, 1]`.
+    sizes: Tensor,
+    /// What they look for, `[T, h]`, where there are any and it is asked for.
+    query: Option<Tensor>,
+    /// The node vectors, `[N, h]`.
+    nodes: Tensor,
 }
 
 impl Transducer {
@@ -150,33 +161,59 @@ impl Transducer {
     /// [`TransducerError::OtherConfig`] for a batch of another configuration.
     pub fn forward(&self, batch: &Batch, embeddings: &Tensor) -> Result<Tensor, TransducerError> {
         self.check(batch, embeddings)?;
-        // Code tokens come first, then task tokens.
-        let read = embeddings.index_select(0, &batch.rows).to_kind(self.kind);
-        let sizes = rms(&read);
-        let count = read.size()[0];
-        let tokens = batch.graphs.as_ref().map_or(0, |graphs| graphs.tokens);
-        let (codes, code_sizes) = (read.narrow(0, 0, tokens), sizes.narrow(0, 0, tokens));
-        let nodes = self
-            .gve
+        let code = batch
+            .graphs
             .as_ref()
-            .zip(batch.graphs.as_ref())
-            .map(|(gve, graphs)| (graphs, gve.forward(graphs, &codes)));
-
+            .zip(self.gve.as_ref())
+            .map(|(graphs, gve)| (graphs, self.read(graphs, gve, embeddings)));
         let mut enriched = embeddings.copy();
-        let mut add = |first, steps: Tensor| {
-            let rows = batch.rows.narrow(0, first, steps.size()[0]);
-            let _in_place = enriched.index_add_(0, &rows, &steps.to_kind(embeddings.kind()));
+        let mut add = |rows: &Tensor, steps: &Tensor| {
+            let _in_place = enriched.index_add_(0, rows, &steps.to_kind(embeddings.kind()));
         };
-        if let (Some(abfl), Some((graphs, nodes)), true) = (&self.abfl, &nodes, tokens > 0) {
-            let scale = &code_sizes * self.config.fusion_scale;
-            add(0, abfl.forward(graphs, &codes, &code_sizes, &scale, nodes));
+        // Code tokens come first, then task tokens.
+        let mut tokens = 0;
+        if let Some((graphs, read)) = &code {
+            tokens = graphs.tokens;
+            if let Some((abfl, query)) = self.abfl.as_ref().zip(read.query.as_ref()) {
+                let said = abfl.forward(graphs, query, &read.nodes) * (&read.sizes * self.config.fusion_scale);
+                for first in (0..tokens).step_by(graphs.at_once) {
+                    let count = (graphs.at_once as i64).min(tokens - first);
+                    let steps = abfl.steps(&said.narrow(0, first, count));
+                    add(&batch.rows.narrow(0, first, count), &steps);
+                }
+            }
         }
         if let (Some(task), Some(tasks)) = (&self.task, &batch.tasks) {
-            let nodes = nodes.as_ref().map(|(graphs, nodes)| (*graphs, nodes));
-            let scale = sizes.narrow(0, tokens, count - tokens) * self.config.task_scale;
-            add(tokens, task.forward(tasks, nodes) * scale);
+            let rows = batch.rows.narrow(0, tokens, batch.rows.size()[0] - tokens);
+            let nodes = code.as_ref().map(|(graphs, read)| (*graphs, &read.nodes));
+            let sizes = rms(&embeddings.index_select(0, &rows).to_kind(self.kind));
+            add(&rows, &(task.forward(tasks, nodes) * (sizes * self.config.task_scale)));
         }
         Ok(enriched)
+    }
+
+    /// Reads the embeddings of all code tokens, piece by piece.
+    fn read(&self, graphs: &Graphs, gve: &Gve, embeddings: &Tensor) -> Read {
+        let (mut sizes, mut query, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+        for piece in &graphs.pieces {
+            let codes = embeddings.index_select(0, &piece.rows).to_kind(self.kind);
+            let size = rms(&codes);
+            texts.push(gve.texts(piece, &codes));
+            query.extend(self.abfl.as_ref().map(|abfl| abfl.query(&codes, &size)));
+            sizes.push(size);
+        }
+        let of_tokens = |pieces: &[Tensor]| {
+            let all = Tensor::cat(pieces, 0);
+            graphs
+                .order
+                .as_ref()
+                .map_or(all.shallow_clone(), |order| all.index_select(0, order))
+        };
+        Read {
+            sizes: of_tokens(&sizes),
+            query: (graphs.tokens > 0 && !query.is_empty()).then(|| of_tokens(&query)),
+            nodes: gve.forward(graphs, &Tensor::cat(&texts, 0)),
+        }
     }
 
     fn check(&self, batch: &Batch, embeddings: &Tensor) -> Result<(), TransducerError> {
