@@ -10,7 +10,14 @@ use serde_json::Value;
 
 use crate::program::{failure, finish, json, program, root, stdout};
 
-/// A copy of a bundle of the repository in `parent`, with another version if one is given.
+/// What of a bundle's manifest holds with other weights, too: all but what is recorded of them.
+pub(crate) fn recipe(manifest: &str) -> &str {
+    manifest
+        .split_once("\n[provenance]")
+        .map_or(manifest, |(recipe, _)| recipe)
+}
+
+/// A copy of a bundle of the repository in `parent`, for weights of any kind, with another version if one is given.
 pub(crate) fn copy(name: &str, parent: &Path, version: Option<&str>) -> String {
     let (from, to) = (root().join("adapters").join(name), parent.join(name));
     std::fs::create_dir_all(&to).unwrap();
@@ -20,13 +27,13 @@ pub(crate) fn copy(name: &str, parent: &Path, version: Option<&str>) -> String {
             std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
         }
     }
+    let manifest = to.join("adapter.toml");
+    let mut text = recipe(&std::fs::read_to_string(&manifest).unwrap()).to_owned();
     if let Some(version) = version {
-        let manifest = to.join("adapter.toml");
-        let text = std::fs::read_to_string(&manifest).unwrap();
         let line = text.lines().find(|line| line.starts_with("version = ")).unwrap();
-        let text = text.replace(line, &format!("version = \"{version}\""));
-        std::fs::write(manifest, text).unwrap();
+        text = text.replace(line, &format!("version = \"{version}\""));
     }
+    std::fs::write(manifest, text).unwrap();
     to.display().to_string()
 }
 
@@ -90,8 +97,7 @@ fn what_a_host_would_refuse_is_not_packed() {
     let untrained = copy("summarize-python", temp.path(), None);
     let manifest = Path::new(&untrained).join("adapter.toml");
     let text = std::fs::read_to_string(&manifest).unwrap();
-    let recipe = text.split("[provenance]").next().unwrap();
-    std::fs::write(&manifest, recipe.replace("weights = \"transducer.safetensors\"\n", "")).unwrap();
+    std::fs::write(&manifest, text.replace("weights = \"transducer.safetensors\"\n", "")).unwrap();
     std::fs::remove_file(Path::new(&untrained).join("transducer.safetensors")).unwrap();
     let error = failure(&["pack", &untrained, "-o", &out]);
     assert!(
@@ -119,7 +125,7 @@ fn an_archive_is_shown_and_compared() {
     let archive = packed(temp.path(), "0.9.0");
     let told = json(&stdout(&["inspect", &archive, "--json"]));
     assert_eq!(told["manifest"]["adapter"]["version"], "0.9.0");
-    assert_eq!(told["weights"]["parameters"], 54_560);
+    assert_eq!(told["weights"]["parameters"], 55_704);
     assert!(stdout(&["inspect", "summarize-java"]).contains("55704 parameters"));
     let generation = told["generation"].as_str().unwrap();
     assert!(stdout(&["verify", &archive]).contains(generation));
@@ -127,7 +133,7 @@ fn an_archive_is_shown_and_compared() {
     let same = stdout(&["diff", &archive, &archive]);
     assert_eq!(same, "the same generation: a host loads the same bytes of both\n");
     let diff = stdout(&["diff", "summarize-java", &archive]);
-    assert!(diff.contains("manifest  adapter.version: 0.2.0 -> 0.9.0"), "{diff}");
+    assert!(diff.contains("manifest  adapter.version: 0.3.0 -> 0.9.0"), "{diff}");
     assert!(
         diff.contains("files     adapter.toml: ") && !diff.contains("weights   "),
         "{diff}"
@@ -143,7 +149,7 @@ fn an_archive_is_shown_and_compared() {
 #[test]
 fn two_versions_of_a_shipped_bundle_are_compared() {
     let temp = tempfile::tempdir().unwrap();
-    let folder = copy("summarize-java", temp.path(), Some("0.3.0"));
+    let folder = copy("summarize-java", temp.path(), Some("0.9.1"));
     let (manifest, weights) = (
         Path::new(&folder).join("adapter.toml"),
         Path::new(&folder).join("transducer.safetensors"),
@@ -155,12 +161,12 @@ fn two_versions_of_a_shipped_bundle_are_compared() {
     let last = bytes.len() - 4;
     bytes[last..].copy_from_slice(&9.5_f32.to_le_bytes());
     std::fs::write(&weights, bytes).unwrap();
-    let archive = temp.path().join("0.3.0.tadapter").display().to_string();
+    let archive = temp.path().join("0.9.1.tadapter").display().to_string();
     stdout(&["pack", &folder, "-o", &archive]);
 
     let diff = stdout(&["diff", "summarize-java", &archive]);
     for line in [
-        "manifest  adapter.version: 0.2.0 -> 0.3.0",
+        "manifest  adapter.version: 0.3.0 -> 0.9.1",
         "manifest  limits.memory-mib: - -> 96",
     ] {
         assert!(diff.lines().any(|there| there == line), "{line}: {diff}");

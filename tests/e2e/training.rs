@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::bundles::recipe;
 use crate::program::{finish, fixture, program, root, stdout};
 
 /// `summarize-java` without weights, in a folder of its name.
@@ -14,7 +15,8 @@ fn bundle(parent: &Path) -> String {
     std::fs::create_dir(&to).unwrap();
     std::fs::copy(from.join("task.wasm"), to.join("task.wasm")).unwrap();
     let manifest = std::fs::read_to_string(from.join("adapter.toml")).unwrap();
-    let untrained: Vec<&str> = manifest.lines().filter(|line| !line.starts_with("weights")).collect();
+    let untrained = recipe(&manifest).lines().filter(|line| !line.starts_with("weights"));
+    let untrained: Vec<&str> = untrained.collect();
     std::fs::write(to.join("adapter.toml"), untrained.join("\n")).unwrap();
     to.display().to_string()
 }

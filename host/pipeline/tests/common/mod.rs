@@ -95,7 +95,9 @@ impl Adapters {
         let (embedding, tokenizer) = pins();
         let shape = TransducerConfig::for_hidden(HIDDEN);
         let text = std::fs::read_to_string(source.join("adapter.toml")).unwrap();
-        let pinned: Vec<_> = text
+        // What is recorded of its own weights holds for no others.
+        let (recipe, _) = text.split_once("[provenance]").unwrap_or((&text, ""));
+        let pinned: Vec<_> = recipe
             .lines()
             .filter(|line| !line.starts_with("weights"))
             .map(|line| match line.split(" = ").next() {
