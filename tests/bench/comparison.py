@@ -90,7 +90,8 @@ def peft(args, task, method):
     out = args.work / f"{task}.{method}"
     recipe = tomllib.loads((bundle / "adapter.toml").read_text())["train"]
     subprocess.run([sys.executable, "run.py", out, "--model", args.model_folder, "--method", method, "--train", train, "--test",
-                    test, "--batch", str(recipe.get("batch", 16)), "--dtype", args.dtype, "--threads", str(args.threads)], cwd=HERE / "peft", check=True)
+                    test, "--batch", str(recipe.get("batch", 16)), "--dtype", args.dtype, "--threads", str(args.threads)],
+                   cwd=HERE / "peft", check=True)
     summary = json.loads((out / "summary.json").read_text())
     # Where things lay on the machine that made the cell is of no use to anybody else.
     facts = {"task": task, "method": method} | {key: summary[key] for key in summary if key not in ["out", "model", "train", "test"]}

@@ -17,7 +17,14 @@ pub(crate) fn recipe(manifest: &str) -> &str {
         .map_or(manifest, |(recipe, _)| recipe)
 }
 
-/// A copy of a bundle of the repository in `parent`, for weights of any kind, with another version if one is given.
+/// Leaves a bundle nothing that is recorded of its weights, so that they may be others.
+pub(crate) fn forget_records(folder: &str) {
+    let manifest = Path::new(folder).join("adapter.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(manifest, recipe(&text)).unwrap();
+}
+
+/// A copy of a bundle of the repository in `parent`, with another version if one is given.
 pub(crate) fn copy(name: &str, parent: &Path, version: Option<&str>) -> String {
     let (from, to) = (root().join("adapters").join(name), parent.join(name));
     std::fs::create_dir_all(&to).unwrap();
@@ -27,13 +34,13 @@ pub(crate) fn copy(name: &str, parent: &Path, version: Option<&str>) -> String {
             std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
         }
     }
-    let manifest = to.join("adapter.toml");
-    let mut text = recipe(&std::fs::read_to_string(&manifest).unwrap()).to_owned();
     if let Some(version) = version {
+        let manifest = to.join("adapter.toml");
+        let text = std::fs::read_to_string(&manifest).unwrap();
         let line = text.lines().find(|line| line.starts_with("version = ")).unwrap();
-        text = text.replace(line, &format!("version = \"{version}\""));
+        let text = text.replace(line, &format!("version = \"{version}\""));
+        std::fs::write(manifest, text).unwrap();
     }
-    std::fs::write(manifest, text).unwrap();
     to.display().to_string()
 }
 
@@ -95,6 +102,7 @@ fn what_a_host_would_refuse_is_not_packed() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("x.tadapter").display().to_string();
     let untrained = copy("summarize-python", temp.path(), None);
+    forget_records(&untrained);
     let manifest = Path::new(&untrained).join("adapter.toml");
     let text = std::fs::read_to_string(&manifest).unwrap();
     std::fs::write(&manifest, text.replace("weights = \"transducer.safetensors\"\n", "")).unwrap();
@@ -107,6 +115,7 @@ fn what_a_host_would_refuse_is_not_packed() {
     stdout(&["pack", &untrained, "-o", &out, "--untrained"]);
 
     let folder = copy("summarize-java", temp.path(), None);
+    forget_records(&folder);
     let weights = Path::new(&folder).join("transducer.safetensors");
     let good = std::fs::read(&weights).unwrap();
     std::fs::write(&weights, &good[..good.len() - 4]).unwrap();
@@ -150,6 +159,7 @@ fn an_archive_is_shown_and_compared() {
 fn two_versions_of_a_shipped_bundle_are_compared() {
     let temp = tempfile::tempdir().unwrap();
     let folder = copy("summarize-java", temp.path(), Some("0.9.1"));
+    forget_records(&folder);
     let (manifest, weights) = (
         Path::new(&folder).join("adapter.toml"),
         Path::new(&folder).join("transducer.safetensors"),

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::bundles::{copy, packed};
+use crate::bundles::{copy, forget_records, packed};
 use crate::program::{failure, stdout};
 use crate::table::{Row, hold};
 use crate::trust::Place;
@@ -156,6 +156,7 @@ fn downgrades() -> Vec<Row> {
 fn changed(place: &Place, change: impl FnOnce(&Path)) -> String {
     let folder = tempfile::tempdir_in(place.dir.path()).unwrap().keep();
     let bundle = copy("summarize-java", &folder, None);
+    forget_records(&bundle);
     change(Path::new(&bundle));
     bundle
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::bundles::copy;
-use crate::program::{Server, fixture, stdout};
+use crate::program::{Server, fixture, root, stdout};
 
 #[test]
 fn serves_three_tasks_from_one_model_and_stops_when_asked() {
@@ -128,10 +128,10 @@ fn a_bundle_copied_into_a_running_server_answers_until_it_is_removed() {
 
     // The same as one file.
     let archive = adapters.path().join("any-name.tadapter");
+    let source = root().join("adapters/summarize-java");
     let elsewhere = tempfile::tempdir().unwrap();
-    let source = copy("summarize-java", elsewhere.path(), None);
     let packed = elsewhere.path().join("packed.tadapter");
-    stdout(&["pack", &source, "-o", packed.to_str().unwrap()]);
+    stdout(&["pack", source.to_str().unwrap(), "-o", packed.to_str().unwrap()]);
     std::fs::copy(&packed, &archive).unwrap();
     let again = becomes(200);
     assert_eq!(
