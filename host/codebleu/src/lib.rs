@@ -23,6 +23,7 @@ mod bleu;
 mod comments;
 mod dataflow;
 mod flow;
+mod indents;
 mod keywords;
 mod python_tokens;
 mod syntax;

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use tree_sitter::{Parser, Tree};
 
-use crate::Language;
+use crate::{Language, indents};
 
 /// A place in the text: line and byte in it.
 pub(crate) type Point = (usize, usize);
@@ -62,6 +62,9 @@ impl<'a> Flat<'a> {
 
 /// Parses a text.
 pub(crate) fn parse(language: Language, text: &str) -> Option<Tree> {
+    if language == Language::Python && !indents::fit(text) {
+        return None;
+    }
     let grammar = match language {
         Language::Java => tree_sitter_java::LANGUAGE,
         Language::CSharp => tree_sitter_c_sharp::LANGUAGE,

@@ -4,6 +4,7 @@
 //! expression, or any of these half-typed: the text is read in the way that shows least damage (`reading`), its syntax lowered
 //! to nodes (`lower`), and the edges that need no knowledge of Python are added by [`transducer_frontend::cpg::passes`].
 
+mod indents;
 mod lower;
 mod reading;
 mod repair;

@@ -4,6 +4,7 @@ use transducer_frontend::cpg::passes::Budget;
 use transducer_treesitter::tree_sitter::{Language, Parser};
 use transducer_treesitter::{ParserSlot, ReadError, parse, with_parser};
 
+use crate::indents;
 use crate::repair::{Repaired, repair};
 use crate::syntax::{GRAMMAR, Syntax};
 
@@ -40,6 +41,10 @@ pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> 
 }
 
 fn read_as(repaired: Repaired<'_>, source: &str, parser: &mut Parser, budget: &Budget) -> Result<Reading, ReadError> {
+    if !indents::fit(&repaired.text) {
+        let reason = "the lines are indented to too many different depths, with strings among them: cut the source into pieces";
+        return Err(ReadError::Unscannable(reason.to_owned()));
+    }
     let tree = parse(parser, &repaired.text, budget)?;
     Ok(Reading {
         syntax: Syntax::read(&tree, &GRAMMAR, source.len(), &repaired.insertions),

@@ -149,6 +149,20 @@ fn nesting_is_bounded_by_memory_alone() {
     }
 }
 
+/// Of such texts the grammar's scanner makes the process end.
+#[test]
+fn depth_with_strings_is_refused_by_name() {
+    let blocks: String = (0..512).map(|depth| format!("{}if a:\n", " ".repeat(depth))).collect();
+    for core in ["f(\"a\")\n", &"f'{".repeat(253), "x = '''\n"] {
+        let text = format!("{blocks}{}{core}", " ".repeat(512));
+        let parsed = PythonFrontEnd::parse(&text, &ParseLimits::DEFAULT);
+        let Err(ParseError::Failed { message }) = parsed else {
+            panic!("a graph of what cannot be scanned");
+        };
+        assert!(message.contains("cut the source"), "{message}");
+    }
+}
+
 #[test]
 fn a_long_function_takes_time_in_proportion() {
     let function = |lines: usize| {

@@ -18,6 +18,9 @@ pub enum ReadError {
     /// The time is up.
     #[error("the time limit was reached")]
     TimedOut,
+    /// The grammar's scanner would not survive it: what is wrong, and what to do.
+    #[error("{0}")]
+    Unscannable(String),
     /// The grammar does not fit the library: a build mistake.
     #[error(transparent)]
     Grammar(#[from] tree_sitter::LanguageError),
@@ -30,6 +33,7 @@ impl ReadError {
             ReadError::TimedOut => ParseError::TimedOut {
                 limit_millis: limits.max_millis,
             },
+            ReadError::Unscannable(reason) => ParseError::failed(reason),
             ReadError::Grammar(error) => ParseError::failed(error),
         }
     }
