@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use transducer_backbone::Backbone;
 
 use crate::backbone_runner::BackboneRunner;
-use crate::queue::Queue;
-use crate::running::{Room, work};
+use crate::queue::{Queue, Turn};
+use crate::running::{Room, given_up, tell, work};
 use crate::{
     CancelToken, Completion, Decoding, EngineError, Event, GenerateError, PromptEmbeddings, Request, RequestId, Sink,
     SubmitError, Ticket,
@@ -234,6 +234,12 @@ impl LocalEngine {
 impl Engine for LocalEngine {
     fn submit(&self, request: Request) -> Result<Ticket, SubmitError> {
         let mut state = self.shared.lock();
+        if !state.queue.has_room(&request.lane, state.stats.queue_bound) {
+            // Those who have left must not keep others out.
+            drop(state);
+            self.shared.end_given_up();
+            state = self.shared.lock();
+        }
         let refusal = if state.closed {
             Some(SubmitError::ShuttingDown)
         } else if !state.queue.has_room(&request.lane, state.stats.queue_bound) {
@@ -320,25 +326,48 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next request, if it fits beside those that run; where nothing runs, waits for one. `None` means, where nothing
-    /// runs, that there will be none.
-    pub(crate) fn next(&self, room: &Room, running: usize, tokens: usize) -> Option<Job> {
+    /// The next request, if it fits beside those that run, whose caches have so many `tokens`, of a lane or of all; where nothing runs, waits
+    /// for one. `None` means, where nothing runs, that there will be none.
+    ///
+    /// A lane does not take the last eighth of the room from the others: there it waits for its own requests to end.
+    pub(crate) fn next(&self, room: &Room, running: usize, tokens: impl Fn(Option<&str>) -> usize) -> Option<Job> {
         let mut state = self.lock();
-        if running == 0 {
+        let job = if running == 0 {
             state = self
                 .changed
                 .wait_while(state, |state| state.queue.is_empty() && !state.closed)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.queue.pop()?
+        } else if running < room.running {
+            state.queue.pop_where(|lane, job| {
+                let of_lane = tokens(Some(lane));
+                if of_lane > 0 && of_lane + job.tokens() > room.tokens - room.tokens / 8 {
+                    Turn::Pass
+                } else if tokens(None) + job.tokens() > room.tokens {
+                    Turn::Wait
+                } else {
+                    Turn::Take
+                }
+            })?
         } else {
-            let next = state.queue.front()?;
-            if running >= room.running || tokens + next.tokens() > room.tokens {
-                return None;
-            }
-        }
-        let job = state.queue.pop()?;
+            return None;
+        };
         state.stats.running += 1;
         state.stats.cache_tokens += job.tokens();
         Some(job)
+    }
+
+    /// Ends those who wait and are given up.
+    pub(crate) fn end_given_up(&self) {
+        let mut state = self.lock();
+        let gone = state.queue.take_out(|job| job.given_up().is_some());
+        state.stats.failed += gone.len() as u64;
+        drop(state);
+        for job in gone {
+            let why = job.given_up().unwrap_or(EngineError::Cancelled);
+            let mut sink = job.request.sink;
+            tell(job.ticket.id, Err(why), |event| sink(event));
+        }
     }
 
     /// Counts a request that ended, whose cache had room for so many tokens. Done before its sink hears of it, so that whoever asks after the last event finds it counted.
@@ -357,6 +386,10 @@ impl Job {
     pub(crate) fn tokens(&self) -> usize {
         let Request { prompt, decoding, .. } = &self.request;
         (prompt.tokens() + decoding.max_new_tokens()) * decoding.sequences()
+    }
+
+    fn given_up(&self) -> Option<EngineError> {
+        given_up(&self.ticket, self.request.deadline, self.submitted)
     }
 }
 

@@ -36,7 +36,7 @@ pub use error::{EngineError, GenerateError, SubmitError};
 pub use event::{Completion, Event, FinishReason, Sink, Timings, Usage};
 pub use offline::{OfflineRequest, generate_together};
 pub use prompt::{PromptEmbeddings, PromptError};
-pub use queue::Queue;
+pub use queue::{Queue, Turn};
 pub use request::{CancelToken, Request, RequestId, Ticket};
 pub use stop::StopFilter;
 pub use text::AnswerText;

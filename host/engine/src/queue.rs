@@ -6,6 +6,17 @@ use std::collections::VecDeque;
 /// does not keep the others out altogether.
 const EXTRA: usize = 8;
 
+/// What becomes of a lane's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Its first is taken.
+    Take,
+    /// Its first waits, and so does everybody behind it.
+    Wait,
+    /// It keeps its turn, and the next lane's comes before it.
+    Pass,
+}
+
 /// Lanes by name, each with at least one that waits, the next one's in front.
 #[derive(Debug)]
 pub struct Queue<T> {
@@ -60,25 +71,45 @@ impl<T> Queue<T> {
         }
     }
 
-    /// What [`Queue::pop`] would take.
-    pub fn front(&self) -> Option<&T> {
-        self.lanes.front()?.waiting.front()
-    }
-
     /// The first of the lane whose turn it is. The lane's next turn comes after one of each other lane's.
     pub fn pop(&mut self) -> Option<T> {
-        let mut lane = self.lanes.pop_front()?;
+        self.pop_where(|_, _| Turn::Take)
+    }
+
+    /// As [`Queue::pop`], of the first lane that does not pass: nothing if that one waits. `turn` is asked with the lane and its first.
+    pub fn pop_where(&mut self, turn: impl Fn(&str, &T) -> Turn) -> Option<T> {
+        let turns = self.lanes.iter().map(|lane| {
+            let first = lane.waiting.front();
+            first.map_or(Turn::Pass, |first| turn(&lane.name, first))
+        });
+        let (place, turn) = turns.enumerate().find(|(_, turn)| *turn != Turn::Pass)?;
+        if turn == Turn::Wait {
+            return None;
+        }
+        let mut lane = self.lanes.remove(place)?;
         let item = lane.waiting.pop_front();
         if !lane.waiting.is_empty() {
             self.lanes.push_back(lane);
         }
         item
     }
+
+    /// Takes out all that are meant. The lanes keep their turns.
+    pub fn take_out(&mut self, is_meant: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut out = Vec::new();
+        for lane in &mut self.lanes {
+            let (meant, kept): (VecDeque<T>, _) = std::mem::take(&mut lane.waiting).into_iter().partition(&is_meant);
+            out.extend(meant);
+            lane.waiting = kept;
+        }
+        self.lanes.retain(|lane| !lane.waiting.is_empty());
+        out
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Queue;
+    use super::{Queue, Turn};
 
     #[test]
     fn lanes_take_turns() {
@@ -98,8 +129,31 @@ mod tests {
         queue.push("b", ("b", 1));
         order = (0..2).filter_map(|_| queue.pop()).collect();
         assert_eq!(order, [("full", 3), ("b", 1)]);
-        assert_eq!((queue.len(), queue.front()), (996, Some(&("full", 4))));
         assert_eq!(queue.waiting(), [("full".to_owned(), 996)]);
+        assert_eq!(queue.pop(), Some(("full", 4)));
+    }
+
+    #[test]
+    fn a_lane_that_passes_keeps_its_turn() {
+        let mut queue = Queue::default();
+        for (lane, item) in [("a", 1), ("b", 2), ("b", 3), ("c", 4)] {
+            queue.push(lane, item);
+        }
+        let passes = |lane: &str, _: &i32| if lane == "a" { Turn::Pass } else { Turn::Take };
+        assert_eq!([queue.pop_where(passes), queue.pop_where(passes)], [Some(2), Some(4)]);
+        assert_eq!(queue.pop_where(|_, _| Turn::Wait), None);
+        assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(1), Some(3), None]);
+    }
+
+    #[test]
+    fn what_is_taken_out_leaves_the_others_in_order() {
+        let mut queue = Queue::default();
+        for item in 0..9 {
+            queue.push(["a", "b", "c"][item % 3], item);
+        }
+        assert_eq!(queue.take_out(|item| item % 3 == 1 || *item == 0), [0, 1, 4, 7]);
+        assert_eq!(queue.waiting(), [("a".to_owned(), 2), ("c".to_owned(), 3)]);
+        assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(3), Some(2), Some(6)]);
     }
 
     #[test]

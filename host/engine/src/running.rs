@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use crate::engine::{Job, Shared};
 use crate::{
-    Completion, Decoding, EngineError, Event, FinishReason, PromptEmbeddings, Request, Sink, Ticket, Timings, Usage,
+    Completion, Decoding, EngineError, Event, FinishReason, PromptEmbeddings, Request, RequestId, Sink, Ticket,
+    Timings, Usage,
 };
 
 /// What may run side by side.
@@ -62,8 +63,8 @@ struct Running<S> {
 pub(crate) fn work<R: Runner>(shared: &Shared, mut runner: R, room: Room) {
     let mut running: Vec<Running<R::Sequence>> = Vec::new();
     loop {
-        let tokens = |running: &[Running<_>]| running.iter().map(|request| request.line.tokens).sum();
-        while let Some(job) = shared.next(&room, running.len(), tokens(&running)) {
+        shared.end_given_up();
+        while let Some(job) = shared.next(&room, running.len(), |lane| tokens(&running, lane)) {
             running.extend(begin(shared, &mut runner, job));
         }
         if running.is_empty() {
@@ -100,6 +101,13 @@ pub(crate) fn work<R: Runner>(shared: &Shared, mut runner: R, room: Room) {
     }
 }
 
+/// Tokens that the caches of a lane's requests may come to have, or of all.
+fn tokens<S>(running: &[Running<S>], lane: Option<&str>) -> usize {
+    let is_meant = |line: &Line| lane.is_none_or(|lane| line.lane == lane);
+    let lines = running.iter().map(|request| &request.line);
+    lines.filter(|line| is_meant(line)).map(|line| line.tokens).sum()
+}
+
 /// A request from the queue, unless it ends at once.
 fn begin<R: Runner>(shared: &Shared, runner: &mut R, job: Job) -> Option<Running<R::Sequence>> {
     let tokens = job.tokens();
@@ -110,13 +118,14 @@ fn begin<R: Runner>(shared: &Shared, runner: &mut R, job: Job) -> Option<Running
                 decoding,
                 deadline,
                 sink,
-                lane: _,
+                lane,
             },
         ticket,
         submitted,
     } = job;
     let begun = Instant::now();
     let line = Line {
+        lane,
         ticket,
         deadline,
         submitted,
@@ -188,6 +197,8 @@ impl<S> Running<S> {
 
 /// A running request's line to whoever asked for it.
 struct Line {
+    /// Where it waited.
+    lane: String,
     ticket: Ticket,
     deadline: Option<Instant>,
     submitted: Instant,
@@ -202,16 +213,9 @@ impl Line {
     /// Whether to go on.
     fn check(&self, abort: &AtomicBool) -> Result<(), EngineError> {
         if abort.load(Ordering::Relaxed) {
-            Err(EngineError::ShuttingDown)
-        } else if self.ticket.cancel.is_cancelled() {
-            Err(EngineError::Cancelled)
-        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            Err(EngineError::DeadlineExceeded {
-                after: self.submitted.elapsed(),
-            })
-        } else {
-            Ok(())
+            return Err(EngineError::ShuttingDown);
         }
+        given_up(&self.ticket, self.deadline, self.submitted).map_or(Ok(()), Err)
     }
 
     fn progress<'a>(&'a mut self, abort: &'a AtomicBool, prefilled: &'a mut Option<Instant>) -> Progress<'a> {
@@ -234,15 +238,34 @@ impl Line {
     /// The last event.
     fn end(mut self, shared: &Shared, outcome: Result<Completion, EngineError>) {
         shared.count(&outcome, self.tokens);
-        let id = self.ticket.id;
-        match &outcome {
-            Ok(completion) => tracing::debug!(%id, ?completion.usage, ?completion.timings, "request done"),
-            Err(error) => tracing::debug!(%id, %error, "request failed"),
-        }
-        let event = outcome.map_or_else(Event::Failed, Event::Done);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.send(event))) {
-            tracing::error!(%id, message = panic_message(panic.as_ref()), "a request's sink panicked");
-        }
+        tell(self.ticket.id, outcome, |event| self.send(event));
+    }
+}
+
+/// Why a request is given up, if it is: whoever asked for it has left, or its time is over.
+pub(crate) fn given_up(ticket: &Ticket, deadline: Option<Instant>, submitted: Instant) -> Option<EngineError> {
+    if ticket.cancel.is_cancelled() {
+        return Some(EngineError::Cancelled);
+    }
+    let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    is_late.then(|| EngineError::DeadlineExceeded {
+        after: submitted.elapsed(),
+    })
+}
+
+/// Tells of the end of a request, whatever its sink does.
+pub(crate) fn tell(
+    id: RequestId,
+    outcome: Result<Completion, EngineError>,
+    send: impl FnOnce(Event) -> ControlFlow<()>,
+) {
+    match &outcome {
+        Ok(completion) => tracing::debug!(%id, ?completion.usage, ?completion.timings, "request done"),
+        Err(error) => tracing::debug!(%id, %error, "request failed"),
+    }
+    let event = outcome.map_or_else(Event::Failed, Event::Done);
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| send(event))) {
+        tracing::error!(%id, message = panic_message(panic.as_ref()), "a request's sink panicked");
     }
 }
 

@@ -9,7 +9,7 @@ use transducer_core::TransducerError;
 use transducer_engine::{DecodingError, EngineError};
 use transducer_frontends::LoadError as FrontEndError;
 use transducer_remote::RemoteError;
-use transducer_tasks::TaskError;
+use transducer_tasks::{Blame, TaskError};
 
 use crate::prompt::PromptError;
 
@@ -241,6 +241,20 @@ pub enum RequestError {
     /// The engine failed.
     #[error("the engine: {0}")]
     Engine(EngineError),
+}
+
+impl RequestError {
+    /// What an adapter's task says, a request that it does not accept told apart from its own errors.
+    pub(crate) fn of_task(adapter: String, generation: Generation, source: TaskError) -> Self {
+        match source.blame() {
+            Blame::Request => Self::Rejected(source.to_string()),
+            _ => Self::Task {
+                adapter,
+                generation,
+                source,
+            },
+        }
+    }
 }
 
 fn list(names: &[String]) -> String {

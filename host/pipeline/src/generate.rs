@@ -26,6 +26,14 @@ pub(crate) struct TimeLimit {
     pub(crate) until: Instant,
 }
 
+impl TimeLimit {
+    /// None where that is further away than clocks go.
+    pub(crate) fn since(begun: Instant, limit: Duration) -> Option<Self> {
+        let until = begun.checked_add(limit)?;
+        Some(Self { limit, until })
+    }
+}
+
 /// The engine over the frozen LLM.
 pub(crate) struct Generator {
     embedder: Arc<Embedder>,
@@ -134,7 +142,11 @@ impl Generator {
             _ => RequestError::Engine(EngineError::ShuttingDown),
         })?;
         loop {
-            match receiver.recv_timeout(CANCEL_POLL) {
+            let event = receiver.recv_timeout(CANCEL_POLL);
+            if cancel.is_cancelled() {
+                ticket.cancel.cancel();
+            }
+            match event {
                 Ok(EngineEvent::Text(text)) => {
                     if events(Event::Text(text)).is_break() {
                         ticket.cancel.cancel();
@@ -142,7 +154,6 @@ impl Generator {
                 }
                 Ok(EngineEvent::Done(completion)) => return Ok(completion),
                 Ok(EngineEvent::Failed(error)) => return Err(failed(error, time)),
-                Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => ticket.cancel.cancel(),
                 Err(RecvTimeoutError::Timeout) => {}
                 // The engine was stopped before it said how the request ended.
                 Err(RecvTimeoutError::Disconnected) => return Err(RequestError::Engine(EngineError::ShuttingDown)),

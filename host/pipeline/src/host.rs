@@ -36,7 +36,7 @@ pub struct HostOptions {
     pub adapters: PathBuf,
     /// Directory of CPG front ends.
     pub front_ends: PathBuf,
-    /// Number format of the LLM's weights.
+    /// Numbers that the LLM computes with.
     pub precision: Precision,
     /// In how many bits the weights are read for answers.
     pub weights: WeightFormat,
@@ -87,7 +87,7 @@ fn task_engine(compiled: Option<&Path>) -> Result<TaskEngine, TaskError> {
     TaskEngine::new(TaskLimits::default())
 }
 
-/// Number format of the LLM's weights in memory.
+/// Numbers that the LLM computes with in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// What is fastest on this machine.
@@ -292,10 +292,7 @@ impl Service for Host {
         if events(started).is_break() || request.cancel.is_cancelled() {
             return Err(RequestError::Cancelled);
         }
-        let time = request.time_limit.map(|limit| TimeLimit {
-            limit,
-            until: begun + limit,
-        });
+        let time = request.time_limit.and_then(|limit| TimeLimit::since(begun, limit));
         let decoding = engine_decoding(&prepared.decoding)?;
         let generated = self
             .generator
@@ -333,16 +330,8 @@ impl Service for Host {
 }
 
 impl Adapter {
-    /// An error of the task, told apart from a request that the task does not accept.
     fn blame(&self, error: TaskError) -> RequestError {
-        match error.blame() {
-            transducer_tasks::Blame::Request => RequestError::Rejected(error.to_string()),
-            _ => RequestError::Task {
-                adapter: self.name.clone(),
-                generation: self.generation,
-                source: error,
-            },
-        }
+        RequestError::of_task(self.name.clone(), self.generation, error)
     }
 }
 

@@ -95,10 +95,7 @@ impl Host {
         if request.cancel.is_cancelled() {
             return Err(RequestError::Cancelled);
         }
-        let time = request.time_limit.map(|limit| TimeLimit {
-            limit,
-            until: begun + limit,
-        });
+        let time = request.time_limit.and_then(|limit| TimeLimit::since(begun, limit));
         let generated = self
             .generator
             .generate(LANE, &embeddings, decoding, &request.cancel, time, events)?;

@@ -12,7 +12,7 @@ use transducer_core::{Transducer, TransducerConfig};
 use transducer_engine::{Completion, Decoding, EngineError, OfflineRequest, generate_together};
 use transducer_frontends::FrontEnds;
 use transducer_remote::RemoteOptions;
-use transducer_tasks::{Answer, Blame, Task, TaskEngine, TaskError, TaskLimits};
+use transducer_tasks::{Answer, Task, TaskEngine, TaskError, TaskLimits};
 
 use crate::adapter;
 use crate::generate::{Generator, engine_decoding};
@@ -28,7 +28,7 @@ pub struct WorkshopOptions {
     pub model: PathBuf,
     /// Directory of CPG front ends.
     pub front_ends: PathBuf,
-    /// Number format of the LLM's weights.
+    /// Numbers that the LLM computes with.
     pub precision: Precision,
     /// Threads of the LLM; by default as many as there are cores.
     pub threads: Option<NonZeroUsize>,
@@ -250,13 +250,6 @@ impl Workpiece {
     }
 
     fn blame(&self, error: TaskError) -> RequestError {
-        match error.blame() {
-            Blame::Request => RequestError::Rejected(error.to_string()),
-            _ => RequestError::Task {
-                adapter: self.manifest.name.to_string(),
-                generation: self.generation,
-                source: error,
-            },
-        }
+        RequestError::of_task(self.manifest.name.to_string(), self.generation, error)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 use transducer_backbone::Embedder;
 use transducer_engine::{
-    CancelToken, Completion, DEFAULT_QUEUE_BOUND, Engine, EngineError, Queue, Request, RequestId, Stats, SubmitError,
+    CancelToken, Completion, DEFAULT_QUEUE_BOUND, Engine, EngineError, Event, Queue, Request, RequestId, Stats, SubmitError,
     Ticket,
 };
 
@@ -218,6 +218,17 @@ impl Core {
     fn enqueue(&self, request: Request) -> Result<Ticket, SubmitError> {
         let mut state = self.lock();
         let bound = state.stats.queue_bound;
+        if !state.queue.has_room(&request.lane, bound) {
+            // Those who have left must not keep others out.
+            let gone = state.queue.take_out(|job| job.ticket.cancel.is_cancelled());
+            state.stats.failed += gone.len() as u64;
+            drop(state);
+            for mut job in gone {
+                // They are not there to say anything to it.
+                let _ = (job.request.sink)(Event::Failed(EngineError::Cancelled));
+            }
+            state = self.lock();
+        }
         if !state.queue.has_room(&request.lane, bound) {
             state.stats.refused += 1;
             return Err(SubmitError::QueueFull { bound });

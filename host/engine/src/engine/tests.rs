@@ -394,3 +394,59 @@ fn a_full_lane_does_not_hold_up_another() {
     assert_eq!(order[..5], ["full", "full", "other", "third", "full"]);
     assert_eq!(engine.stats().cache_tokens, 0);
 }
+
+#[test]
+fn those_who_have_left_keep_nobody_out() {
+    let (script, begun, step) = led();
+    let engine = engine(2, [script, Script::Say(&["a", "b"])]);
+    let (first, _first_events) = recorded();
+    engine.submit(request(first)).expect("nothing waits");
+    begun.recv().expect("the first runs");
+    let gone = [(); 2].map(|()| {
+        let (sink, events) = recorded();
+        let ticket = engine.submit(request(sink)).expect("two may wait");
+        (ticket, events)
+    });
+    for (ticket, _) in &gone {
+        ticket.cancel.cancel();
+    }
+    let (last, last_events) = recorded();
+    engine.submit(request(last)).expect("whoever has left has no place");
+    for (_, events) in gone {
+        assert_eq!(all(events), ["failed: the request was cancelled"]);
+    }
+    assert_eq!((engine.stats().queued, engine.stats().refused), (1, 0));
+    drop(step);
+    assert_eq!(all(last_events).last().map(String::as_str), Some(DONE_AB));
+}
+
+/// The room is 10,000 tokens here, and a request may come to have 3 and what it asks for.
+#[test]
+fn a_lane_leaves_some_memory_to_the_others() {
+    let scripts = [led(), led()];
+    let [(first, first_begun, first_step), (other, other_begun, other_step)] = scripts;
+    let engine = side_by_side(4, 4, [first, other, Script::Say(&["a", "b"])]);
+    let large = |sink, lane: &str| {
+        let decoding = Decoding::new(DecodingOptions {
+            max_new_tokens: 4_500,
+            ..DecodingOptions::default()
+        });
+        Request {
+            decoding: decoding.expect("a valid number"),
+            ..request(sink).in_lane(lane)
+        }
+    };
+    let ((one, _one), (two, two_events), (small, _small)) = (recorded(), recorded(), recorded());
+    engine.submit(large(one, "chat")).expect("there is room");
+    first_begun.recv().expect("the first runs");
+    // Two of them would leave less than an eighth.
+    engine.submit(large(two, "chat")).expect("there is room");
+    engine
+        .submit(request(small).in_lane("summaries"))
+        .expect("there is room");
+    first_step.send(()).expect("it listens");
+    other_begun.recv().expect("another lane's runs before it");
+    assert_eq!(engine.stats().queued, 1);
+    drop((first_step, other_step));
+    assert_eq!(all(two_events).last().map(String::as_str), Some(DONE_AB));
+}
