@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use atomic_write_file::AtomicWriteFile;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 use crate::entry::{check_name, parse};
@@ -122,19 +123,14 @@ impl KeyFile {
     fn write(&mut self) -> Result<(), AccessError> {
         let text = self.document.to_string();
         self.entries = parse(&text, &self.path)?;
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let mut builder = tempfile::Builder::new();
         // Readable like any other file, for the server may be another user than who makes keys; a digest of 256 random bits
         // tells nobody the key.
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let written = builder
-            .tempfile_in(parent.unwrap_or(Path::new(".")))
-            .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                file.as_file().sync_all()?;
-                Ok(file.persist(&self.path)?)
-            });
-        written.map(drop).map_err(|source| AccessError::Write {
+        let put = || {
+            let mut file = AtomicWriteFile::open(&self.path)?;
+            file.write_all(text.as_bytes())?;
+            file.commit()
+        };
+        put().map_err(|source| AccessError::Write {
             path: self.path.clone(),
             source,
         })

@@ -20,8 +20,8 @@ use crate::{
 pub const MANIFEST_FILE: &str = "adapter.toml";
 /// A manifest is a page of text; this leaves room for a long table of evaluations.
 pub const MAX_MANIFEST_BYTES: u64 = 256 << 10;
-/// A Rust task is some 60 KB, a JavaScript engine with a task some 10 MB.
-pub const MAX_COMPONENT_BYTES: u64 = 32 << 20;
+/// A Rust task is some 60 KB, a JavaScript engine with a task some 10 MB; the sandbox compiles no larger ones.
+pub const MAX_COMPONENT_BYTES: u64 = 16 << 20;
 /// A hundred thousand parameters are 400 KB; a transducer for a very wide model stays far below this.
 pub const MAX_WEIGHTS_BYTES: u64 = 64 << 20;
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use atomic_write_file::AtomicWriteFile;
 use base64::Engine;
 use minisign::{KeyPair, PError, SecretKeyBox};
 
@@ -252,13 +253,7 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), KeyError> {
 
 /// A file in one step: whoever reads the path finds the old one or the new one.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A bare file name has an empty parent, which is no folder.
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(parent.unwrap_or(Path::new(".")))?;
+    let mut file = AtomicWriteFile::open(path)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    file.commit()
 }

@@ -1,5 +1,5 @@
 //! The manifest as it is written, `adapter.toml`. The doc comment of a field is its documentation everywhere:
-//! [`schema`] turns them into a JSON schema, which the tools, the docs and the tests read.
+//! [`schema`] turns them into a JSON schema, which `transducer-host inspect --schema` prints.
 
 use std::collections::BTreeMap;
 
@@ -141,7 +141,7 @@ pub struct Limits {
     pub deadline_ms: Option<u32>,
 }
 
-/// `[train]`: how the weights are made. Every key has a default, and a flag of `transducer-host train`.
+/// `[train]`: how the weights are made. Every key has a default, and can be set by `transducer-host train --set train.KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Train {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::readable;
 use crate::{ArchiveError, FileEntry, Invalid};
@@ -20,6 +20,8 @@ const FORMAT: u32 = 1;
 const MAX_TOOLS: usize = 32;
 /// Longest name or version of a tool.
 const MAX_WORD: usize = 200;
+/// Longest name of a precision: `f32` and `bf16` are those that there are.
+const MAX_PRECISION: usize = 16;
 
 /// `[requires]`: what the bundle needs of a host, beside the world that its task names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +47,9 @@ pub struct Provenance {
     pub seed: u64,
     /// Version of the host that trained.
     pub host: String,
+    /// Numbers that the LLM computed with, `f32` or `bf16`: other ones make other weights. Hosts before it did not write it.
+    #[serde(default, deserialize_with = "precision", skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 /// `[evaluation]`: how the weights were judged. `transducer-host eval --record` writes it.
@@ -59,8 +64,30 @@ pub struct Evaluation {
     pub weights_sha256: String,
     /// Version of the host that answered.
     pub host: String,
+    /// Numbers that the LLM computed with, `f32` or `bf16`: other ones give other scores. Hosts before it did not write it.
+    #[serde(default, deserialize_with = "precision", skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
+    /// Rows of the whole test file that nobody is asked for: too long, or not accepted by the task. Hosts before it did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<u32>,
     /// Scores by metric.
     pub scores: BTreeMap<String, RecordedScore>,
+}
+
+/// A precision is shown to people, and so one short word.
+fn precision<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(from)?;
+    let is_word = |name: &String| {
+        (1..=MAX_PRECISION).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    if name.as_ref().is_some_and(|name| !is_word(name)) {
+        let expected = "`precision` is a short word of lower-case letters and digits, such as f32 or bf16";
+        return Err(serde::de::Error::custom(expected));
+    }
+    Ok(name)
 }
 
 /// A score, 0 to 100, and where 95% of its resamples lie.

@@ -223,6 +223,7 @@ impl Store {
             dir: self.adapters.clone(),
         };
         if !self.place(name).exists() {
+            self.check_free(name)?;
             return Err(not_installed());
         }
         let _lock = self.lock()?;
@@ -268,18 +269,11 @@ impl Store {
     /// [`StoreError`].
     pub fn uninstall_if(&self, name: &AdapterName, expected: Option<&Expected>) -> Result<(), StoreError> {
         let (place, kept) = (self.place(name), self.adapters.join(STORE).join(name.as_str()));
-        let folder = self.adapters.join(name.as_str());
         if !place.exists() && !kept.exists() {
-            return Err(if folder.exists() {
-                StoreError::Occupied {
-                    name: name.clone(),
-                    path: folder,
-                }
-            } else {
-                StoreError::NotInstalled {
-                    name: name.clone(),
-                    dir: self.adapters.clone(),
-                }
+            self.check_free(name)?;
+            return Err(StoreError::NotInstalled {
+                name: name.clone(),
+                dir: self.adapters.clone(),
             });
         }
         let _lock = self.lock()?;
@@ -333,6 +327,19 @@ impl Store {
         let staged = self.adapters.join(STORE).join("staged");
         self.disk.write(&staged, bytes)?;
         self.disk.rename(&staged, to)
+    }
+
+    /// Whether nothing else has the name: a folder, or an archive that was copied here.
+    fn check_free(&self, name: &AdapterName) -> Result<(), StoreError> {
+        let path = self.adapters.join(name.as_str());
+        if path.exists() {
+            let name = name.clone();
+            return Err(StoreError::Occupied { name, path });
+        }
+        if self.adapters.exists() {
+            self.current(name)?;
+        }
+        Ok(())
     }
 
     /// The archive in place, good or bad, if there is one and nothing else has the name.

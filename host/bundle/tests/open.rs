@@ -77,12 +77,15 @@ validation-sha256 = "ddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd
 weights-sha256 = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
 seed = 7
 host = "0.1.0"
+precision = "f32"
 
 [evaluation]
 data-sha256 = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
 rows = 300
 weights-sha256 = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
 host = "0.1.0"
+precision = "bf16"
+left-out = 12
 scores = { bleu = { value = 12.34, low = 10.0, high = 14.5 } }
 "#;
 
@@ -316,7 +319,7 @@ fn missing_linked_and_giant_files_are_named() {
         .unwrap()
         .set_len(MAX_COMPONENT_BYTES + 1)
         .unwrap();
-    expect!["/hello/task.wasm has 33554433 bytes, the limit is 33554432"].assert_eq(&error(root.path()));
+    expect!["/hello/task.wasm has 16777217 bytes, the limit is 16777216"].assert_eq(&error(root.path()));
 }
 
 #[test]
@@ -362,7 +365,7 @@ fn every_key_is_documented_and_the_example_has_them_all() {
         }
     }
     assert_eq!(
-        keys, 66,
+        keys, 69,
         "keys were added or removed: change the number, and the example"
     );
 }
@@ -372,8 +375,21 @@ fn records_are_of_the_weights_that_there_are() {
     let told = format!("{MANIFEST}{RECORDS}");
     let root = bundle(told.as_bytes());
     let opened = Bundle::open(&root.path().join("hello")).unwrap();
-    assert_eq!(opened.manifest.provenance.unwrap().seed, 7);
-    assert_eq!(opened.manifest.evaluation.unwrap().scores["bleu"].value, 12.34);
+    let (provenance, evaluation) = (opened.manifest.provenance.unwrap(), opened.manifest.evaluation.unwrap());
+    assert_eq!((provenance.seed, provenance.precision.as_deref()), (7, Some("f32")));
+    assert_eq!(evaluation.scores["bleu"].value, 12.34);
+    assert_eq!(
+        (evaluation.precision.as_deref(), evaluation.left_out),
+        (Some("bf16"), Some(12))
+    );
+
+    // Hosts before them wrote neither.
+    let older = told
+        .replace("precision = \"f32\"\n", "")
+        .replace("precision = \"bf16\"\nleft-out = 12\n", "");
+    assert_ne!(older, told);
+    let opened = Bundle::open(&bundle(older.as_bytes()).path().join("hello")).unwrap();
+    assert_eq!(opened.manifest.provenance.unwrap().precision, None);
 
     std::fs::write(root.path().join("hello/transducer.safetensors"), b"others").unwrap();
     let found = error(root.path());
@@ -388,6 +404,11 @@ fn records_are_of_the_weights_that_there_are() {
         r#"/hello/adapter.toml: `provenance.host` is "today", expected MAJOR.MINOR.PATCH (unexpected character 't' while parsing major version number)"#
     ]]
     .assert_eq(&wrong("host = \"0.1.0\"", "host = \"today\""));
+    let found = wrong("precision = \"f32\"", "precision = \"\\u001b[2J\"");
+    assert!(
+        found.contains("`precision` is a short word") && found.is_ascii() && !found.contains('\u{1b}'),
+        "{found}"
+    );
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What was generated, as JSON lines.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use atomic_write_file::AtomicWriteFile;
 use serde::{Deserialize, Serialize};
 
 use crate::Pair;
@@ -124,7 +126,7 @@ pub fn read(path: &Path) -> Result<Vec<Prediction>, PredictionError> {
         path: path.to_owned(),
         source,
     };
-    let file = std::fs::File::open(path).map_err(context)?;
+    let file = fs::File::open(path).map_err(context)?;
     let mut predictions: Vec<Prediction> = Vec::new();
     let mut lines = HashMap::new();
     for (line, text) in (1..).zip(BufReader::new(file).lines()) {
@@ -147,7 +149,8 @@ pub fn read(path: &Path) -> Result<Vec<Prediction>, PredictionError> {
     Ok(predictions)
 }
 
-/// Writes a file of JSON lines: the file is the old one or all of the new one, whatever happens.
+/// Writes a file of JSON lines: the file is the old one or all of the new one, whatever happens. Of a link it is the file that it leads to; what
+/// is no file, such as /dev/stdout, is written to as it is.
 pub fn write(path: &Path, predictions: &[Prediction]) -> Result<(), PredictionError> {
     put(path, predictions).map_err(|source| PredictionError::Write {
         path: path.to_owned(),
@@ -156,29 +159,18 @@ pub fn write(path: &Path, predictions: &[Prediction]) -> Result<(), PredictionEr
 }
 
 fn put(path: &Path, predictions: &[Prediction]) -> std::io::Result<()> {
-    // In the same folder, since a file can be renamed only within its file system.
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // As any file that is created; a temporary one would be its owner's alone.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
-    let mut out = BufWriter::new(&mut file);
+    let mut lines = Vec::new();
     for prediction in predictions {
-        serde_json::to_writer(&mut out, prediction)?;
-        out.write_all(b"\n")?;
+        serde_json::to_writer(&mut lines, prediction)?;
+        lines.push(b'\n');
     }
-    out.flush()?;
-    drop(out);
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&whole).is_ok_and(|there| !there.is_file()) {
+        return fs::OpenOptions::new().write(true).open(&whole)?.write_all(&lines);
+    }
+    let mut file = AtomicWriteFile::open(&whole)?;
+    file.write_all(&lines)?;
+    file.commit()
 }
 
 /// Pairs two systems' predictions by id, in the order of the first, for a comparison on the same items.

@@ -2,6 +2,7 @@
 
 use crate::parameters::{Parameters, Spec, specs};
 use crate::{TransducerConfig, TransducerError};
+use atomic_write_file::AtomicWriteFile;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -169,29 +170,18 @@ pub(crate) fn encode(config: &TransducerConfig, parameters: &Parameters) -> Resu
 
 /// Writes a file in one step: whoever reads the path finds the old weights or the new ones, never half a file.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TransducerError> {
-    let io = |action| {
-        move |source| {
-            let source = Box::new(TransducerError::Io { action, source });
-            TransducerError::File {
-                path: path.to_owned(),
-                source,
-            }
-        }
+    let put = || {
+        let mut file = AtomicWriteFile::open(path)?;
+        file.write_all(bytes)?;
+        file.commit()
     };
-    // A bare file name has an empty parent, which is no folder.
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Readable like any other file: a temporary file would be its owner's alone.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(io("create a file beside it"))?;
-    file.write_all(bytes).map_err(io("write"))?;
-    file.as_file().sync_all().map_err(io("write"))?;
-    file.persist(path).map_err(|error| io("put in place")(error.error))?;
-    Ok(())
+    put().map_err(|source| TransducerError::File {
+        path: path.to_owned(),
+        source: Box::new(TransducerError::Io {
+            action: "write",
+            source,
+        }),
+    })
 }
 
 /// The values of a tensor in row-major order.
