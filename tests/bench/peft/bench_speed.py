@@ -14,7 +14,7 @@ import tempfile
 RUN = pathlib.Path(__file__).with_name("run.py")
 
 
-KEPT = ["parameters", "peak_rss_mb", "loaded_rss_mb"]
+KEPT = ["parameters", "peak_mib", "loaded_mib"]
 
 
 def peft(arguments, method, out):
@@ -41,10 +41,9 @@ def ours(arguments, out):
     with open(pathlib.Path(out) / arguments.bundle.name / ".train/log.jsonl") as lines:
         events = [json.loads(line) for line in lines]
     steps = [event for event in events if event["event"] == "step"]
-    # In MiB there, in MB here.
     peak = next(event["peak_mib"] for event in events if event["event"] == "ended")
     parameters = next(event["parameters"] for event in events if event["event"] == "started")
-    return steps[1:], {"parameters": parameters, "peak_rss_mb": round(peak * 1.048576), "loaded_rss_mb": None}
+    return steps[1:], {"parameters": parameters, "peak_mib": peak, "loaded_mib": None}
 
 
 def main():
@@ -78,11 +77,11 @@ def main():
         kept = {name: [(speed, seconds, *(result[key] for key in KEPT)) for speed, seconds, result in results] for name, results in rounds.items()}
         names = ["tokens_per_second", "seconds_per_step", *KEPT]
         arguments.json.write_text(json.dumps({name: [dict(zip(names, one)) for one in results] for name, results in kept.items()}, indent=1) + "\n")
-    print("| method | trainable | s a step, median | tokens/s | peak RSS, MB | loaded, MB |\n|---|---:|---:|---:|---:|---:|")
+    print("| method | trainable | s a step, median | tokens/s | peak RSS, MiB | loaded, MiB |\n|---|---:|---:|---:|---:|---:|")
     for method, results in rounds.items():
         speed, seconds, summary = max(results, key=lambda result: result[0])
         print(
-            f"| {method} | {summary['parameters']:,} | {seconds:.2f} | {speed:.0f} | {summary['peak_rss_mb']} | {summary['loaded_rss_mb']} |"
+            f"| {method} | {summary['parameters']:,} | {seconds:.2f} | {speed:.0f} | {summary['peak_mib']} | {summary['loaded_mib']} |"
         )
 
 

@@ -38,7 +38,7 @@ from methods import LEARNING_RATES, Adapted
 INIT_TEXT = "Read the code below with care, then do what the request asks for, shortly and correctly, and nothing else. "
 
 
-def peak_rss_mb():
+def peak_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -141,10 +141,10 @@ def main():
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     adapted = Adapted(arguments.method, arguments.model, getattr(torch, arguments.dtype), arguments.init_text)
     rows = data.read(arguments.train)[:arguments.examples] if arguments.train and arguments.method != "none" else []
-    loaded = peak_rss_mb()
+    loaded = peak_mib()
     with open(arguments.out / "log.jsonl", "w") as log:
         seconds = train(adapted, rows, arguments, log) if rows else []
-    trained = peak_rss_mb()
+    trained = peak_mib()
 
     generated_in = None
     if arguments.test:
@@ -165,15 +165,15 @@ def main():
         "seconds_per_step": statistics.median(seconds) if seconds else None,
         "train_seconds": sum(seconds),
         "generate_seconds": generated_in,
-        "loaded_rss_mb": round(loaded),
-        "peak_rss_mb": round(trained),
+        "loaded_mib": round(loaded),
+        "peak_mib": round(trained),
         "versions": {
             "python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__,
             "peft": peft.__version__,
         },
     }
     (arguments.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(json.dumps({key: summary[key] for key in ["out", "parameters", "seconds_per_step", "generate_seconds", "peak_rss_mb"]}))
+    print(json.dumps({key: summary[key] for key in ["out", "parameters", "seconds_per_step", "generate_seconds", "peak_mib"]}))
 
 
 if __name__ == "__main__":
