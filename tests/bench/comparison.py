@@ -44,6 +44,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
     # The cheap methods of all tasks first: a table that is stopped halfway then says something of every task.
     for method in args.methods:
         for task in args.tasks:

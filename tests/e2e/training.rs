@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::bundles::recipe;
-use crate::program::{finish, fixture, program, root, stdout};
+use crate::program::{failure, finish, fixture, json, program, root, run, stdout};
 
 /// `summarize-java` without weights, in a folder of its name.
 fn bundle(parent: &Path) -> String {
@@ -47,6 +47,7 @@ fn a_bundle_is_trained_evaluated_and_compared() {
         ];
         let scores: Value = serde_json::from_str(&stdout(&[&common[..], more].concat())).unwrap();
         assert_eq!(scores["rows"], 3);
+        assert_eq!(scores["left_out"], serde_json::json!({}));
         scores
     };
     let eval = |more: &[&str]| judge(more)["metrics"].clone();
@@ -160,6 +161,11 @@ fn a_bundle_is_trained_evaluated_and_compared() {
     assert_eq!(provenance["data-sha256"], evaluation["data-sha256"], "{shown}");
     assert_eq!(provenance["weights-sha256"], evaluation["weights-sha256"], "{shown}");
     assert_eq!(evaluation["rows"], 3);
+    assert_eq!(evaluation["left-out"], 0);
+    let precision = evaluation["precision"].as_str().expect("recorded");
+    assert!(["f32", "bf16"].contains(&precision), "{shown}");
+    assert_eq!(provenance["precision"], precision);
+    assert_eq!(judge(&[])["precision"], precision);
     let value = bleu["value"].as_f64().unwrap();
     assert!(
         (evaluation["scores"]["bleu"]["value"].as_f64().unwrap() - value).abs() <= 0.005,
@@ -242,6 +248,136 @@ fn a_training_that_is_stopped_is_no_success_and_goes_on() {
         events.contains(r#""reason":"finished""#) && weights.exists(),
         "{events}"
     );
+}
+
+/// What is refused leaves a bundle, and what was made of it, as they were.
+#[test]
+fn a_training_that_is_refused_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bundle, data) = (bundle(dir.path()), fixture("summaries.jsonl"));
+    std::fs::write(Path::new(&bundle).join("README.md"), "a card").unwrap();
+    let [cache, runs] = ["cache", "runs"].map(|name| dir.path().join(name).display().to_string());
+    let copy = dir.path().join("runs/summarize-java");
+    let train = ["train", &bundle, "--data", &data, "--cache", &cache, "--out", &runs];
+    let few = ["--examples", "2", "--batch", "2"];
+    stdout(&[&train[..], &few].concat());
+    assert_eq!(std::fs::read_to_string(copy.join("README.md")).unwrap(), "a card");
+
+    let manifests =
+        || [Path::new(&bundle), &copy].map(|dir| std::fs::read_to_string(dir.join("adapter.toml")).unwrap());
+    let before = manifests();
+    assert!(before[1].contains("weights = ") && before[1].contains("[provenance]"));
+    let missing = dir.path().join("none.jsonl").display().to_string();
+    let cases: [(&[&str], &str); 4] = [
+        (&["--seed", "2"], "made with other settings"),
+        (&["--valid", &data], "validation: it has none"),
+        (&["--set", "transducer.width=7"], "7"),
+        (&["--valid", &missing], "none.jsonl"),
+    ];
+    for (more, expected) in cases {
+        let error = failure(&[&train[..], &few, more].concat());
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(manifests(), before, "{more:?}");
+    }
+    let own = failure(&[
+        "train",
+        &bundle,
+        "--data",
+        &data,
+        "--cache",
+        &cache,
+        "--out",
+        &dir.path().display().to_string(),
+    ]);
+    assert!(own.contains("would be the bundle itself"), "{own}");
+
+    // Another training is at work there.
+    let lock = std::fs::File::open(copy.join(".train/lock")).unwrap();
+    lock.lock().unwrap();
+    let busy = failure(&[&train[..], &few, &["--restart"]].concat());
+    assert!(
+        busy.contains("another training is at work in ") && busy.contains(".train"),
+        "{busy}"
+    );
+    assert_eq!(manifests(), before);
+    assert!(copy.join(".train/last.checkpoint").exists());
+}
+
+/// What cannot be kept, or told apart, is said before hours of work.
+#[test]
+fn an_evaluation_looks_before_it_asks_and_says_what_it_leaves_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bundle, data) = (bundle(dir.path()), fixture("summaries.jsonl"));
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let cache = file("cache");
+    let common = ["eval", "--adapter", &bundle, "--untuned", "--cache", &cache, "--data"];
+    let nowhere = file("none/a.jsonl");
+    for option in ["--out", "--report"] {
+        let error = failure(&[&common[..], &[&data, option, &nowhere]].concat());
+        assert!(
+            error.contains("cannot write ") && error.contains("none/a.jsonl"),
+            "{error}"
+        );
+    }
+    let rows = std::fs::read_to_string(&data).unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    std::fs::write(file("twice.jsonl"), [rows[0], rows[1], rows[0]].join("\n")).unwrap();
+    let error = failure(&[&common[..], &[&file("twice.jsonl")]].concat());
+    assert!(
+        error.contains("line 3: ") && error.contains("is the id of line 1 too"),
+        "{error}"
+    );
+
+    // A row that is left out is said the second time, too, when the rows are found ready.
+    let mut many = vec![
+        serde_json::json!({"id": "long", "source": "int f() { return 1; }", "target": "so ".repeat(2000)}).to_string(),
+    ];
+    for turn in 0..20 {
+        for row in &rows {
+            let mut row: Value = serde_json::from_str(row).unwrap();
+            row["id"] = format!("{turn} {}", row["id"]).into();
+            many.push(row.to_string());
+        }
+    }
+    let (test, out) = (file("test.jsonl"), file("out.jsonl"));
+    std::fs::write(&test, many.join("\n")).unwrap();
+    let told = "1 rows left out: answer longer than max-answer-tokens";
+    let scores = run(&[&common[..], &[&test, "--limit", "1", "--json", "--out", &out]].concat());
+    assert!(scores.success && scores.stderr.contains(told), "{}", scores.stderr);
+    let scores = json(&scores.stdout);
+    assert_eq!(
+        (
+            &scores["rows"],
+            &scores["left_out"]["answer longer than max-answer-tokens"]
+        ),
+        (&1.into(), &1.into())
+    );
+
+    // One that is stopped leaves a whole file as it is.
+    let whole = std::fs::read(&out).unwrap();
+    assert!(!whole.is_empty());
+    let mut child = program()
+        .args([&common[..], &[&test, "--out", &out]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    said.find(|line| line.contains(told)).expect("it begins to ask");
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.expect("kill is there").success());
+    let rest: Vec<String> = said.collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), output.stdout),
+        (Some(130), Vec::new()),
+        "{rest:?}"
+    );
+    assert!(
+        rest.concat().contains("answers were made, and are not judged"),
+        "{rest:?}"
+    );
+    assert_eq!(std::fs::read(&out).unwrap(), whole);
 }
 
 /// A task's own metrics stand beside the others wherever these stand, and the frozen LLM is judged by them too.

@@ -17,8 +17,12 @@ use verdict::Verdict;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A .tadapter file, a bundle's folder, or the name of an installed adapter
-    #[arg(value_name = "BUNDLE")]
-    which: PathBuf,
+    #[arg(value_name = "BUNDLE", required_unless_present = "schema")]
+    which: Option<PathBuf>,
+
+    /// Print the JSON schema of manifests instead: every key of adapter.toml, and what it means
+    #[arg(long, conflicts_with_all = ["which", "json"])]
+    schema: bool,
 
     /// Print one JSON object
     #[arg(long)]
@@ -36,7 +40,10 @@ pub struct Args {
 /// # Errors
 /// Where it cannot be used.
 pub fn run(args: &Args) -> Result<()> {
-    let path = args.dir.find(&args.which)?;
+    let Some(which) = &args.which else {
+        return print_json(&transducer_bundle::schema());
+    };
+    let path = args.dir.find(which)?;
     let package = Package::open(&path)?;
     let policy = args.policy.open(&args.dir.adapters)?;
     let verdict = Verdict::of(&package, &path, policy.as_ref());
@@ -58,6 +65,12 @@ pub fn run(args: &Args) -> Result<()> {
 pub(crate) fn manifest(package: &Package) -> Result<Value> {
     let text = String::from_utf8_lossy(&package.archive.files[MANIFEST_FILE]);
     Ok(serde_json::to_value(toml::from_str::<toml::Table>(&text)?)?)
+}
+
+fn in_precision(precision: Option<&str>) -> String {
+    precision
+        .map(|precision| format!(", in {precision}"))
+        .unwrap_or_default()
 }
 
 fn interface_json(package: &Package) -> Value {
@@ -118,6 +131,7 @@ fn print(package: &Package, weights: Option<&WeightsInfo>, verdict: &Verdict<'_>
         validation_sha256,
         seed,
         host,
+        precision,
         ..
     }) = &manifest.provenance
     {
@@ -127,20 +141,30 @@ fn print(package: &Package, weights: Option<&WeightsInfo>, verdict: &Verdict<'_>
         let validation = validation.unwrap_or_default();
         rows.push((
             "trained on",
-            format!("data of SHA-256 {data_sha256}{validation}, seed {seed}, host {host}"),
+            format!(
+                "data of SHA-256 {data_sha256}{validation}, seed {seed}, host {host}{}",
+                in_precision(precision.as_deref())
+            ),
         ));
     }
     if let Some(Evaluation {
         data_sha256,
         rows: count,
         host,
+        precision,
+        left_out,
         scores,
         ..
     }) = &manifest.evaluation
     {
+        let left_out = left_out.map(|left_out| format!(" ({left_out} left out)"));
         rows.push((
             "evaluated on",
-            format!("{count} rows of data of SHA-256 {data_sha256}, host {host}"),
+            format!(
+                "{count} rows{} of data of SHA-256 {data_sha256}, host {host}{}",
+                left_out.unwrap_or_default(),
+                in_precision(precision.as_deref())
+            ),
         ));
         for (metric, score) in scores {
             let told = format!("{metric} {:.2}, {:.2} to {:.2}", score.value, score.low, score.high);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
+use atomic_write_file::AtomicWriteFile;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,23 @@ pub(crate) fn save(path: &Path, state: &State, slots: &[Slot]) -> Result<(), Tra
     replace(path, &bytes)
 }
 
+/// Reads where a run stands, and none of its tensors.
+pub(crate) fn state(path: &Path) -> Result<State, TrainError> {
+    let bytes = std::fs::read(path).map_err(TrainError::file(path))?;
+    state_of(&bytes, path)
+}
+
+fn state_of(bytes: &[u8], path: &Path) -> Result<State, TrainError> {
+    let damaged = |message: String| TrainError::Checkpoint {
+        path: path.to_owned(),
+        message,
+    };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+    let json = header.metadata().as_ref().and_then(|entries| entries.get(KEY));
+    let json = json.ok_or_else(|| damaged("it holds no run".to_owned()))?;
+    serde_json::from_str(json).map_err(|error| damaged(error.to_string()))
+}
+
 /// Reads the state, and the tensors into the slots.
 pub(crate) fn load(path: &Path, slots: &mut [Slot]) -> Result<State, TrainError> {
     let damaged = |message: String| TrainError::Checkpoint {
@@ -74,10 +92,7 @@ pub(crate) fn load(path: &Path, slots: &mut [Slot]) -> Result<State, TrainError>
         message,
     };
     let bytes = std::fs::read(path).map_err(TrainError::file(path))?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let json = header.metadata().as_ref().and_then(|entries| entries.get(KEY));
-    let json = json.ok_or_else(|| damaged("it holds no run".to_owned()))?;
-    let state: State = serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?;
+    let state = state_of(&bytes, path)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     for slot in slots {
         let read = |part: &str| {
@@ -109,11 +124,10 @@ pub(crate) fn load(path: &Path, slots: &mut [Slot]) -> Result<State, TrainError>
 
 /// Puts a file in place in one step.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(TrainError::file(path))?;
-    file.write_all(bytes).map_err(TrainError::file(path))?;
-    file.as_file().sync_all().map_err(TrainError::file(path))?;
-    file.persist(path)
-        .map_err(|error| TrainError::file(path)(error.error))?;
-    Ok(())
+    let put = || {
+        let mut file = AtomicWriteFile::open(path)?;
+        file.write_all(bytes)?;
+        file.commit()
+    };
+    put().map_err(TrainError::file(path))
 }

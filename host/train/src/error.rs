@@ -28,6 +28,18 @@ pub enum TrainError {
         /// What is wrong with it.
         message: String,
     },
+    /// Two rows have one id.
+    #[error("{path}, line {line}: `{id}` is the id of line {first} too")]
+    Repeated {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The line that had it first.
+        first: usize,
+        /// The id.
+        id: String,
+    },
     /// Nothing is left of a data set.
     #[error("{path}: none of its {rows} rows can be used: {why}")]
     NoExamples {
@@ -68,6 +80,30 @@ pub enum TrainError {
         path: PathBuf,
         /// Which, and how they differ.
         difference: String,
+    },
+    /// The best weights of a run that has such are not there.
+    #[error(
+        "{path} is not there, the weights of step {step}, which had the lowest validation loss: put it back, or train anew with --restart"
+    )]
+    NoBest {
+        /// Where they should be.
+        path: PathBuf,
+        /// The step.
+        step: u32,
+    },
+    /// Somebody else trains there.
+    #[error("another training is at work in {path}: wait for its end, or train in a copy, with --out")]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// A copy that would be its own original.
+    #[error(
+        "the copy in {path} would be the bundle itself: name another folder with --out, or none to train the bundle as it is"
+    )]
+    OwnCopy {
+        /// The bundle's folder.
+        path: PathBuf,
     },
     /// A manifest that cannot be edited, or a setting that it cannot have.
     #[error("{path}: {message}")]

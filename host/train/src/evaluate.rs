@@ -126,23 +126,34 @@ impl Evaluation<'_> {
     }
 
     /// What the task makes of texts that something else generated for the same examples, and how likely that found the references, where
-    /// it says so.
+    /// it says so. One stands in each line of the file at `path`.
     ///
     /// # Errors
-    /// [`TrainError::Predictions`] where an example has no text, or a text no example.
+    /// [`TrainError::Predictions`] where an example has no text, or a text no example; [`TrainError::Repeated`] where two texts have one
+    /// id.
     pub fn finish_all(&self, path: &Path, generated: Vec<Generated>) -> Result<Vec<Prediction>, TrainError> {
         let wrong = |message: String| TrainError::Predictions {
             path: path.to_owned(),
             message,
         };
-        let texts = generated.into_iter().map(|row| (row.id.clone(), row));
-        let mut texts: HashMap<String, Generated> = texts.collect();
+        let mut texts = HashMap::new();
+        for (line, row) in (1..).zip(generated) {
+            let id = row.id.clone();
+            if let Some((first, _)) = texts.insert(id.clone(), (line, row)) {
+                return Err(TrainError::Repeated {
+                    path: path.to_owned(),
+                    line,
+                    first,
+                    id,
+                });
+            }
+        }
         let count = self.count.min(self.examples.len());
         let mut predictions = Vec::new();
         for index in 0..count {
             let example = self.examples.get(index)?;
             let text = texts.remove(&example.id);
-            let text = text.ok_or_else(|| wrong(format!("it has no text for {}", example.id)))?;
+            let (_, text) = text.ok_or_else(|| wrong(format!("it has no text for {}", example.id)))?;
             predictions.push(Prediction {
                 likelihood: text.likelihood,
                 ..self.finish(&example, text.generated)?

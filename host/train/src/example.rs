@@ -35,7 +35,7 @@ pub struct Example {
 }
 
 /// Why a row was left out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LeftOut {
     /// The task does not accept it; what it says.
     Rejected(String),

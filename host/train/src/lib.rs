@@ -7,11 +7,12 @@
 //! ```
 //!
 //! The path of an example, one module a step: [`rows`], [`example`], [`store`], `order`, `loss`, `adamw`, `checkpoint`, [`trainer`].
-//! [`recipe`] is the manifest as the record of a run.
+//! [`recipe`] is the manifest as the record of a run, [`folder`] the place of a run.
 
 pub mod evaluate;
 pub mod example;
 pub mod export;
+pub mod folder;
 pub mod recipe;
 pub mod rows;
 pub mod store;
@@ -28,6 +29,7 @@ mod order;
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Generated};
 pub use example::{Example, LeftOut};
+pub use folder::RunFolder;
 pub use rows::{Row, Rows};
 pub use store::Examples;
-pub use trainer::{End, Event, Run};
+pub use trainer::{DataSet, End, Event, Run};

@@ -1,5 +1,6 @@
 //! A data set as a file: one JSON object a line, plain or gzipped. Read as a stream.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -92,6 +93,26 @@ impl Rows {
     }
 }
 
+/// Looks whether every row has an id of its own, as rows have that answers are told apart by.
+///
+/// # Errors
+/// [`TrainError::Repeated`] names the lines.
+pub fn ids_are_unique(path: &Path) -> Result<(), TrainError> {
+    let mut rows = Rows::open(path)?;
+    let mut lines = HashMap::new();
+    while let Some(row) = rows.take(1)?.pop() {
+        if let Some(first) = lines.insert(row.id.clone(), rows.line) {
+            return Err(TrainError::Repeated {
+                path: path.to_owned(),
+                line: rows.line,
+                first,
+                id: row.id,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// SHA-256 of a file's bytes as they lie there.
 ///
 /// # Errors
@@ -114,7 +135,7 @@ pub fn file_sha256(path: &Path) -> Result<String, TrainError> {
 mod tests {
     use std::io::Write;
 
-    use super::{MAX_LINE, Rows};
+    use super::{MAX_LINE, Rows, ids_are_unique};
 
     fn read(name: &str, bytes: &[u8]) -> Result<Vec<String>, String> {
         let dir = tempfile::tempdir().expect("a folder");
@@ -146,6 +167,20 @@ mod tests {
         assert_eq!(read("x.jsonl.gz", &gzipped), read("x.jsonl", THREE.as_bytes()));
         let cut = read("x.jsonl.gz", &gzipped[..gzipped.len() / 2]).expect_err("half a file");
         assert!(cut.contains("x.jsonl.gz"), "{cut}");
+    }
+
+    #[test]
+    fn an_id_that_comes_again_is_named_with_both_lines() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("x.jsonl");
+        std::fs::write(&path, THREE).expect("a file");
+        ids_are_unique(&path).expect("three ids");
+        std::fs::write(&path, THREE.replace("\"c\"", "\"a\"")).expect("a file");
+        let error = ids_are_unique(&path).expect_err("one twice").to_string();
+        assert!(
+            error.ends_with("x.jsonl, line 4: `a` is the id of line 1 too"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Examples made ready, on disk: a data set is prepared once and streamed from there, so that memory does not grow with it.
 //!
 //! The file's name is a digest over everything that its content depends on. Its form: records of a length (`u32`, little
-//! endian) and a postcard-encoded [`Example`], then 32 bytes of SHA-256 over all records.
+//! endian) and a postcard-encoded [`Example`], one more record of what was left out and why, then 32 bytes of SHA-256 over all records.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use transducer_bundle::Train;
@@ -20,7 +21,7 @@ use crate::example::{Example, LeftOut};
 use crate::rows::{Rows, file_sha256};
 
 /// Changes with the form of the file and with how examples are made.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Rows that are prepared at a time: enough for all cores, little enough to bound memory.
 const CHUNK: usize = 512;
@@ -89,6 +90,7 @@ impl Examples {
                 }
                 ready(total);
             }
+            out.record(&left_out).map_err(TrainError::file(&path))?;
             out.finish().map_err(TrainError::file(&path))?;
         }
         if kept == 0 {
@@ -107,9 +109,7 @@ impl Examples {
             file.as_file().sync_all().map_err(TrainError::file(&path))?;
             file.persist(&path)
                 .map_err(|error| TrainError::file(&path)(error.error))?;
-            let mut examples = Self::open(&path)?;
-            examples.left_out = left_out;
-            return Ok(examples);
+            return Self::open(&path);
         }
         Ok(Self {
             file: file.into_file(),
@@ -154,11 +154,14 @@ impl Examples {
         if hash.finalize()[..] != digest {
             return Err(damaged("its digest does not fit"));
         }
+        records.pop().ok_or_else(|| damaged("it has no records"))?;
+        // The last record's bytes were read last.
+        let left_out = postcard::from_bytes(&bytes).map_err(|error| damaged(&error.to_string()))?;
         Ok(Self {
             file,
             path: path.to_owned(),
             records,
-            left_out: BTreeMap::new(),
+            left_out,
         })
     }
 
@@ -172,7 +175,7 @@ impl Examples {
         self.records.is_empty()
     }
 
-    /// What was left out when they were made, and why; nothing if they were found ready.
+    /// How many rows of the data set were left out, and why.
     pub fn left_out(&self) -> &BTreeMap<LeftOut, usize> {
         &self.left_out
     }
@@ -240,8 +243,8 @@ impl<W: Write> Hashing<W> {
         }
     }
 
-    fn record(&mut self, example: &Example) -> std::io::Result<()> {
-        let bytes = postcard::to_allocvec(example).map_err(std::io::Error::other)?;
+    fn record(&mut self, record: &impl Serialize) -> std::io::Result<()> {
+        let bytes = postcard::to_allocvec(record).map_err(std::io::Error::other)?;
         let length = u32::try_from(bytes.len()).map_err(std::io::Error::other)?;
         for part in [&length.to_le_bytes()[..], &bytes] {
             self.hash.update(part);

@@ -18,27 +18,20 @@ use crate::checkpoint::{self, State};
 use crate::edges::with_edges;
 use crate::evaluate::Evaluation;
 use crate::example::Example;
+use crate::folder::{BEST_FILE, CHECKPOINT_FILE, CURVE_FILE, LOG_FILE, RunFolder};
 use crate::loss::loss;
 use crate::order::Order;
 use crate::store::Examples;
 use crate::{TrainError, curve};
-
-/// Where a run keeps what it makes, inside the bundle's folder. Hidden: no part of the bundle.
-pub const RUN_FOLDER: &str = ".train";
-/// The run's log: a JSON object a line.
-pub const LOG_FILE: &str = "log.jsonl";
-/// The run's last checkpoint.
-pub const CHECKPOINT_FILE: &str = "last.checkpoint";
-/// The weights with the lowest validation loss.
-pub const BEST_FILE: &str = "best.safetensors";
-/// The curve of the loss.
-pub const CURVE_FILE: &str = "curve.svg";
 
 /// Seconds between two checkpoints: what a power failure may cost.
 const SAVE_EVERY: f64 = 60.0;
 
 /// How many numbers a matrix reads before its learning rate is less than the run's: a transducer's own vectors are at most so wide.
 const READS: f64 = 64.0;
+
+/// The setting of a checkpoint that names the validation data: losses of other data say nothing beside each other.
+const VALIDATION: &str = "validation";
 
 /// What generated answers are scored by while a run is going on: one metric that rises early, one of phrases, one of all or
 /// nothing.
@@ -82,7 +75,7 @@ pub enum Event {
         loss: f64,
         /// Whether it is the lowest so far.
         best: bool,
-        /// Scores of generated answers, where the settings ask for some: 0 to 100, by the metric's name.
+        /// Scores of generated answers, where the settings ask for some and all of them were made: 0 to 100, by the metric's name.
         scores: BTreeMap<&'static str, f64>,
         /// How long it took.
         seconds: f64,
@@ -112,32 +105,71 @@ pub enum End {
     Stopped,
 }
 
+/// Prepared examples, and the file that they were made of.
+pub struct DataSet<'a> {
+    /// The examples.
+    pub examples: &'a Examples,
+    /// SHA-256 of the file, for the checkpoint.
+    pub sha256: String,
+}
+
 /// What a run works with.
 pub struct Run<'a> {
     /// The frozen LLM and the rooms around it.
     pub workshop: &'a Workshop,
     /// The bundle whose weights are made; its manifest has the settings.
     pub piece: &'a Workpiece,
+    /// The bundle's run folder.
+    pub folder: &'a RunFolder,
     /// What to train on.
-    pub examples: &'a Examples,
+    pub data: DataSet<'a>,
     /// What to validate on.
-    pub validation: Option<&'a Examples>,
-    /// SHA-256 of the training data, for the checkpoint.
-    pub data_sha256: String,
+    pub validation: Option<DataSet<'a>>,
     /// Raised to stop.
     pub stop: &'a AtomicBool,
 }
 
 impl Run<'_> {
+    /// Looks whether the run can begin, or go on where a checkpoint stands. It writes nothing.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherRun`] for a checkpoint of other settings, [`TrainError::NoBest`] for one whose best weights are gone, and what
+    /// is wrong with a damaged one or with the transducer's shape.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.piece.config.validate()?;
+        let last = self.folder.file(CHECKPOINT_FILE);
+        if !last.exists() {
+            return Ok(());
+        }
+        let found = checkpoint::state(&last)?;
+        let mut settings = self.settings();
+        // Hosts before it did not keep what they validated on: such a run goes on with any.
+        if found.settings.iter().all(|(key, _)| key != VALIDATION) {
+            settings.retain(|(key, _)| key != VALIDATION);
+        }
+        if found.settings != settings {
+            return Err(TrainError::OtherRun {
+                difference: difference(&found.settings, &settings),
+                path: last,
+            });
+        }
+        let best = self.folder.file(BEST_FILE);
+        match found.best {
+            Some((_, step)) if self.validation.is_some() && !best.exists() => {
+                Err(TrainError::NoBest { path: best, step })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Trains, or goes on where a checkpoint of the same settings stands. The best weights (the last ones without
     /// validation) are in the run's folder afterwards, and returned.
     ///
     /// # Errors
     /// [`TrainError`]. What was done until the last checkpoint is kept.
     pub fn train(&self, watch: &mut dyn FnMut(&Event)) -> Result<(Transducer, End), TrainError> {
+        self.check()?;
         let train = &self.piece.manifest.train;
-        let folder = self.piece.dir.join(RUN_FOLDER);
-        std::fs::create_dir_all(&folder).map_err(TrainError::file(&folder))?;
         let backbone = self.workshop.backbone()?;
         let transducer = Transducer::new(self.piece.config.clone(), backbone.device(), train.seed)?;
         transducer.set_trainable(true);
@@ -156,18 +188,15 @@ impl Run<'_> {
             seconds: 0.0,
             settings: self.settings(),
         };
-        let last = folder.join(CHECKPOINT_FILE);
+        let (last, best_file) = (self.folder.file(CHECKPOINT_FILE), self.folder.file(BEST_FILE));
         if last.exists() {
-            let found = checkpoint::load(&last, &mut slots)?;
-            if found.settings != state.settings {
-                return Err(TrainError::OtherRun {
-                    difference: difference(&found.settings, &state.settings),
-                    path: last,
-                });
-            }
-            state = found;
+            state = State {
+                settings: state.settings,
+                ..checkpoint::load(&last, &mut slots)?
+            };
         }
-        let mut log = Log::open(&folder.join(LOG_FILE), state.step)?;
+        let log_file = self.folder.file(LOG_FILE);
+        let mut log = Log::open(&log_file, state.step)?;
         let mut tell = |event: &Event| -> Result<(), TrainError> {
             log.write(event)?;
             watch(event);
@@ -176,12 +205,12 @@ impl Run<'_> {
         tell(&Event::Started {
             step: state.step,
             steps,
-            examples: self.examples.len(),
+            examples: self.data.examples.len(),
             parameters: transducer.parameter_count(),
         })?;
         let before = state.seconds;
         let begun = Instant::now();
-        let mut order = Order::new(train.seed, self.examples.len());
+        let mut order = Order::new(train.seed, self.data.examples.len());
         let mut saved = (state.step, 0.0);
         let end = loop {
             if state.step == steps {
@@ -198,18 +227,18 @@ impl Run<'_> {
             tell(&event)?;
             let due =
                 state.step == steps || (train.validate_every > 0 && state.step.is_multiple_of(train.validate_every));
-            if due && let Some(validation) = self.validation {
+            if due && let Some(DataSet { examples, .. }) = &self.validation {
                 let timer = Instant::now();
-                let loss = self.validate(&transducer, validation)?;
+                let loss = self.validate(&transducer, examples)?;
                 let best = state.best.is_none_or(|(lowest, _)| loss < lowest);
                 if best {
                     state.best = Some((loss, state.step));
                     state.since_best = 0;
-                    transducer.save(&folder.join(BEST_FILE))?;
+                    transducer.save(&best_file)?;
                 } else {
                     state.since_best += 1;
                 }
-                let scores = self.scores(&transducer, validation)?;
+                let scores = self.scores(&transducer, examples)?;
                 tell(&Event::Validated {
                     step: state.step,
                     loss,
@@ -233,13 +262,13 @@ impl Run<'_> {
             seconds: state.seconds,
             peak_mib: peak_mib(),
         })?;
-        curve::draw(&folder.join(LOG_FILE), &folder.join(CURVE_FILE))?;
+        curve::draw(&log_file, &self.folder.file(CURVE_FILE))?;
         transducer.set_trainable(false);
-        let best = folder.join(BEST_FILE);
-        if self.validation.is_some() && best.exists() {
-            return Ok((Transducer::load(&best, backbone.device())?, end));
+        match (state.best, &self.validation) {
+            (Some((_, step)), Some(_)) if !best_file.exists() => Err(TrainError::NoBest { path: best_file, step }),
+            (Some(_), Some(_)) => Ok((Transducer::load(&best_file, backbone.device())?, end)),
+            _ => Ok((transducer, end)),
         }
-        Ok((transducer, end))
     }
 
     /// One step of the optimizer.
@@ -258,7 +287,7 @@ impl Run<'_> {
         let examples: Vec<Example> = order
             .examples(from, to)
             .into_iter()
-            .map(|index| example(self.examples, index, train.edges))
+            .map(|index| example(self.data.examples, index, train.edges))
             .collect::<Result<_, _>>()?;
         let answers: usize = examples.iter().map(|example| example.answer.len()).sum();
         let loss = loss(
@@ -309,13 +338,14 @@ impl Run<'_> {
         Ok(sum / tokens.max(1) as f64)
     }
 
-    /// Scores of answers to the first validation examples, generated as a host would.
+    /// Scores of answers to the first validation examples, generated as a host would; none where it was asked to stop before all were there.
     fn scores(
         &self,
         transducer: &Transducer,
         validation: &Examples,
     ) -> Result<BTreeMap<&'static str, f64>, TrainError> {
-        let count = self.piece.manifest.train.generate_examples as usize;
+        let asked = self.piece.manifest.train.generate_examples as usize;
+        let count = asked.min(validation.len());
         if count == 0 {
             return Ok(BTreeMap::new());
         }
@@ -329,6 +359,10 @@ impl Run<'_> {
             stop: self.stop,
         };
         let predictions = evaluation.predict(&mut |_| ())?;
+        // Those that are there would be scored as if they were all.
+        if predictions.len() < count {
+            return Ok(BTreeMap::new());
+        }
         let pairs: Vec<Pair<'_>> = predictions.iter().map(Prediction::pair).collect();
         let score = |metric: Metric| (metric.name(), Scored::new(metric, &pairs).score());
         Ok(SHOWN.into_iter().map(score).collect())
@@ -338,7 +372,13 @@ impl Run<'_> {
     fn settings(&self) -> Vec<(String, String)> {
         let train = &self.piece.manifest.train;
         let mut settings = vec![
-            ("data".to_owned(), self.data_sha256.clone()),
+            ("data".to_owned(), self.data.sha256.clone()),
+            (
+                VALIDATION.to_owned(),
+                self.validation
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |validation| validation.sha256.clone()),
+            ),
             ("component".to_owned(), self.piece.component_sha256.clone()),
             ("model".to_owned(), self.workshop.model().embedding_sha256.clone()),
             ("precision".to_owned(), self.workshop.model().precision.clone()),

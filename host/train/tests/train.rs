@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use transducer_pipeline::{Precision, Workpiece, Workshop, WorkshopOptions};
-use transducer_train::recipe::{Setting, Sources, ablation, put_evaluation, put_weights, write_settings};
-use transducer_train::trainer::{CHECKPOINT_FILE, LOG_FILE, RUN_FOLDER};
-use transducer_train::{End, Evaluation, Event, Examples, Run, TrainError};
+use transducer_train::folder::{BEST_FILE, CHECKPOINT_FILE, LOG_FILE, RUN_FOLDER};
+use transducer_train::recipe::{Draft, Setting, Sources, ablation, put_evaluation, put_weights};
+use transducer_train::{DataSet, End, Evaluation, Event, Examples, Generated, Run, RunFolder, TrainError};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -89,6 +89,14 @@ fn settings(more: &[(&str, &str)]) -> Vec<Setting> {
     SETTINGS.iter().chain(more).map(setting).collect()
 }
 
+/// Settings, written where they go.
+fn write_settings(dir: &Path, into: Option<&Path>, settings: &[Setting]) -> Result<PathBuf, TrainError> {
+    let draft = Draft::new(dir, into, settings)?;
+    draft.open(workshop())?;
+    draft.write()?;
+    Ok(draft.dir().to_owned())
+}
+
 /// Small methods that differ in name, and what they do.
 fn data(dir: &Path, rows: usize) -> PathBuf {
     let path = dir.join("data.jsonl");
@@ -121,12 +129,26 @@ impl Place {
     }
 
     fn train(&self, stop: &AtomicBool, watch: &mut dyn FnMut(&Event)) -> Result<(Vec<u8>, End), TrainError> {
+        self.validated(Some("data"), stop, watch)
+    }
+
+    /// A run whose validation data has this digest, if there is any.
+    fn validated(
+        &self,
+        sha256: Option<&str>,
+        stop: &AtomicBool,
+        watch: &mut dyn FnMut(&Event),
+    ) -> Result<(Vec<u8>, End), TrainError> {
+        let data = |sha256: &str| DataSet {
+            examples: &self.examples,
+            sha256: sha256.to_owned(),
+        };
         let run = Run {
             workshop: workshop(),
             piece: &self.piece,
-            examples: &self.examples,
-            validation: Some(&self.examples),
-            data_sha256: "data".to_owned(),
+            folder: &RunFolder::take(&self.piece.dir)?,
+            data: data("data"),
+            validation: sha256.map(data),
             stop,
         };
         let (transducer, end) = run.train(watch)?;
@@ -226,6 +248,154 @@ fn a_checkpoint_of_other_settings_or_a_damaged_one_is_refused_by_name() {
     assert!(error.to_string().contains("not a whole checkpoint"), "{error}");
 }
 
+/// Losses of different validation data say nothing beside each other.
+#[test]
+fn a_run_goes_on_with_its_own_validation_data_and_best_weights_only() {
+    let place = Place::new(&[]);
+    let run = |sha256| place.validated(sha256, &AtomicBool::new(false), &mut |_| ());
+    let (weights, _) = run(Some("one")).expect("a run");
+    for (other, expected) in [
+        (Some("two"), "validation: it has one, now two"),
+        (None, "validation: it has one, now none"),
+    ] {
+        let error = run(other).expect_err("other data");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    assert_eq!(run(Some("one")).expect("the same again").0, weights);
+
+    // The last weights are not the best.
+    std::fs::remove_file(place.piece.dir.join(RUN_FOLDER).join(BEST_FILE)).expect("it is there");
+    let error = run(Some("one")).expect_err("no best weights").to_string();
+    assert!(
+        error.contains("best.safetensors is not there") && error.contains("--restart"),
+        "{error}"
+    );
+}
+
+/// What a host before wrote has to go on: its checkpoints do not tell what they were validated on.
+#[test]
+fn a_checkpoint_that_does_not_name_its_validation_data_goes_on() {
+    let place = Place::new(&[]);
+    let (weights, _) = place.whole();
+    let path = place.piece.dir.join(RUN_FOLDER).join(CHECKPOINT_FILE);
+    let bytes = std::fs::read(&path).expect("a checkpoint");
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).expect("a header");
+    let mut run: serde_json::Value =
+        serde_json::from_str(&header.metadata().as_ref().expect("metadata")["run"]).expect("JSON");
+    let settings = run["settings"].as_array_mut().expect("a list");
+    let count = settings.len();
+    settings.retain(|setting| setting[0] != "validation");
+    assert_eq!(settings.len(), count - 1);
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("tensors");
+    let metadata = Some([("run".to_owned(), run.to_string())].into());
+    let older = safetensors::serialize(file.tensors(), metadata).expect("a file");
+    std::fs::write(&path, older).expect("written");
+    assert_eq!(place.whole(), (weights, Vec::new()));
+    let error = place
+        .validated(Some("other"), &AtomicBool::new(false), &mut |_| ())
+        .expect_err("it is told from now on");
+    assert!(error.to_string().contains("validation"), "{error}");
+}
+
+#[test]
+fn two_trainings_are_not_at_work_in_one_folder() {
+    let place = Place::new(&[]);
+    let first = RunFolder::take(&place.piece.dir).expect("nobody is there");
+    let error = place
+        .train(&AtomicBool::new(false), &mut |_| ())
+        .expect_err("somebody is there");
+    let folder = place.piece.dir.join(RUN_FOLDER);
+    assert!(
+        matches!(&error, TrainError::Busy { path } if *path == folder)
+            && error.to_string().contains("another training"),
+        "{error}"
+    );
+    drop(first);
+    place.whole();
+}
+
+/// A score of nothing is no score.
+#[test]
+fn answers_that_were_stopped_are_not_scored() {
+    let place = Place::new(&[("train.generate-examples", "2")]);
+    let stop = AtomicBool::new(false);
+    let mut all = Vec::new();
+    let stopped = place.train(&stop, &mut |event| match event {
+        Event::Step { step: 4, .. } => stop.store(true, Ordering::Relaxed),
+        Event::Validated { scores, .. } => all.push(scores.len()),
+        _ => {}
+    });
+    assert_eq!(stopped.expect("a part").1, End::Stopped);
+    assert_eq!(all, [3, 0]);
+}
+
+#[test]
+fn a_text_that_another_model_wrote_twice_is_named() {
+    let place = Place::new(&[]);
+    let evaluation = Evaluation {
+        workshop: workshop(),
+        piece: &place.piece,
+        transducer: None,
+        examples: &place.examples,
+        count: 1,
+        likelihood: false,
+        stop: &AtomicBool::new(false),
+    };
+    let text = |id: &str| Generated {
+        id: id.to_owned(),
+        generated: "x".to_owned(),
+        likelihood: None,
+    };
+    let error = evaluation
+        .finish_all(Path::new("p.jsonl"), vec![text("r0"), text("r1"), text("r0")])
+        .expect_err("one comes twice");
+    assert_eq!(error.to_string(), "p.jsonl, line 3: `r0` is the id of line 1 too");
+}
+
+#[test]
+fn settings_that_are_refused_are_not_written() {
+    let place = Place::new(&[]);
+    let manifest = |dir: &Path| std::fs::read_to_string(dir.join("adapter.toml")).expect("a manifest");
+    let (dir, before) = (&place.piece.dir, manifest(&place.piece.dir));
+    let width = Setting {
+        key: "transducer.width".to_owned(),
+        value: "7".to_owned(),
+    };
+    let error = write_settings(dir, None, std::slice::from_ref(&width)).expect_err("no width for these heads");
+    assert!(error.to_string().contains('7'), "{error}");
+    let into = place.dir.path().join("runs");
+    write_settings(dir, Some(&into), &[width]).expect_err("nor in a copy");
+    assert!(!into.exists());
+    // A draft that nobody writes changes nothing.
+    Draft::new(dir, None, &settings(&[("train.seed", "2")])).expect("it can be");
+    assert_eq!(manifest(dir), before);
+    let error = write_settings(dir, dir.parent(), &[]).expect_err("a copy onto itself");
+    assert!(matches!(error, TrainError::OwnCopy { .. }), "{error}");
+    assert_eq!(manifest(dir), before);
+}
+
+#[test]
+fn a_copy_has_what_goes_with_the_bundle_and_keeps_what_it_has() {
+    let place = Place::new(&[]);
+    let dir = &place.piece.dir;
+    std::fs::create_dir(dir.join("cases")).expect("a folder");
+    for file in ["README.md", "NOTICE", "cases/one.json", "notes.txt"] {
+        std::fs::write(dir.join(file), file).expect("written");
+    }
+    let into = place.dir.path().join("runs");
+    let copy = write_settings(dir, Some(&into), &[]).expect("a copy");
+    for file in ["README.md", "NOTICE", "cases/one.json"] {
+        assert_eq!(std::fs::read_to_string(copy.join(file)).expect(file), file);
+    }
+    assert!(!copy.join("notes.txt").exists() && !copy.join("LICENSE").exists());
+    std::fs::write(copy.join("README.md"), "of its own").expect("written");
+    write_settings(dir, Some(&into), &[]).expect("the same again");
+    assert_eq!(
+        std::fs::read_to_string(copy.join("README.md")).expect("a card"),
+        "of its own"
+    );
+}
+
 #[test]
 fn a_loss_that_is_no_number_names_the_examples_and_the_last_checkpoint() {
     let place = Place::new(&[]);
@@ -276,6 +446,7 @@ fn prepared_examples_are_found_again_and_made_again_when_damaged() {
         made
     );
     let all = |examples: &Examples| {
+        assert_eq!(examples.len(), 10);
         (0..examples.len())
             .map(|index| examples.get(index).expect("one"))
             .collect::<Vec<_>>()
@@ -309,6 +480,9 @@ fn rows_that_cannot_be_used_are_counted_and_a_data_set_of_them_is_an_error() {
         .collect();
     assert_eq!(examples.len(), 1);
     assert_eq!(why.len(), 2, "{why:?}");
+    // Also where they are found ready.
+    let found = prepare(&place.piece, &data, place.dir.path()).expect("one is left");
+    assert_eq!((found.len(), found.left_out()), (1, examples.left_out()));
     std::fs::write(&data, row("a", " ")).expect("written");
     let error = prepare(&place.piece, &data, place.dir.path())
         .err()
@@ -327,9 +501,12 @@ fn answers_do_not_depend_on_references() {
     let run = Run {
         workshop: workshop(),
         piece: &place.piece,
-        examples: &place.examples,
+        folder: &RunFolder::take(&place.piece.dir).expect("a folder"),
+        data: DataSet {
+            examples: &place.examples,
+            sha256: String::new(),
+        },
         validation: None,
-        data_sha256: String::new(),
         stop: &stop,
     };
     let (transducer, _) = run.train(&mut |_| ()).expect("a run");
@@ -401,18 +578,22 @@ fn an_ablation_is_written_into_a_copy_and_weights_into_the_bundle() {
         data: data.repeat(64),
         validation: None,
         seed: 5,
+        precision: "f32".to_owned(),
     };
     put_weights(&place.piece.dir, &transducer, &sources("a")).expect("written");
     let piece = workshop().open(&place.piece.dir).expect("a bundle");
     assert!(workshop().transducer(&piece).expect("weights that fit").is_some());
     let provenance = piece.manifest.provenance.clone().expect("recorded");
     assert_eq!((provenance.seed, provenance.data_sha256), (5, "a".repeat(64)));
+    assert_eq!(provenance.precision.as_deref(), Some("f32"));
 
     let evaluation = transducer_bundle::Evaluation {
         data_sha256: "b".repeat(64),
         rows: 3,
         weights_sha256: provenance.weights_sha256,
         host: "0.1.0".to_owned(),
+        precision: Some("bf16".to_owned()),
+        left_out: Some(2),
         scores: [(
             "chrF".to_owned(),
             transducer_bundle::RecordedScore {

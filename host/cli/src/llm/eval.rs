@@ -1,33 +1,35 @@
 //! `transducer-host eval`: a bundle judged by its answers to a test file.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use atomic_write_file::AtomicWriteFile;
 use transducer_bundle::{Evaluation, HOST_VERSION, RecordedScore};
+use transducer_host::bundles::{AdaptersDir, print_json};
 use transducer_host::scores::{self, CodeArgs, Score};
 use transducer_host::{Stopped, stop_flag};
 use transducer_metrics::Prediction;
 use transducer_mine::Similarity;
-use transducer_pipeline::{EngineOptions, Workpiece};
-use transducer_train::rows::{Row, Rows, file_sha256};
-use transducer_train::{Generated, export, recipe};
+use transducer_pipeline::{EngineOptions, Workpiece, Workshop};
+use transducer_train::rows::{Row, Rows, file_sha256, ids_are_unique};
+use transducer_train::{Examples, Generated, export, recipe};
 
 use crate::backbone::BackboneArgs;
 use crate::options::ModelArgs;
 use crate::report;
-use crate::workshop::{CacheArgs, bar};
+use crate::workshop::{CacheArgs, bar, precision};
 
 /// Arguments of the command.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The bundle: its folder, or its name in the adapters directory
-    #[arg(long, value_name = "NAME|DIR")]
+    /// The bundle: its folder, a .tadapter file, or its name in the adapters directory
+    #[arg(long, value_name = "NAME|PATH")]
     adapter: PathBuf,
 
-    /// Directory of adapter bundles
-    #[arg(long, env = "TRANSDUCER_ADAPTERS", value_name = "DIR", default_value = "adapters")]
-    adapters: PathBuf,
+    #[command(flatten)]
+    adapters: AdaptersDir,
 
     /// Test file: JSON lines with `id`, `source` and `target`, plain or .gz
     #[arg(long, value_name = "FILE")]
@@ -37,11 +39,11 @@ pub(crate) struct Args {
     #[arg(long)]
     untuned: bool,
 
-    /// Ask only for the first N rows
+    /// Ask only for the first N rows that fit: those that the task does not accept, or that are longer than [train] allows, are left out
     #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
     limit: usize,
 
-    /// Write every answer to this file, as JSON lines
+    /// Write every answer to this file, as JSON lines; those of a run that was stopped go to FILE.partial
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -94,12 +96,24 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = stop_flag()?;
+    let bundle = args.adapters.find(&args.adapter)?;
+    if args.record && !bundle.is_dir() {
+        bail!(
+            "{} is packed: --record writes into a bundle's folder, which is then packed",
+            bundle.display()
+        );
+    }
+    // Before the work: hours of it are lost on a file that cannot be written, or on rows whose answers nobody can tell apart.
+    for path in [&args.out, &args.report].into_iter().flatten() {
+        can_be_written(path)?;
+    }
+    ids_are_unique(&args.data)?;
     let remote = args.backbone.options(EngineOptions::default().queue_bound)?;
     let workshop = args.model.load_with(remote)?;
     if args.likelihood {
         workshop.backbone().context("--likelihood asks for more than texts")?;
     }
-    let piece = workshop.open(&bundle(args)?)?;
+    let piece = workshop.open(&bundle)?;
     let examples = args.cache.prepare(&workshop, &piece, &args.data, stop)?;
     if let Some(path) = &args.export {
         let count = export::evaluation(&examples, args.limit, path)?;
@@ -138,19 +152,62 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(path) => evaluation.finish_all(path, generated(path)?)?,
         None => predict(&evaluation, count)?,
     };
-    if let Some(path) = &args.out {
-        transducer_metrics::write(path, &predictions)?;
-    }
     if !others && predictions.len() < count {
-        return Err(Stopped(format!(
-            "{} of {count} answers were made, and are not judged",
-            predictions.len()
-        ))
-        .into());
+        let made = format!("{} of {count} answers were made, and are not judged", predictions.len());
+        let kept = args.out.as_deref().map(|path| set_aside(path, &predictions));
+        let kept = kept.transpose()?.flatten();
+        let kept = kept.map(|path| format!("; they are in {}", path.display()));
+        return Err(Stopped(made + &kept.unwrap_or_default()).into());
     }
+    // Where they cannot be written after all, there are their scores still.
+    let written = args
+        .out
+        .as_deref()
+        .map(|path| transducer_metrics::write(path, &predictions));
     let scores = scores::of(&predictions, &args.code.metrics());
+    let unseen = training.map(|training| unseen(&predictions, &args.data, &training));
+    let unseen = unseen.transpose()?;
+    let of_unseen = |rows: &[Prediction]| {
+        // Nothing has no score.
+        let metrics = if rows.is_empty() {
+            Vec::new()
+        } else {
+            args.code.metrics()
+        };
+        scores::of(rows, &metrics)
+    };
+    if args.json {
+        let left_out = examples.left_out().iter();
+        let left_out: BTreeMap<String, usize> = left_out.map(|(why, count)| (why.to_string(), *count)).collect();
+        let mut facts = serde_json::json!({
+            "adapter": piece.manifest.name, "tuned": transducer.is_some(), "data": args.data,
+            "rows": predictions.len(), "left_out": left_out, "metrics": scores,
+        });
+        // What another model computed with is its own affair.
+        if !others {
+            facts["precision"] = precision(&workshop).into();
+        }
+        if let Some(rows) = &unseen {
+            facts["unseen"] = serde_json::json!({"rows": rows.len(), "metrics": of_unseen(rows)});
+        }
+        print_json(&facts)?;
+    } else {
+        let mut out = std::io::stdout().lock();
+        write!(out, "{}", scores::table(&scores))?;
+        if let (Some(rows), Some(data)) = (&unseen, &args.trained_on) {
+            let (count, all) = (rows.len(), predictions.len());
+            write!(
+                out,
+                "\n{count} of {all} rows resemble none of {}\n{}",
+                data.display(),
+                scores::table(&of_unseen(rows))
+            )?;
+        }
+    }
+    written.transpose()?;
     if args.record {
-        recipe::put_evaluation(&piece.dir, &record(args, &piece, predictions.len(), &scores)?)?;
+        let evaluation = record(args, (&workshop, &piece), &examples, predictions.len(), &scores)?;
+        recipe::put_evaluation(&piece.dir, &evaluation)?;
     }
     if let Some(path) = &args.report {
         let model = workshop.model();
@@ -164,6 +221,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             ("weights", weights),
             ("model", format!("{}, {}", model.name, model.precision)),
             ("data", args.data.display().to_string()),
+            ("left out", format!("{} rows of the data", left_out(&examples))),
         ];
         let facts = facts.map(|(name, fact)| (name.to_owned(), fact));
         report::write(
@@ -175,38 +233,32 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             args.report_examples,
         )?;
     }
-    let unseen = training.map(|training| unseen(&predictions, &args.data, &training));
-    let unseen = unseen.transpose()?;
-    let of_unseen = |rows: &[Prediction]| {
-        // Nothing has no score.
-        let metrics = if rows.is_empty() {
-            Vec::new()
-        } else {
-            args.code.metrics()
-        };
-        scores::of(rows, &metrics)
-    };
-    if args.json {
-        let mut facts = serde_json::json!({
-            "adapter": piece.manifest.name, "tuned": transducer.is_some(), "data": args.data,
-            "rows": predictions.len(), "metrics": scores,
-        });
-        if let Some(rows) = &unseen {
-            facts["unseen"] = serde_json::json!({"rows": rows.len(), "metrics": of_unseen(rows)});
-        }
-        println!("{}", serde_json::to_string_pretty(&facts)?);
-    } else {
-        print!("{}", scores::table(&scores));
-        if let (Some(rows), Some(data)) = (&unseen, &args.trained_on) {
-            let (count, all) = (rows.len(), predictions.len());
-            print!(
-                "\n{count} of {all} rows resemble none of {}\n{}",
-                data.display(),
-                scores::table(&of_unseen(rows))
-            );
-        }
-    }
     Ok(())
+}
+
+/// Tries whether a file can be put there; nothing of it stays.
+fn can_be_written(path: &Path) -> Result<()> {
+    ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
+    let tried = AtomicWriteFile::open(path).and_then(AtomicWriteFile::discard);
+    tried.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes the answers of a run that was stopped beside the file that is for all of them, which may be there from a run before. Says where
+/// they are, if there are any.
+fn set_aside(path: &Path, predictions: &[Prediction]) -> Result<Option<PathBuf>> {
+    if predictions.is_empty() {
+        return Ok(None);
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    let partial = PathBuf::from(name);
+    transducer_metrics::write(&partial, predictions)?;
+    Ok(Some(partial))
+}
+
+/// How many rows of the data are never asked for.
+fn left_out(examples: &Examples) -> usize {
+    examples.left_out().values().sum()
 }
 
 /// The predictions for the rows of `data` whose sources are no near-duplicates of any in the training data.
@@ -225,7 +277,13 @@ fn unseen(predictions: &[Prediction], data: &Path, training: &[Row]) -> Result<V
 }
 
 /// The scores as a manifest has them: what a person would read, not the last digit that a machine computed.
-fn record(args: &Args, piece: &Workpiece, rows: usize, scores: &BTreeMap<String, Score>) -> Result<Evaluation> {
+fn record(
+    args: &Args,
+    (workshop, piece): (&Workshop, &Workpiece),
+    examples: &Examples,
+    rows: usize,
+    scores: &BTreeMap<String, Score>,
+) -> Result<Evaluation> {
     let weights = piece.manifest.weights.as_deref().context("the bundle has no weights")?;
     let round = |number: f64| (number * 100.0).round() / 100.0;
     let score = |(name, score): (&String, &Score)| {
@@ -241,6 +299,8 @@ fn record(args: &Args, piece: &Workpiece, rows: usize, scores: &BTreeMap<String,
         rows: u32::try_from(rows)?,
         weights_sha256: file_sha256(&piece.dir.join(weights))?,
         host: HOST_VERSION.to_owned(),
+        precision: Some(precision(workshop).to_owned()),
+        left_out: Some(u32::try_from(left_out(examples))?),
         scores: scores.iter().map(score).collect(),
     })
 }
@@ -261,15 +321,45 @@ fn generated(path: &Path) -> Result<Vec<Generated>> {
     (1..).zip(text.lines()).map(row).collect()
 }
 
-/// The bundle's folder: the one that is named, or the one of that name among the adapters.
-fn bundle(args: &Args) -> Result<PathBuf> {
-    let named = &args.adapter;
-    let dir = if named.is_dir() {
-        named.clone()
-    } else {
-        args.adapters.join(named)
-    };
-    let dir: &Path = &dir;
-    dir.canonicalize()
-        .with_context(|| format!("no bundle at {}", dir.display()))
+#[cfg(test)]
+mod tests {
+    use super::{can_be_written, set_aside};
+    use transducer_metrics::Prediction;
+
+    #[test]
+    fn answers_of_a_stopped_run_lie_beside_those_of_a_whole_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        std::fs::write(&path, "whole").unwrap();
+        assert_eq!(set_aside(&path, &[]).unwrap(), None);
+        let text = || "x".to_owned();
+        let prediction = Prediction {
+            id: text(),
+            source: text(),
+            reference: text(),
+            generated: text(),
+            answer: text(),
+            scores: [].into(),
+            likelihood: None,
+        };
+        let partial = set_aside(&path, std::slice::from_ref(&prediction)).unwrap().unwrap();
+        assert_eq!(partial, dir.path().join("a.jsonl.partial"));
+        assert_eq!(transducer_metrics::read(&partial).unwrap(), [prediction]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole");
+    }
+
+    #[test]
+    fn a_file_is_tried_and_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        can_be_written(&path).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        std::fs::write(&path, "whole").unwrap();
+        can_be_written(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole");
+        for wrong in [dir.path().to_owned(), dir.path().join("none/a.jsonl")] {
+            let error = can_be_written(&wrong).unwrap_err().to_string();
+            assert!(error.starts_with("cannot write "), "{error}");
+        }
+    }
 }

@@ -3,21 +3,22 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use transducer_host::{Stopped, stop_flag};
-use transducer_train::recipe::{Setting, Sources, ablation, put_weights, write_settings};
-use transducer_train::trainer::{BEST_FILE, CHECKPOINT_FILE, CURVE_FILE, LOG_FILE, RUN_FOLDER};
-use transducer_train::{End, Event, Run, export, rows};
+use transducer_train::folder::{CHECKPOINT_FILE, CURVE_FILE};
+use transducer_train::recipe::{Draft, Setting, Sources, ablation, put_weights};
+use transducer_train::{DataSet, End, Event, Run, RunFolder, export, rows};
 
 use crate::options::ModelArgs;
-use crate::workshop::{CacheArgs, bar};
+use crate::workshop::{CacheArgs, bar, precision};
 
 /// What `--help` adds.
 const MORE: &str = "\
-Settings stand in the bundle's adapter.toml, in [train] and [transducer], each with
-a default. A setting given here is written there first, so that the manifest always
-says how the weights were made. Ctrl-C saves and ends (exit status 130); the same
-command goes on with the very same sequence of examples.
+Settings stand in the bundle's adapter.toml, in [train] and [transducer]; `inspect
+--schema` lists them. One given here is written there before the first step, so that the
+manifest always says how the weights were made; a run that is refused changes nothing.
+Ctrl-C saves and ends (exit status 130); the same command goes on with the very same
+sequence of examples.
 
 Examples:
   transducer-host train adapters/summarize-java --data train.jsonl.gz --valid valid.jsonl.gz
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     valid: Option<PathBuf>,
 
-    /// Make the weights in a copy of the bundle, in this folder
+    /// Make the weights in a copy of the bundle, its documents and cases among it, in this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -96,10 +97,15 @@ fn setting(text: &str) -> Result<Setting, String> {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = stop_flag()?;
+    let bundle = canonical(&args.bundle)?;
+    // A model takes long to load: a file that is not there is told before.
+    for data in [Some(&args.data), args.valid.as_ref()].into_iter().flatten() {
+        rows::Rows::open(data)?;
+    }
     let workshop = args.model.load()?;
-    let edge_kinds = workshop.open(&canonical(&args.bundle)?)?.manifest.transducer.edge_kinds;
-    let dir = write_settings(&args.bundle, args.out.as_deref(), &all_settings(args, &edge_kinds)?)?;
-    let piece = workshop.open(&dir)?;
+    let edge_kinds = workshop.open(&bundle)?.manifest.transducer.edge_kinds;
+    let draft = Draft::new(&args.bundle, args.out.as_deref(), &all_settings(args, &edge_kinds)?)?;
+    let piece = draft.open(&workshop)?;
     let examples = args.cache.prepare(&workshop, &piece, &args.data, stop)?;
     if let Some(path) = &args.export {
         let count = export::training(&piece, &examples, path)?;
@@ -111,43 +117,52 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .as_ref()
         .map(|valid| args.cache.prepare(&workshop, &piece, valid, stop))
         .transpose()?;
-    let folder = dir.join(RUN_FOLDER);
+    let sources = Sources {
+        data: rows::file_sha256(&args.data)?,
+        validation: args.valid.as_deref().map(rows::file_sha256).transpose()?,
+        seed: piece.manifest.train.seed,
+        precision: precision(&workshop).to_owned(),
+    };
+    let folder = RunFolder::take(&piece.dir)?;
     if args.restart {
-        for file in [CHECKPOINT_FILE, BEST_FILE, LOG_FILE] {
-            match std::fs::remove_file(folder.join(file)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
-        }
+        folder.forget()?;
     }
+    let data_set = |(examples, sha256): (_, &String)| DataSet {
+        examples,
+        sha256: sha256.clone(),
+    };
     let run = Run {
         workshop: &workshop,
         piece: &piece,
-        examples: &examples,
-        validation: validation.as_ref(),
-        data_sha256: rows::file_sha256(&args.data)?,
+        folder: &folder,
+        data: data_set((&examples, &sources.data)),
+        validation: validation.as_ref().zip(sources.validation.as_ref()).map(data_set),
         stop,
     };
+    // A run that is refused leaves the bundle as it was, weights and records of an earlier one among them.
+    run.check()?;
+    draft.write()?;
     let mut watch = Watch::new(args.json)?;
     let (transducer, end) = run.train(&mut |event| watch.tell(event))?;
     watch.bar.finish_and_clear();
     if end == End::Stopped {
-        let checkpoint = folder.join(CHECKPOINT_FILE);
+        let checkpoint = folder.file(CHECKPOINT_FILE);
         return Err(Stopped(format!("the same command goes on from {}", checkpoint.display())).into());
     }
-    let sources = Sources {
-        data: run.data_sha256.clone(),
-        seed: piece.manifest.train.seed,
-        validation: args.valid.as_deref().map(rows::file_sha256).transpose()?,
-    };
-    let weights = put_weights(&dir, &transducer, &sources)?;
+    let weights = put_weights(&piece.dir, &transducer, &sources)?;
     eprintln!("weights: {}", weights.display());
-    eprintln!("curve:   {}", folder.join(CURVE_FILE).display());
+    eprintln!("curve:   {}", folder.file(CURVE_FILE).display());
     Ok(())
 }
 
 fn canonical(dir: &Path) -> Result<PathBuf> {
-    dir.canonicalize().with_context(|| format!("{}", dir.display()))
+    let whole = dir.canonicalize().with_context(|| format!("{}", dir.display()))?;
+    ensure!(
+        whole.is_dir(),
+        "{} is a file: weights are made in a bundle's folder",
+        dir.display()
+    );
+    Ok(whole)
 }
 
 /// What was asked for on the command line; what stands later wins.

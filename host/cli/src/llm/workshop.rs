@@ -36,10 +36,20 @@ impl CacheArgs {
         if stop.load(Ordering::Relaxed) {
             return Err(Stopped(format!("{} is not yet prepared", data.display())).into());
         }
+        // Also where they were found ready: what is not seen is said each time.
         for (why, count) in examples.left_out() {
             eprintln!("{}: {count} rows left out: {why}", data.display());
         }
         Ok(examples)
+    }
+}
+
+/// Numbers that the LLM computes with, by the names that `--precision` has: what is recorded can be asked for again.
+pub(crate) fn precision(workshop: &Workshop) -> &str {
+    match workshop.model().precision.as_str() {
+        "float" => "f32",
+        "bfloat16" => "bf16",
+        other => other,
     }
 }
 
