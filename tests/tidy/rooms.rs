@@ -132,7 +132,10 @@ const OWN_CRATES_OF: &[(&str, &[&str])] = &[
     ("transducer-conformance", &["transducer-cpg", "transducer-frontend"]),
     ("transducer-treesitter", &["transducer-cpg", "transducer-frontend"]),
     ("transducer-codebleu", &[]),
+    ("transducer-metrics", &["transducer-codebleu"]),
+    ("transducer-report", &[]),
     ("transducer-guests", &[]),
+    ("xtask", &["transducer-guests"]),
     ("transducer-registry", &[]),
     ("transducer-access", &[]),
     (

@@ -1,6 +1,7 @@
 //! `transducer-host build`: the component of a bundle whose source lies beside its manifest.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -35,11 +36,12 @@ pub fn run(args: &Args) -> Result<()> {
     let folder =
         fs::canonicalize(&args.bundle).with_context(|| format!("there is no folder {}", args.bundle.display()))?;
     let (path, bytes) = build(&folder)?;
-    if args.json {
-        println!("{}", serde_json::json!({"component": path, "bytes": bytes}));
+    let told = if args.json {
+        serde_json::json!({"component": path, "bytes": bytes}).to_string()
     } else {
-        println!("{} ({bytes} bytes)", path.display());
-    }
+        format!("{} ({bytes} bytes)", path.display())
+    };
+    writeln!(io::stdout(), "{told}")?;
     Ok(())
 }
 

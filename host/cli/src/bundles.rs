@@ -1,9 +1,11 @@
 //! Bundles on the command line: which one is meant, and what is told of it.
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use atomic_write_file::AtomicWriteFile;
 use serde_json::{Value, json};
 use transducer_bundle::{AdapterName, Bundle, Commit, PackRecord, Package, Policy};
 
@@ -149,21 +151,63 @@ pub fn print_json(value: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file in one step: whoever reads the path finds the old file or the new one, never half of it.
+/// Writes a file in one step: whoever reads the path finds the old file or the new one, never half of it. Of a link it is the file that it
+/// leads to; what is no file, such as /dev/stdout, is written to as it is.
 ///
 /// # Errors
 /// What the file system says.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let context = || format!("cannot write {}", path.display());
-    // A bare file name has an empty parent, which is no folder.
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    // Readable like any other file: a temporary file would be its owner's alone.
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(parent.unwrap_or(Path::new(".")));
-    let mut file = file.with_context(context)?;
-    file.write_all(bytes).with_context(context)?;
-    file.as_file().sync_all().with_context(context)?;
-    file.persist(path).with_context(context)?;
-    Ok(())
+    let put = || {
+        let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if fs::metadata(&whole).is_ok_and(|there| !there.is_file()) {
+            return fs::OpenOptions::new().write(true).open(&whole)?.write_all(bytes);
+        }
+        let mut file = AtomicWriteFile::open(&whole)?;
+        file.write_all(bytes)?;
+        file.commit()
+    };
+    put().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+
+    use super::write_whole;
+
+    #[test]
+    fn a_file_is_anybodys_to_read_and_a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        write_whole(&file, b"one").unwrap();
+        // What the usual umask leaves; a stricter one takes more away.
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o600, 0o600);
+        let usual = folder.path().join("usual");
+        fs::write(&usual, b"").unwrap();
+        assert_eq!(mode, fs::metadata(&usual).unwrap().permissions().mode());
+
+        symlink(&file, &link).unwrap();
+        write_whole(&link, b"two").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing else is left");
+    }
+
+    #[test]
+    fn what_is_no_file_is_written_to_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        write_whole(&pipe, b"through").unwrap();
+        assert_eq!(reader.join().unwrap(), b"through");
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        assert!(write_whole(folder.path(), b"").is_err(), "a folder is none either");
+    }
 }

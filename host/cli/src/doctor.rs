@@ -39,6 +39,14 @@ pub struct Args {
     #[arg(long, env = "TRANSDUCER_BACKBONE", value_name = "URLS")]
     backbone: Option<String>,
 
+    /// The model to ask those servers for, where they serve several
+    #[arg(long, env = "TRANSDUCER_BACKBONE_MODEL", value_name = "ID")]
+    backbone_model: Option<String>,
+
+    /// File with the key that those servers ask for
+    #[arg(long, env = "TRANSDUCER_BACKBONE_KEY", value_name = "FILE")]
+    backbone_key: Option<PathBuf>,
+
     #[command(flatten)]
     frontends: FrontEndOptions,
 

@@ -70,8 +70,8 @@ pub struct Args {
     near_duplicates: Similarity,
 
     /// Threads [default: as many as there are cores]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    jobs: usize,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
 
     /// Print the report as JSON
     #[arg(long)]
@@ -117,7 +117,7 @@ impl Args {
             max_source_bytes: self.max_source_bytes,
             target_words: self.min_target_words..=self.max_target_words,
             near_duplicates: self.near_duplicates,
-            jobs: self.jobs,
+            jobs: self.jobs.unwrap_or_default().into(),
             ..Options::new(task)
         }
     }

@@ -1,9 +1,10 @@
 //! `transducer-host new`: a project to start from.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::templates::{self, File};
 
@@ -109,20 +110,21 @@ fn new_task(task: &Task) -> Result<()> {
         "\"{name}\" cannot be the name of an adapter: give lower-case letters, digits and single hyphens, a letter first, at most 64"
     );
     let (files, main) = task.language.template();
-    let sdk = dependency("task", task.sdk.as_deref(), "1.1.0", "that of transducer-task")?;
+    let sdk = dependency("task", task.sdk.as_deref(), Some("1.1.0"), "that of transducer-task")?;
     let folder = task.into.join(name);
     make(&task.into, &folder, files, |text| {
         text.replace(r#"{ path = "../../task" }"#, &sdk)
             .replace("my-task", name)
     })?;
     let (shown, into) = (folder.display(), task.into.display());
-    println!(
+    writeln!(
+        io::stdout(),
         "{shown} is made: the task is {shown}/{main}, its bundle's manifest {shown}/adapter.toml. Next:\n\n  \
          transducer-host build {shown}                            # compiles the task\n  \
          transducer-host run --adapters {into} --adapter {name} Foo.java\n  \
          transducer-host dev {shown}                              # serves it, and builds it again when a file changes\n  \
-         transducer-host train {shown} --data examples.jsonl      # makes its weights",
-    );
+         transducer-host train {shown} --data {shown}/examples.jsonl   # makes its weights",
+    )?;
     Ok(())
 }
 
@@ -135,7 +137,12 @@ fn new_front_end(front_end: &FrontEnd) -> Result<()> {
     );
     let crates = ["frontend", "treesitter", "conformance"].map(|name| {
         let given = front_end.sdk.as_ref().map(|sdk| sdk.join(name));
-        let dependency = dependency(name, given.as_deref(), "0.1.0", "the folder sdk of a source tree")?;
+        let dependency = dependency(
+            name,
+            given.as_deref(),
+            None,
+            "the folder sdk of a clone of this project",
+        )?;
         Ok((format!(r#"{{ path = "../../{name}" }}"#), dependency))
     });
     let crates = crates.into_iter().collect::<Result<Vec<_>>>()?;
@@ -154,13 +161,14 @@ fn new_front_end(front_end: &FrontEnd) -> Result<()> {
         text
     })?;
     let shown = folder.display();
-    println!(
+    writeln!(
+        io::stdout(),
         "{shown} is made: it parses the core of Lua until its grammar and src/lower.rs are those of another language. Next:\n\n  \
          cd {shown}\n  \
          cargo test --release                                                # its cases are in corpus/\n  \
          cargo build --release\n  \
          transducer-host cpg --frontends target/release FILE.{language}"
-    );
+    )?;
     Ok(())
 }
 
@@ -205,13 +213,17 @@ fn capitalised(word: &str) -> String {
     first.to_ascii_uppercase() + rest
 }
 
-/// A crate of the SDK as a dependency in TOML; `expected` tells what `--sdk` is to name.
-fn dependency(name: &str, given: Option<&Path>, released: &str, expected: &str) -> Result<String> {
+/// A crate of the SDK as a dependency in TOML: of the folder that is given, else of the source tree that this program was built from, else
+/// as it was released, if it was; `expected` tells what `--sdk` is to name.
+fn dependency(name: &str, given: Option<&Path>, released: Option<&str>, expected: &str) -> Result<String> {
     let of_this_tree = Path::new(SDK_OF_THIS_TREE).join(name);
     let folder = match given {
         Some(folder) => folder,
         None if of_this_tree.join("Cargo.toml").exists() => of_this_tree.as_path(),
-        None => return Ok(format!("{released:?}")),
+        None => match released {
+            Some(version) => return Ok(format!("{version:?}")),
+            None => bail!("the source tree that this program was built from is gone: give --sdk, {expected}"),
+        },
     };
     let whole = fs::canonicalize(folder).with_context(|| format!("there is no folder {}", folder.display()))?;
     ensure!(

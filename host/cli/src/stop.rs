@@ -29,7 +29,9 @@ pub fn stop_flag() -> Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(STOPPED.into());
+            // Without what a process does at its end: libtorch's threads would go on with what that takes away.
+            // SAFETY: it ends the process, and runs nothing of it any more.
+            unsafe { libc::_exit(STOPPED.into()) };
         }
         eprintln!("stopping; once more to stop at once");
     })

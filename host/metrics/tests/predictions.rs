@@ -64,6 +64,18 @@ fn the_score_of_many_is_their_mean() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    std::fs::write(&file, "before").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    write(&link, &[prediction("1", "a")]).unwrap();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(read(&file).unwrap(), [prediction("1", "a")]);
+}
+
 #[test]
 fn what_is_written_is_read() {
     let folder = tempfile::tempdir().unwrap();

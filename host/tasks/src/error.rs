@@ -72,7 +72,7 @@ pub enum TaskError {
     },
     /// The bytes are something else.
     #[error(
-        "expected a WebAssembly component, found {found}. Make the component with `cargo xtask tasks` or `wasm-tools component new`"
+        "expected a WebAssembly component, found {found}. `transducer-host build` makes one of a task's source, `wasm-tools component new` one of a core module"
     )]
     NotAComponent {
         /// What the bytes look like.

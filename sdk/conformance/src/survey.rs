@@ -120,11 +120,6 @@ impl Survey {
     pub fn flow_share(&self) -> f64 {
         self.flows as f64 / self.graphs.max(1) as f64
     }
-
-    /// Share of the graphs that have a method by its own name, with its control flow.
-    pub fn named_share(&self) -> f64 {
-        self.named as f64 / self.graphs.max(1) as f64
-    }
 }
 
 /// Surveys of the sources as they are, with their lines indented and ended as on Windows, and damaged in each way. The same

@@ -172,11 +172,6 @@ impl CpgBuilder {
         });
     }
 
-    /// How many diagnostics there are so far.
-    pub fn diagnostic_count(&self) -> usize {
-        self.diagnostics.len()
-    }
-
     /// The graph.
     ///
     /// # Errors

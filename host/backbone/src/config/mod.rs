@@ -175,11 +175,6 @@ impl ModelConfig {
         (self.family == Family::Gemma).then(|| (self.hidden_size as f64).sqrt())
     }
 
-    /// Query heads that share one key and value head.
-    pub fn group_size(&self) -> usize {
-        self.heads / self.kv_heads
-    }
-
     /// Rows of the query projection, columns of the output projection.
     pub(crate) fn query_size(&self) -> usize {
         self.heads * self.head_dim

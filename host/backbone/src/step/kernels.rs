@@ -1,5 +1,6 @@
-//! The loops of a step. What takes the time has a form for AVX2 (in [`avx2`]) and one for any CPU; the others are plain loops,
-//! compiled for several kinds of CPU, of which the best is chosen when the program runs.
+//! The loops of a step. What takes the time has a form for AVX2 (in [`avx2`]), one for AVX-512 (in [`avx512`]) and one for any CPU; the others are
+//! plain loops, compiled for several kinds of CPU, of which the best is chosen when the program runs. Products of tiles are in [`amx`], those of
+//! whole numbers in [`whole`], and the attention of prompts in [`prompt`].
 
 use multiversion::multiversion;
 

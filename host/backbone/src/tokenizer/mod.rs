@@ -215,12 +215,6 @@ impl Tokenizer {
         self.bytes.get(id)
     }
 
-    /// The id of a token by its name in the vocabulary: a special token's own name, or the byte-level form of an
-    /// ordinary one (`Ġthe`).
-    pub fn token_id(&self, name: &str) -> Option<u32> {
-        self.inner.token_to_id(name)
-    }
-
     /// Whether the token is a control token rather than text.
     pub fn is_special(&self, id: u32) -> bool {
         self.special.contains(&id)

@@ -93,8 +93,7 @@ fn version(library: &Path) -> Finding {
     }
 }
 
-/// What the LLM computes with. The figures are those of `host/backbone`: medians of CPU time on one core of a Zen 4, with the
-/// default model.
+/// What the LLM computes with: what answers are multiplied in is the first of tiles, AVX-512 VNNI and AVX2 that is there.
 pub(super) fn cpu() -> Vec<Finding> {
     let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = told.lines().find(|line| line.starts_with("flags"));
@@ -106,12 +105,21 @@ pub(super) fn cpu() -> Vec<Finding> {
         .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let name = format!("{}, {cores} cores", name.unwrap_or("of an unknown name"));
     let another = "nothing on this machine: a newer CPU, or a GPU with a libtorch for CUDA";
+    // Few machines have these, and the host is fast without.
+    let rare = |part, flag, there: &str, else_: &str| {
+        let found = if has(flag) {
+            there.to_owned()
+        } else {
+            format!("missing: {else_}")
+        };
+        Finding::ok(part, found)
+    };
     vec![
         Finding::ok("cpu", name),
         if has("avx2") && has("fma") {
             Finding::ok("cpu avx2", "there")
         } else {
-            let found = "missing: libtorch and the decoder compute with narrower instructions, and slower";
+            let found = "missing: the LLM computes in f32, with narrower instructions, and slower";
             Finding::warn("cpu avx2", found, another)
         },
         if has("avx512f") {
@@ -120,23 +128,23 @@ pub(super) fn cpu() -> Vec<Finding> {
             let found = "missing: AVX2 is used, whose registers are half as wide";
             Finding::warn("cpu avx512", found, another)
         },
-        if has("avx512_bf16") {
-            Finding::ok(
-                "cpu bf16",
-                "there: the LLM runs in bf16 where that turns out to be faster, else in f32",
-            )
-        } else {
-            let found = "missing: the LLM runs in f32, which takes 1.6 s where bf16 takes 1.0 s for a prompt of 512 tokens, and 61 ms where bf16 takes 46 ms for a token of the answer";
-            Finding::warn("cpu bf16", found, another)
-        },
-        // Only some servers have it, and the host is fast without.
-        Finding::ok(
+        rare(
+            "cpu avx512 vnni",
+            "avx512_vnni",
+            "there: answers are computed in int8 with it",
+            "answers are computed in int8 with AVX2",
+        ),
+        rare(
+            "cpu avx512 bf16",
+            "avx512_bf16",
+            "there: `train` and `eval` compute in bf16 where that turns out to be faster, else in f32",
+            "`train` and `eval` compute in f32",
+        ),
+        rare(
             "cpu amx",
-            if has("amx_bf16") {
-                "there: libtorch multiplies bf16 with it"
-            } else {
-                "missing, as on most: bf16 is multiplied with AVX-512 where that is there"
-            },
+            "amx_bf16",
+            "there: all is computed in bf16 with it",
+            "as on most",
         ),
     ]
 }

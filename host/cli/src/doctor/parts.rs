@@ -37,7 +37,8 @@ pub(super) fn front_ends(options: &FrontEndOptions) -> Vec<Finding> {
 
 /// Whom this host trusts.
 pub(super) fn policy(args: &PolicyArgs, dir: &AdaptersDir) -> Vec<Finding> {
-    const MEND: &str = "`transducer-host key --help` says how to make one; name it with --policy or TRANSDUCER_POLICY";
+    const MEND: &str =
+        "`transducer-host key trust PUBFILE --policy FILE` makes one; name it with --policy or TRANSDUCER_POLICY";
     let policy = match args.open(&dir.adapters) {
         Ok(Some(policy)) => policy,
         Ok(None) => {
@@ -147,6 +148,16 @@ fn listed(args: &Args, model: &Path) -> Result<Value, String> {
     command.arg("--frontends").arg(args.frontends.dir().map_err(told)?);
     if let Some(backbone) = &args.backbone {
         command.arg("--backbone").arg(backbone);
+    }
+    if let Some(model) = &args.backbone_model {
+        command.arg("--backbone-model").arg(model);
+    }
+    if let Some(key) = &args.backbone_key {
+        command.arg("--backbone-key").arg(key);
+    }
+    // Without a place for it, tasks are compiled each time.
+    if let Ok(cache) = args.cache.dir() {
+        command.arg("--cache").arg(cache);
     }
     if let Some(policy) = &args.policy.policy {
         command.arg("--policy").arg(policy);

@@ -16,6 +16,7 @@ mod train;
 mod verify;
 mod workshop;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -68,8 +69,8 @@ fn main() -> ExitCode {
         Ok(Parsed {
             effective: Some(text), ..
         }) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
+            let told = write!(std::io::stdout(), "{text}");
+            return exit_code(told.map_err(anyhow::Error::from));
         }
         Err(error) => return exit_code(Err(error)),
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
 use transducer_host::FrontEndOptions;
@@ -50,7 +50,13 @@ pub(crate) struct HostArgs {
     bind_threads: bool,
 
     /// Most answers that may wait; more are refused, but for an eighth more of adapters that have none waiting
-    #[arg(long, env = "TRANSDUCER_QUEUE", value_name = "N", default_value_t = EngineOptions::default().queue_bound)]
+    #[arg(
+        long,
+        env = "TRANSDUCER_QUEUE",
+        value_name = "N",
+        default_value_t = EngineOptions::default().queue_bound,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..)
+    )]
     queue: usize,
 
     /// Tokens, prompts and answers, for which answers that are made at once have memory
@@ -103,7 +109,8 @@ enum PrecisionArg {
     F32,
     /// 16 bits
     Bf16,
-    /// 16 bits, and 8 for what is multiplied with packed weights (llama and qwen2 models on a CPU): fast where the CPU has AVX2 or AVX-512 VNNI
+    /// 16 bits, and 8 for what is multiplied with packed weights (llama and qwen2 models on a CPU): fast where the CPU has AVX2 or AVX-512 VNNI.
+    /// For `serve` and `run` alone
     Int8,
 }
 
@@ -165,6 +172,11 @@ impl ModelArgs {
 
     /// [`Self::load`], with servers that have the LLM's layers.
     pub(crate) fn load_with(&self, remote: Option<RemoteOptions>) -> Result<Workshop> {
+        ensure!(
+            !matches!(self.precision, PrecisionArg::Int8),
+            "int8 (--precision, TRANSDUCER_PRECISION) is for answers that are served, by `serve` and `run`: `train` and `eval` compute in f32 \
+             or bf16, or with auto in the faster of the two"
+        );
         let options = WorkshopOptions {
             remote,
             ..self.options()?
