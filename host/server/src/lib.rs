@@ -15,12 +15,15 @@
 //!
 //! [`serve`] listens at once and loads the host beside it, so that whoever waits for the host can ask how far it is.
 //! On shutdown new requests are refused, running ones get [`Options::drain_limit`] to finish, and what still runs
-//! then is cancelled.
+//! then is cancelled. Clients that do not send or read to the end hold it up for a few seconds more, and no longer.
 
 mod access;
 mod body;
+mod connections;
 mod error;
+mod extract;
 mod metrics;
+mod patience;
 mod record;
 mod routes;
 mod running;
@@ -34,7 +37,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderName, Request};
-use axum::serve::ListenerExt;
 use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
@@ -43,7 +45,6 @@ use transducer_access::Gate;
 use transducer_pipeline::Service;
 
 use crate::state::Server;
-use crate::tls::TlsListener;
 
 /// Settings of the server, each with a default that fits one host with a small model.
 #[derive(Clone, Debug)]
@@ -58,6 +59,11 @@ pub struct Options {
     /// How long running requests may go on after the host was asked to stop. Service managers kill after 30 seconds or
     /// so (Kubernetes) up to 90 (systemd).
     pub drain_limit: Duration,
+    /// Longest time for the head of a request to arrive, and for a connection to wait for the next request: a client that
+    /// needs longer is gone, or holds a connection on purpose. Load balancers keep theirs for a minute, and want to be the ones to close.
+    pub head_limit: Duration,
+    /// Longest time that a client may take nothing of what it is sent.
+    pub send_limit: Duration,
     /// Who may ask; none for everybody who can reach the server.
     pub keys: Option<Arc<Gate>>,
     /// Whether everybody who may ask may change adapters too, and not only keys of admins.
@@ -73,6 +79,8 @@ impl Default for Options {
             max_requests: 64,
             time_limit: Duration::from_secs(300),
             drain_limit: Duration::from_secs(20),
+            head_limit: Duration::from_secs(75),
+            send_limit: Duration::from_secs(60),
             keys: None,
             allow_changes: false,
             tls: None,
@@ -102,7 +110,7 @@ pub async fn serve(
     ready: impl FnOnce(&dyn Service) + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let server = Arc::new(Server::new(options.clone()));
+    let server = Arc::new(Server::new(options));
     let loading = {
         let server = server.clone();
         tokio::task::spawn_blocking(move || {
@@ -113,51 +121,20 @@ pub async fn serve(
             Ok::<_, String>(())
         })
     };
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let draining = {
-        let server = server.clone();
-        async move {
-            tokio::select! {
-                () = shutdown => {}
-                _ = stopped => {}
-            }
-            server.set_draining();
-        }
-    };
-    let router = router(server.clone());
-    let mut serving = match options.tls.clone() {
-        Some(tls) => {
-            let serving = axum::serve(TlsListener::new(listener, tls), router);
-            tokio::spawn(serving.with_graceful_shutdown(draining).into_future())
-        }
-        None => {
-            let serving = axum::serve(listener.tap_io(|stream| tls::no_delay(stream)), router);
-            tokio::spawn(serving.with_graceful_shutdown(draining).into_future())
-        }
-    };
-
+    let serving = connections::serve(listener, router(server.clone()), server, shutdown);
+    let mut serving = tokio::spawn(serving);
     let loaded = tokio::select! {
         // The host may be asked to stop while it loads; the thread that loads cannot be interrupted and goes with the process.
-        ended = &mut serving => return ended.unwrap_or_else(|panic| Err(std::io::Error::other(panic))).map_err(ServeError::Listen),
+        ended = &mut serving => return ended.map_err(|panic| ServeError::Listen(std::io::Error::other(panic))),
         loaded = loading => loaded.unwrap_or_else(|panic| Err(format!("loading panicked: {panic}"))),
     };
     if let Err(error) = loaded {
-        drop(stop);
         serving.abort();
         return Err(ServeError::Load(error));
     }
-    server.drained().await;
-    tokio::select! {
-        ended = &mut serving => return ended.unwrap_or_else(|panic| Err(std::io::Error::other(panic))).map_err(ServeError::Listen),
-        () = tokio::time::sleep(options.drain_limit) => {
-            tracing::warn!(limit = ?options.drain_limit, "requests still run: cancelling them");
-            server.cancel_all();
-        }
-    }
     serving
         .await
-        .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
-        .map_err(ServeError::Listen)
+        .map_err(|panic| ServeError::Listen(std::io::Error::other(panic)))
 }
 
 /// Every route, with what all of them have in common.

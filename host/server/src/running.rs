@@ -1,7 +1,9 @@
 //! A request that is worked on, by a thread of its own: an adapter's, or one of the base model.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -18,6 +20,10 @@ use crate::state::Server;
 
 /// Events that may wait for a slow reader before the worker waits for it too.
 const EVENTS_AHEAD: usize = 64;
+
+/// How long a stream waits for the first piece of text. What is refused is refused within that; a client need not hear of a long
+/// prompt any sooner.
+const BEGINNING: Duration = Duration::from_secs(1);
 
 /// What is asked.
 pub(crate) enum Work {
@@ -112,6 +118,8 @@ pub(crate) enum Message {
 pub(crate) struct Running {
     server: Arc<Server>,
     messages: mpsc::Receiver<Message>,
+    /// Messages that came before the stream began.
+    ahead: VecDeque<Message>,
     cancel: Cancel,
 }
 
@@ -133,6 +141,7 @@ impl Running {
         let cancel = Cancel::default();
         let running = Self {
             messages,
+            ahead: VecDeque::new(),
             cancel: cancel.clone(),
             server,
         };
@@ -161,8 +170,34 @@ impl Running {
         Ok(running)
     }
 
+    /// Waits a little for the work to begin, so that what is refused is answered with its own status: a stream's is 200, and a
+    /// client would not try again.
+    pub(crate) async fn begin(&mut self) -> Result<(), ApiError> {
+        let first = async {
+            loop {
+                let message = self.hear().await;
+                let is_first = !matches!(message, Message::Event(Event::Started { .. }));
+                match message {
+                    Message::Done(Err(error)) => return Err(error),
+                    message => self.ahead.push_back(message),
+                }
+                if is_first {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(BEGINNING, first).await.unwrap_or(Ok(()))
+    }
+
     /// The next message. The worker's last one is [`Message::Done`], also when it panics.
     pub(crate) async fn next(&mut self) -> Message {
+        match self.ahead.pop_front() {
+            Some(message) => message,
+            None => self.hear().await,
+        }
+    }
+
+    async fn hear(&mut self) -> Message {
         let message = tokio::select! {
             message = self.messages.recv() => message,
             () = self.server.cancelled(), if !self.cancel.is_cancelled() => {

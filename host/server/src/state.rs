@@ -16,30 +16,33 @@ pub(crate) struct Server {
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
     phase: Mutex<Phase>,
-    /// Requests that are worked on, by what they ask for.
-    slots: Arc<Mutex<BTreeMap<String, usize>>>,
-    /// How far the end is.
-    end: watch::Sender<End>,
+    slots: Slots,
+    /// Whether running requests have to stop.
+    cancelled: watch::Sender<bool>,
 }
+
+/// Requests that are worked on, by what they ask for.
+type Slots = Arc<watch::Sender<BTreeMap<String, usize>>>;
 
 /// One over this is the part of the places that is kept for adapters that have none.
 const KEPT_FREE: usize = 8;
 
 /// A request's place, until it is dropped.
 pub(crate) struct Slot {
-    slots: Arc<Mutex<BTreeMap<String, usize>>>,
+    slots: Slots,
     adapter: String,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = slots.get_mut(&self.adapter) {
-            *count -= 1;
-            if *count == 0 {
-                slots.remove(&self.adapter);
+        self.slots.send_modify(|slots| {
+            if let Some(count) = slots.get_mut(&self.adapter) {
+                *count -= 1;
+                if *count == 0 {
+                    slots.remove(&self.adapter);
+                }
             }
-        }
+        });
     }
 }
 
@@ -54,20 +57,12 @@ pub(crate) enum Phase {
     Draining,
 }
 
-/// How far the end is.
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum End {
-    NotYet,
-    Draining,
-    CancelAll,
-}
-
 impl Server {
     pub(crate) fn new(options: Options) -> Self {
         Self {
             slots: Arc::default(),
             phase: Mutex::new(Phase::Loading("starting".to_owned())),
-            end: watch::Sender::new(End::NotYet),
+            cancelled: watch::Sender::new(false),
             metrics: Metrics::new(),
             options,
         }
@@ -96,27 +91,23 @@ impl Server {
 
     pub(crate) fn set_draining(&self) {
         *self.lock() = Phase::Draining;
-        self.end.send_replace(End::Draining);
-    }
-
-    /// Ready when the host was asked to stop.
-    pub(crate) async fn drained(&self) {
-        self.wait_for(End::Draining).await;
     }
 
     /// Tells every running request to stop.
     pub(crate) fn cancel_all(&self) {
-        self.end.send_replace(End::CancelAll);
+        self.cancelled.send_replace(true);
     }
 
     /// Ready when running requests have to stop.
     pub(crate) async fn cancelled(&self) {
-        self.wait_for(End::CancelAll).await;
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = self.cancelled.subscribe().wait_for(|cancelled| *cancelled).await;
     }
 
-    async fn wait_for(&self, end: End) {
-        // The sender lives as long as `self`, so this cannot fail.
-        let _ = self.end.subscribe().wait_for(|now| *now >= end).await;
+    /// Ready when no request is worked on.
+    pub(crate) async fn idle(&self) {
+        // The same.
+        let _ = self.slots.subscribe().wait_for(BTreeMap::is_empty).await;
     }
 
     /// The host, or why it takes no requests now.
@@ -133,16 +124,22 @@ impl Server {
     /// not keep the others out.
     pub(crate) fn slot(&self, adapter: &str) -> Result<Slot, ApiError> {
         let limit = self.options.max_requests;
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = limit.saturating_sub(slots.values().sum());
-        if free == 0 || (free <= limit / KEPT_FREE && slots.contains_key(adapter)) {
-            let busy = limit - free;
+        let mut busy = 0;
+        let is_free = self.slots.send_if_modified(|slots| {
+            busy = slots.values().sum();
+            let free = limit.saturating_sub(busy);
+            let is_free = free > limit / KEPT_FREE || (free > 0 && !slots.contains_key(adapter));
+            if is_free {
+                *slots.entry(adapter.to_owned()).or_default() += 1;
+            }
+            is_free
+        });
+        if !is_free {
             let message = format!(
                 "{busy} requests are being worked on; {limit} is the limit, of which the last are for others than {adapter:?}: try again later"
             );
             return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message).retry_after(1));
         }
-        *slots.entry(adapter.to_owned()).or_default() += 1;
         Ok(Slot {
             slots: self.slots.clone(),
             adapter: adapter.to_owned(),
@@ -151,7 +148,7 @@ impl Server {
 
     /// How many requests are worked on, by what they ask for.
     pub(crate) fn in_progress(&self) -> BTreeMap<String, usize> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.slots.borrow().clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Phase> {

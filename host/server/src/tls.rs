@@ -5,23 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::serve::Listener;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// A client that needs longer is gone, or holds a connection on purpose.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-
-/// Handshakes at once. Each costs a signature; more clients wait in the system's own queue.
-const MOST_HANDSHAKES: usize = 64;
-
-/// How long to wait when the system has no connection to give, as when there are too many open files.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Two round trips, and time to send a lost packet again. A client that needs longer is gone, or holds a connection on purpose.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 
 /// How often, at most, the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -142,60 +134,11 @@ fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
-/// A connection whose handshake is done; none where it failed.
-type Done = Option<(TlsStream<TcpStream>, SocketAddr)>;
-
-/// Hands on connections whose handshake is done. Handshakes happen beside one another, so that a slow client holds up nobody.
-pub(crate) struct TlsListener {
-    listener: TcpListener,
-    tls: Tls,
-    handshakes: JoinSet<Done>,
-}
-
-impl TlsListener {
-    pub(crate) fn new(listener: TcpListener, tls: Tls) -> Self {
-        Self {
-            listener,
-            tls,
-            handshakes: JoinSet::new(),
-        }
-    }
-}
-
-impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            tokio::select! {
-                Some(done) = self.handshakes.join_next() => {
-                    if let Ok(Some(connection)) = done {
-                        return connection;
-                    }
-                }
-                accepted = TcpListener::accept(&self.listener), if self.handshakes.len() < MOST_HANDSHAKES => match accepted {
-                    Ok((stream, address)) => {
-                        self.handshakes.spawn(handshake(self.tls.now().into(), stream, address));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "no connection could be taken");
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                },
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
-}
-
-async fn handshake(acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr) -> Done {
-    no_delay(&stream);
+/// The connection once its handshake is done; none where it failed.
+pub(crate) async fn handshake(tls: &Tls, stream: TcpStream, address: SocketAddr) -> Option<TlsStream<TcpStream>> {
+    let acceptor = TlsAcceptor::from(tls.now());
     match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Some((stream, address)),
+        Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "a TLS handshake failed");
             None
@@ -204,12 +147,5 @@ async fn handshake(acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr
             tracing::debug!(%address, "a TLS handshake took longer than {HANDSHAKE_TIME:?}");
             None
         }
-    }
-}
-
-/// A piece of a stream goes out at once, and does not wait until the client has acknowledged the one before.
-pub(crate) fn no_delay(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection waits before it sends small pieces");
     }
 }

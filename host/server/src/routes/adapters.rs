@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::{Extension, Json};
 use base64::Engine as _;
@@ -20,6 +20,7 @@ use transducer_pipeline::{
 use crate::access::Caller;
 use crate::body::archive;
 use crate::error::ApiError;
+use crate::extract::{Path, Query};
 use crate::record::Record;
 use crate::state::Server;
 

@@ -1,20 +1,27 @@
 //! `POST /v1/cpg`: the code property graph of a piece of code, `{"language", "code", "edges"?}`.
 //!
-//! The answer is JSON; with `Accept: image/svg+xml` or `?format=svg` it is a picture.
+//! The answer is JSON; with `Accept: image/svg+xml` or `?format=svg` it is a picture. It is the largest that the server gives, so that
+//! a request keeps its place until the answer is sent.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use transducer_pipeline::{GraphForm, GraphRequest};
+use transducer_pipeline::{GraphForm, GraphRequest, RequestError};
 
 use crate::body::json_form;
 use crate::error::ApiError;
-use crate::state::Server;
+use crate::extract::Query;
+use crate::state::{Server, Slot};
+
+/// How much of an answer is handed to the connection at once: it asks for more once that is nearly sent.
+const PIECE: usize = 64 << 10;
 
 #[derive(Deserialize)]
 pub(crate) struct Form {
@@ -57,15 +64,15 @@ pub(crate) async fn graph(
         _ => (GraphForm::Json, "application/json"),
     };
     let drawn = tokio::task::spawn_blocking(move || {
-        let _slot = slot;
-        service.graph(&GraphRequest {
+        let drawn = service.graph(&GraphRequest {
             language: &code.language,
             code: &code.code,
             edges: &code.edges,
             form,
-        })
+        })?;
+        Ok::<_, RequestError>((drawn, slot))
     });
-    let drawn = drawn.await.map_err(|_| {
+    let (drawn, slot) = drawn.await.map_err(|_| {
         let message = "the request failed inside the host; its log says more";
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     })??;
@@ -78,5 +85,15 @@ pub(crate) async fn graph(
             "default-src 'none'; style-src 'unsafe-inline'; sandbox",
         ),
     ];
-    Ok((harmless, drawn).into_response())
+    let length = [(header::CONTENT_LENGTH, HeaderValue::from(drawn.len()))];
+    Ok((harmless, length, held(drawn, slot)).into_response())
+}
+
+/// A body whose request keeps its place until it is sent, or its client goes away.
+fn held(text: String, slot: Slot) -> Body {
+    let pieces = (Bytes::from(text), slot);
+    Body::from_stream(stream::unfold(pieces, async |(mut rest, slot)| {
+        let piece = rest.split_to(rest.len().min(PIECE));
+        (!piece.is_empty()).then_some((Ok::<_, Infallible>(piece), (rest, slot)))
+    }))
 }

@@ -11,6 +11,9 @@ use crate::access::Caller;
 use crate::error::ApiError;
 use crate::state::{Phase, Server};
 
+/// The content type of what it answers.
+pub(super) const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 pub(crate) async fn get(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
@@ -27,6 +30,5 @@ pub(crate) async fn get(
         .metrics
         .text(service.as_deref(), &server.in_progress())
         .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+    Ok(([(header::CONTENT_TYPE, KIND)], text).into_response())
 }

@@ -33,6 +33,8 @@ struct Route {
     query: &'static [Parameter],
     takes: Option<Content>,
     gives: Content,
+    /// In what other form it answers, where it is asked to.
+    or_gives: Option<Content>,
 }
 
 /// Name, JSON type, and what it does.
@@ -49,8 +51,24 @@ const HTML: Content = Content {
     kind: "text/html",
     schema: None,
 };
-const TEXT: Content = Content {
-    kind: "text/plain",
+const STYLE: Content = Content {
+    kind: "text/css",
+    schema: None,
+};
+const SCRIPT: Content = Content {
+    kind: "text/javascript",
+    schema: None,
+};
+const METRICS: Content = Content {
+    kind: metrics::KIND,
+    schema: None,
+};
+const EVENTS: Content = Content {
+    kind: "text/event-stream",
+    schema: None,
+};
+const PICTURE: Content = Content {
+    kind: "image/svg+xml",
     schema: None,
 };
 const BYTES: Content = Content {
@@ -81,11 +99,17 @@ impl Route {
             query: &[],
             takes: None,
             gives,
+            or_gives: None,
         }
     }
 
     fn takes(mut self, takes: Content) -> Self {
         self.takes = Some(takes);
+        self
+    }
+
+    fn or_gives(mut self, gives: Content) -> Self {
+        self.or_gives = Some(gives);
         self
     }
 
@@ -116,10 +140,10 @@ fn table() -> Vec<Route> {
     let any = json::<serde_json::Value>;
     vec![
         Route::new("get", "/", "A page to try the adapters", get(page::index), HTML),
-        Route::new("get", "/page.css", "Its style", get(page::style), TEXT),
-        Route::new("get", "/page.js", "Its script", get(page::script), TEXT),
+        Route::new("get", "/page.css", "Its style", get(page::style), STYLE),
+        Route::new("get", "/page.js", "Its script", get(page::script), SCRIPT),
         Route::new("get", "/health", "200 once requests are taken, 503 while loading and draining", get(health::get), any()),
-        Route::new("get", "/metrics", "Counts and times, for Prometheus", get(metrics::get), TEXT),
+        Route::new("get", "/metrics", "Counts and times, for Prometheus", get(metrics::get), METRICS),
         Route::new("get", "/openapi.json", "This document", get(openapi::get), any()),
         Route::new("get", "/v1/adapters", "Every bundle and its state", get(adapters::list), json::<adapters::AdapterList>()),
         Route::new("put", "/v1/adapters/{adapter}", "Install a .tadapter file; its .minisig file goes into `X-Minisign`, in Base64", put(adapters::put), json::<Changed>())
@@ -129,15 +153,15 @@ fn table() -> Vec<Route> {
         Route::new("post", "/v1/adapters/{adapter}/rollback", "Put the version before back", post(adapters::rollback), json::<Changed>())
             .query(CHANGE),
         Route::new("post", "/v1/tasks/{adapter}", "Ask an adapter in the form of its task", post(tasks::answer), json::<Answer>())
-            .takes(any()).query(STREAM),
+            .or_gives(EVENTS).takes(any()).query(STREAM),
         Route::new("post", "/v1/cpg", "The graph of a piece of code, as JSON or as a picture", post(cpg::graph), any())
-            .takes(json::<cpg::Code>()).query(FORMAT),
+            .or_gives(PICTURE).takes(json::<cpg::Code>()).query(FORMAT),
         Route::new("get", "/v1/models", "The base model and the adapters that can be asked", get(openai::models), json::<ModelList>()),
         Route::new("get", "/v1/models/{model}", "One of them", get(openai::model), json::<Model>()),
         Route::new("post", "/v1/completions", "OpenAI's completions, by an adapter or the base model", post(openai::completions), json::<Frame<TextChoice>>())
-            .takes(json::<CompletionForm>()),
+            .or_gives(EVENTS).takes(json::<CompletionForm>()),
         Route::new("post", "/v1/chat/completions", "OpenAI's chat, with an adapter or the base model", post(openai::chat), json::<Frame<ChatChoice>>())
-            .takes(json::<ChatForm>()),
+            .or_gives(EVENTS).takes(json::<ChatForm>()),
         Route::new("post", "/tokenize", "The tokens of a text or of a conversation", post(tokenize::tokenize), json::<tokenize::Tokens>())
             .takes(json::<TokenizeForm>()),
         Route::new("post", "/detokenize", "The text of tokens", post(tokenize::detokenize), json::<tokenize::Text>())

@@ -9,7 +9,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use transducer_pipeline::{AdapterInfo, AdapterState, AdapterStatus};
 
-use super::{Content, Parameter, Route, STREAM, table};
+use super::{Content, EVENTS, Parameter, Route, STREAM, table};
 use crate::access::Caller;
 use crate::error::Envelope;
 use crate::state::{Phase, Server};
@@ -76,11 +76,15 @@ fn operation(route: &Route, takes: &mut SchemaGenerator, gives: &mut SchemaGener
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
     let words = route.path.split(|char: char| !char.is_ascii_alphanumeric());
     let name: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    let mut answers = content(&route.gives, gives);
+    if let Some(other) = &route.or_gives {
+        answers[other.kind] = json!({});
+    }
     let mut operation = json!({
         "operationId": format!("{}_{}", route.method, name.join("_")).trim_end_matches('_'),
         "summary": route.summary,
         "parameters": in_path.chain(route.query.iter().map(in_query)).collect::<Vec<_>>(),
-        "responses": responses(content(&route.gives, gives), error),
+        "responses": responses(answers, error),
     });
     if let Some(body) = &route.takes {
         operation["requestBody"] = json!({"required": true, "content": content(body, takes)});
@@ -113,7 +117,7 @@ fn task(name: &str, info: &AdapterInfo, error: &Value) -> Value {
         "summary": info.summary,
         "parameters": STREAM.iter().map(in_query).collect::<Vec<_>>(),
         "requestBody": {"required": true, "content": {"application/json": body}},
-        "responses": responses(json!({"application/json": {"schema": answer}}), error),
+        "responses": responses(json!({"application/json": {"schema": answer}, EVENTS.kind: {}}), error),
     }})
 }
 

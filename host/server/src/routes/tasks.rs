@@ -1,13 +1,14 @@
 //! `POST /v1/tasks/{adapter}`: one request, in the form of the adapter's own task.
 //!
 //! The answer is a JSON object; with `Accept: text/event-stream` or `?stream=true` it is a stream of server-sent
-//! events: `started`, then `text` for each piece of generated text, then `answer` (or `error`), then `[DONE]`.
+//! events: `started`, then `text` for each piece of generated text, then `answer` (or `error`), then `[DONE]`. What is refused
+//! before there is text is answered without a stream, with its own status.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,7 @@ use transducer_pipeline::Event;
 use crate::access::Caller;
 use crate::body::json_text;
 use crate::error::ApiError;
+use crate::extract::{Path, Query};
 use crate::record::Record;
 use crate::running::{Message, Reply, Running, Work};
 use crate::state::Server;
@@ -42,8 +44,9 @@ pub(crate) async fn answer(
     let body = json_text(body, server.options.max_body_bytes).await?;
     let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("text/event-stream"));
     let wants_stream = form.stream || headers.get(header::ACCEPT).is_some_and(accepts);
-    let running = Running::start(server, caller, record, Work::Task { adapter, body })?;
+    let mut running = Running::start(server, caller, record, Work::Task { adapter, body })?;
     if wants_stream {
+        running.begin().await?;
         return Ok(events(running));
     }
     Ok(Json(running.end().await?).into_response())

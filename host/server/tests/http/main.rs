@@ -1,6 +1,7 @@
 //! The routes, over real sockets, with a service that answers without a model.
 
 mod access;
+mod connections;
 mod log;
 mod metrics;
 mod openai;

@@ -81,11 +81,7 @@ fn clients_of_openai_ask_adapters_as_models() {
     );
 
     chat["model"] = json!("nobody");
-    let lines = stream(&chat);
-    assert!(
-        lines[0].contains("adapter_not_found") && lines[1] == "[DONE]",
-        "{lines:?}"
-    );
+    check_error(post("/v1/chat/completions", &chat), 404, "adapter_not_found", "echo");
     chat["stream"] = json!(false);
     check_error(post("/v1/chat/completions", &chat), 404, "adapter_not_found", "echo");
     chat["messages"] = json!([]);
@@ -96,6 +92,28 @@ fn clients_of_openai_ask_adapters_as_models() {
         "invalid_request",
         "prompt",
     );
+}
+
+#[test]
+fn an_adapter_refuses_what_would_be_another_kind_of_answer() {
+    let server = Running::ready();
+    let post = |body: Value| server.post("/v1/completions", body.to_string().as_bytes());
+    let own =
+        json!({"model": "echo", "prompt": "a", "max_tokens": 1, "stop": ["a"], "logit_bias": {"1": 1}, "tools": []});
+    assert_eq!(post(own).0, 200, "writing is the task's own business");
+    for (field, value) in [("n", json!(2)), ("logprobs", json!(1)), ("tools", json!([{}]))] {
+        let mut body = json!({"model": "echo", "prompt": "a"});
+        body[field] = value;
+        check_error(post(body), 400, "unsupported_parameter", field);
+    }
+    check_error(
+        post(json!({"model": "tiny", "prompt": "a", "logit_bias": {"1": 1}})),
+        400,
+        "unsupported_parameter",
+        "logit_bias",
+    );
+    let ids = json!({"model": "tiny", "prompt": [1, 2, 3]});
+    check_error(post(ids), 400, "invalid_request", "3 token ids");
 }
 
 #[test]

@@ -53,6 +53,21 @@ fn every_route_and_every_adapter_is_in_the_document() {
         assert!(document.pointer(reference).is_some(), "nothing at {reference}");
     }
 
+    for (method, path, kind) in [
+        ("post", "/v1/chat/completions", "text/event-stream"),
+        ("post", "/v1/tasks/new", "text/event-stream"),
+        ("post", "/v1/cpg", "image/svg+xml"),
+        ("post", "/v1/cpg", "application/json"),
+        ("get", "/page.js", "text/javascript"),
+    ] {
+        let answer = &document["paths"][path][method]["responses"]["200"]["content"];
+        assert!(answer[kind].is_object(), "{path}: {answer}");
+    }
+    let (head, _) = get_text(&server, "/metrics", "*/*");
+    let kinds = document["paths"]["/metrics"]["get"]["responses"]["200"]["content"].as_object();
+    let kind = kinds.and_then(|kinds| kinds.keys().next()).unwrap();
+    assert!(head.contains(&format!("content-type: {kind}")), "{head}");
+
     let task = &document["paths"]["/v1/tasks/new"]["post"];
     let body = &task["requestBody"]["content"]["application/json"];
     assert_eq!(body["schema"]["$defs"]["code"]["type"], "string");

@@ -82,6 +82,8 @@ impl Service for Scripted {
     fn graph(&self, request: &GraphRequest<'_>) -> Result<String, RequestError> {
         match (request.language, request.form) {
             ("java", GraphForm::Svg) => Ok(format!("<svg>{} {:?}</svg>", request.code, request.edges)),
+            // More than the buffers between server and client take.
+            ("large", GraphForm::Json) => Ok(json!("x".repeat(30 << 20)).to_string()),
             ("java", GraphForm::Json) => Ok(json!({"code": request.code}).to_string()),
             (other, _) => Err(RequestError::Rejected(format!("`language`: no front end for {other}"))),
         }
@@ -183,6 +185,14 @@ impl Service for Scripted {
                 Ok(answer(request.body))
             }
             "panic" => panic!("on purpose"),
+            "full" => {
+                let (generation, prompt_tokens) = ("g1".to_owned(), 3);
+                let _ = events(Event::Started {
+                    generation,
+                    prompt_tokens,
+                });
+                Err(RequestError::Busy { limit: 9 })
+            }
             "busy" => Err(RequestError::Busy { limit: 9 }),
             "picky" => Err(RequestError::Rejected("`code` is missing".to_owned())),
             "long" => Err(RequestError::TooLong {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -68,14 +68,16 @@ fn a_server_with_a_certificate_speaks_tls_and_drains() {
         drain_limit: Duration::from_secs(15),
         ..Options::default()
     });
-    // Somebody who says nothing holds up nobody.
-    let _silent = server.connect();
+    // Those who say nothing hold up nobody.
+    let _silent: Vec<_> = (0..100).map(|_| server.connect()).collect();
+    let since = Instant::now();
     let get = "GET /v1/adapters HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let answer = ask(&mut connect(&server, &certificate), get);
     assert!(
         answer.starts_with("HTTP/1.1 200") && answer.contains("echo"),
         "{answer}"
     );
+    assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
     // Who speaks plain HTTP is not answered in it.
     let mut plain = server.connect();
     plain.write_all(get.as_bytes()).unwrap();

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// The length of a completion that does not say how long it may be, as OpenAI's API has it. A chat goes on to its end.
 const COMPLETION_TOKENS: usize = 16;
@@ -19,6 +19,8 @@ pub(crate) struct Asked {
     pub(crate) input: Input,
     /// How the base model writes.
     pub(crate) sampling: Sampling,
+    /// A field that asks for an answer of a kind that there is not here.
+    pub(crate) unsupported: Option<&'static str>,
     /// Whether the answer is a stream of events.
     pub(crate) stream: bool,
     /// Whether such a stream ends with counts of tokens.
@@ -49,7 +51,7 @@ pub(crate) struct Sampling {
     pub(crate) top_k: usize,
     pub(crate) seed: Option<u64>,
     pub(crate) stop: Vec<String>,
-    /// A field that asks for what there is not here.
+    /// A field that asks for a way of writing that there is not here.
     pub(crate) unsupported: Option<&'static str>,
 }
 
@@ -71,6 +73,10 @@ pub(crate) enum FormError {
     NoUser,
     #[error("`prompt` is a list of {0}: one prompt a request is taken")]
     Prompts(usize),
+    #[error("`prompt` is a list of {0} token ids: give the text (POST /detokenize makes it of them)")]
+    TokenIds(usize),
+    #[error("`messages` has a part of type {0:?}: only `text` is read")]
+    Part(String),
     #[error("give one of `prompt` and `messages`")]
     PromptOrMessages,
 }
@@ -83,6 +89,8 @@ impl Asked {
             Prompt::Text(text) => text,
             Prompt::Texts(mut texts) if texts.len() == 1 => texts.remove(0),
             Prompt::Texts(texts) => return Err(FormError::Prompts(texts.len())),
+            Prompt::Tokens(ids) => return Err(FormError::TokenIds(ids.len())),
+            Prompt::Lists(lists) => return Err(FormError::TokenIds(lists.iter().map(Vec::len).sum())),
         };
         let most_tokens = common.most_tokens().or(Some(COMPLETION_TOKENS));
         Ok(Self::of(common, prompt.clone(), Input::Prompt(prompt), most_tokens))
@@ -91,15 +99,17 @@ impl Asked {
     /// Of the body of `POST /v1/chat/completions`.
     pub(crate) fn chat(body: &str) -> Result<Self, FormError> {
         let ChatForm { common, messages } = serde_json::from_str(body)?;
+        let input = Input::chat(&messages)?;
         let last = messages.iter().rev().find(|message| message.role == "user");
         let text = last.ok_or(FormError::NoUser)?.content.text();
         let code = fenced(&text).unwrap_or(&text).to_owned();
         let most_tokens = common.most_tokens();
-        Ok(Self::of(common, code, Input::chat(&messages), most_tokens))
+        Ok(Self::of(common, code, input, most_tokens))
     }
 
     fn of(common: Common, code: String, input: Input, most_tokens: Option<usize>) -> Self {
         Self {
+            unsupported: common.unsupported(Kind::Answer),
             sampling: Sampling {
                 most_tokens,
                 temperature: common.temperature.unwrap_or(1.0),
@@ -108,7 +118,7 @@ impl Asked {
                 top_k: common.top_k.and_then(|count| count.try_into().ok()).unwrap_or(0),
                 // Any 64 bits are a seed.
                 seed: common.seed.map(|seed| seed as u64),
-                unsupported: common.unsupported(),
+                unsupported: common.unsupported(Kind::Writing),
                 stop: match common.stop {
                     None => Vec::new(),
                     Some(Stop::One(text)) => vec![text],
@@ -130,7 +140,7 @@ impl Tokenize {
         let form: TokenizeForm = serde_json::from_str(body)?;
         let input = match (form.prompt, form.messages) {
             (Some(prompt), None) => Input::Prompt(prompt),
-            (None, Some(messages)) => Input::chat(&messages),
+            (None, Some(messages)) => Input::chat(&messages)?,
             _ => return Err(FormError::PromptOrMessages),
         };
         Ok(Self {
@@ -143,17 +153,20 @@ impl Tokenize {
 }
 
 impl Input {
-    fn chat(messages: &[ChatMessage]) -> Self {
+    fn chat(messages: &[ChatMessage]) -> Result<Self, FormError> {
+        for message in messages {
+            message.content.check()?;
+        }
         let turn = |message: &ChatMessage| Turn {
             role: message.role.clone(),
             text: message.content.text(),
         };
-        Self::Chat(messages.iter().map(turn).collect())
+        Ok(Self::Chat(messages.iter().map(turn).collect()))
     }
 }
 
-/// What both routes take; other fields of OpenAI's are let through. All but the model and the stream are for the base model: an
-/// adapter's decoding is its task's own business.
+/// What both routes take. What says how to write is for the base model: an adapter's decoding is its task's own business. Fields
+/// that are not here are let through, but for those of [`NOT_HERE`].
 #[derive(Deserialize, JsonSchema)]
 struct Common {
     /// An adapter, or the base model: see GET /v1/models.
@@ -191,6 +204,52 @@ struct Common {
     tools: Option<Value>,
     /// Only text.
     response_format: Option<Value>,
+    /// Fields that are not here.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    rest: Map<String, Value>,
+}
+
+/// What a field that there is not here asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Another kind of answer.
+    Answer,
+    /// Another way of writing, which is an adapter's own business.
+    Writing,
+}
+
+/// Fields of OpenAI's and vLLM's that change the answer and are not here, with the number that asks for nothing.
+const NOT_HERE: &[(Kind, &str, f64)] = &[
+    (Kind::Answer, "functions", 0.0),
+    (Kind::Answer, "top_logprobs", 0.0),
+    (Kind::Answer, "prompt_logprobs", f64::NAN),
+    (Kind::Answer, "guided_json", f64::NAN),
+    (Kind::Answer, "guided_regex", f64::NAN),
+    (Kind::Answer, "guided_choice", f64::NAN),
+    (Kind::Answer, "guided_grammar", f64::NAN),
+    (Kind::Answer, "structured_outputs", f64::NAN),
+    (Kind::Writing, "logit_bias", f64::NAN),
+    (Kind::Writing, "min_p", 0.0),
+    (Kind::Writing, "repetition_penalty", 1.0),
+    (Kind::Writing, "min_tokens", 0.0),
+    (Kind::Writing, "ignore_eos", 0.0),
+    (Kind::Writing, "stop_token_ids", f64::NAN),
+    (Kind::Writing, "allowed_token_ids", f64::NAN),
+    (Kind::Writing, "bad_words", f64::NAN),
+    (Kind::Writing, "use_beam_search", 0.0),
+];
+
+/// Whether a value asks for something: none, false, what is empty and the neutral number do not.
+fn asks(value: &Value, neutral: f64) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Bool(true) => true,
+        Value::Number(number) => number.as_f64() != Some(neutral),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(values) => !values.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
 }
 
 impl Common {
@@ -198,28 +257,47 @@ impl Common {
         self.max_completion_tokens.or(self.max_tokens)
     }
 
-    /// The first field that asks for something that the base model does not do here. Passed over in silence it would change the
-    /// answer.
-    fn unsupported(&self) -> Option<&'static str> {
-        let given = |value: &Option<Value>| !matches!(value, None | Some(Value::Null | Value::Bool(false)));
+    /// The first field that asks for something that there is not here. Passed over in silence it would change the answer.
+    fn unsupported(&self, kind: Kind) -> Option<&'static str> {
+        use Kind::{Answer, Writing};
+        let given = |value: &Option<Value>| value.as_ref().is_some_and(|value| asks(value, f64::NAN));
         let other = |count: Option<u32>| count.is_some_and(|count| count != 1);
         let penalty = |value: Option<f64>| value.is_some_and(|value| value != 0.0);
         let is_text = |format: &Value| format.is_null() || format["type"] == "text";
+        let modalities = self.rest.get("modalities");
         let asked = [
-            ("n", other(self.n)),
-            ("best_of", other(self.best_of)),
-            ("echo", self.echo == Some(true)),
-            ("logprobs", given(&self.logprobs)),
-            ("suffix", self.suffix.as_ref().is_some_and(|suffix| !suffix.is_empty())),
-            ("frequency_penalty", penalty(self.frequency_penalty)),
-            ("presence_penalty", penalty(self.presence_penalty)),
-            ("tools", given(&self.tools)),
+            (Answer, "n", other(self.n)),
+            (Writing, "best_of", other(self.best_of)),
+            (Answer, "echo", self.echo == Some(true)),
+            (Answer, "logprobs", given(&self.logprobs)),
             (
+                Answer,
+                "suffix",
+                self.suffix.as_ref().is_some_and(|suffix| !suffix.is_empty()),
+            ),
+            (Writing, "frequency_penalty", penalty(self.frequency_penalty)),
+            (Writing, "presence_penalty", penalty(self.presence_penalty)),
+            (Answer, "tools", given(&self.tools)),
+            (
+                Answer,
                 "response_format",
                 self.response_format.as_ref().is_some_and(|format| !is_text(format)),
             ),
+            (
+                Answer,
+                "modalities",
+                modalities.is_some_and(|kinds| asks(kinds, f64::NAN) && *kinds != json!(["text"])),
+            ),
         ];
-        asked.into_iter().find(|(_, asked)| *asked).map(|(name, _)| name)
+        let rest = NOT_HERE.iter().map(|(kind, name, neutral)| {
+            let value = self.rest.get(*name);
+            (*kind, *name, value.is_some_and(|value| asks(value, *neutral)))
+        });
+        asked
+            .into_iter()
+            .chain(rest)
+            .find(|(asked, _, asks)| *asked == kind && *asks)
+            .map(|(_, name, _)| name)
     }
 }
 
@@ -253,6 +331,11 @@ pub(crate) struct CompletionForm {
 enum Prompt {
     Text(String),
     Texts(Vec<String>),
+    /// Of a text, or of several, which are not taken. They are told from what is no prompt at all.
+    #[schemars(skip)]
+    Tokens(Vec<u32>),
+    #[schemars(skip)]
+    Lists(Vec<Vec<u32>>),
 }
 
 /// The body of `POST /v1/chat/completions`.
@@ -303,11 +386,25 @@ impl Default for Content {
 
 #[derive(Deserialize, JsonSchema)]
 struct Part {
+    /// Only `text`.
+    r#type: Option<String>,
     #[serde(default)]
     text: String,
 }
 
 impl Content {
+    /// Whether all of it is text: a picture that was passed over would leave a question about nothing.
+    fn check(&self) -> Result<(), FormError> {
+        let Self::Parts(parts) = self else {
+            return Ok(());
+        };
+        let mut kinds = parts.iter().filter_map(|part| part.r#type.as_ref());
+        match kinds.find(|kind| *kind != "text") {
+            Some(kind) => Err(FormError::Part(kind.clone())),
+            None => Ok(()),
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -353,18 +450,55 @@ mod tests {
 
     #[test]
     fn what_there_is_not_is_named() {
-        for (field, expected) in [
-            (r#""n": 1, "logprobs": null, "echo": false, "suffix": """#, None),
+        for (field, for_all, for_base) in [
+            (r#""n": 1, "logprobs": null, "echo": false, "suffix": """#, None, None),
+            (r#""tools": [], "response_format": {"type": "text"}"#, None, None),
             (
-                r#""tools": null, "response_format": {"type": "text"}, "presence_penalty": 0"#,
+                r#""presence_penalty": 0, "min_p": 0.0, "repetition_penalty": 1"#,
+                None,
                 None,
             ),
-            (r#""n": 2"#, Some("n")),
-            (r#""logprobs": 3"#, Some("logprobs")),
-            (r#""response_format": {"type": "json_object"}"#, Some("response_format")),
+            (
+                r#""logit_bias": {}, "modalities": ["text"], "ignore_eos": false"#,
+                None,
+                None,
+            ),
+            (r#""user": "a", "store": true, "seed": 3"#, None, None),
+            (r#""n": 2"#, Some("n"), None),
+            (r#""logprobs": 3"#, Some("logprobs"), None),
+            (r#""tools": [{}]"#, Some("tools"), None),
+            (r#""functions": [{}]"#, Some("functions"), None),
+            (
+                r#""response_format": {"type": "json_object"}"#,
+                Some("response_format"),
+                None,
+            ),
+            (r#""modalities": ["text", "audio"]"#, Some("modalities"), None),
+            (r#""top_logprobs": 2"#, Some("top_logprobs"), None),
+            (r#""guided_json": {"type": "object"}"#, Some("guided_json"), None),
+            (r#""logit_bias": {"50256": -100}"#, None, Some("logit_bias")),
+            (r#""min_p": 0.1"#, None, Some("min_p")),
+            (r#""repetition_penalty": 1.1"#, None, Some("repetition_penalty")),
+            (r#""min_tokens": 4"#, None, Some("min_tokens")),
+            (r#""ignore_eos": true"#, None, Some("ignore_eos")),
+            (r#""stop_token_ids": [0]"#, None, Some("stop_token_ids")),
         ] {
-            let asked = Asked::completion(&format!(r#"{{"model": "m", "prompt": "a", {field}}}"#));
-            assert_eq!(asked.unwrap().sampling.unsupported, expected, "{field}");
+            let asked = Asked::completion(&format!(r#"{{"model": "m", "prompt": "a", {field}}}"#)).unwrap();
+            let found = (asked.unsupported, asked.sampling.unsupported);
+            assert_eq!(found, (for_all, for_base), "{field}");
         }
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_passed_over() {
+        for prompt in ["[1, 2]", "[[1, 2], [3]]"] {
+            let error = Asked::completion(&format!(r#"{{"model": "m", "prompt": {prompt}}}"#)).unwrap_err();
+            assert!(matches!(error, FormError::TokenIds(2 | 3)), "{error}");
+        }
+        let picture = r#"[{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "b"}}]"#;
+        let messages = format!(r#""messages": [{{"role": "user", "content": {picture}}}]"#);
+        let error = Asked::chat(&format!(r#"{{"model": "m", {messages}}}"#)).unwrap_err();
+        assert!(error.to_string().contains("image_url"), "{error}");
+        assert!(Tokenize::parse(&format!("{{{messages}}}")).is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! `GET /v1/models`, `POST /v1/completions`, `POST /v1/chat/completions`: OpenAI's routes, so that its clients can ask.
 //!
 //! Where `model` names an adapter, the text becomes the `code` of a request to it. Decoding is the task's own business, so that
-//! `temperature` and the like are taken and change nothing. Where it names the base model, the frozen LLM writes by itself.
+//! `temperature` and the like are taken and change nothing. Where it names the base model, the frozen LLM writes by itself. A field
+//! that asks for another kind of answer than there is (`tools`, `n`) is an error with both.
 
 pub(crate) mod form;
 pub(crate) mod wire;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -27,6 +28,7 @@ use self::wire::{ChatChoice, ChunkChoice, Delta, Frame, Model, ModelList, Said, 
 use crate::access::Caller;
 use crate::body::json_text;
 use crate::error::ApiError;
+use crate::extract::Path;
 use crate::record::Record;
 use crate::running::{Input, Message, Plain, Reply, Running, Work};
 use crate::state::Server;
@@ -140,29 +142,28 @@ async fn respond(
         include_usage: asked.include_usage,
     };
     let (stream, is_base) = (asked.stream, asked.model == server.ready()?.model().name);
-    let work = if is_base { plain(asked)? } else { task(asked) };
-    let running = Running::start(server, caller, record, work)?;
+    let work = if is_base { plain(asked)? } else { task(asked)? };
+    let mut running = Running::start(server, caller, record, work)?;
     if stream {
+        running.begin().await?;
         return Ok(frames.stream(running, is_base));
     }
     Ok(frames.whole(&running.end().await?))
 }
 
 /// What an adapter is asked.
-fn task(asked: Asked) -> Work {
-    Work::Task {
+fn task(asked: Asked) -> Result<Work, ApiError> {
+    refuse(asked.unsupported)?;
+    Ok(Work::Task {
         body: json!({"code": asked.code}).to_string(),
         adapter: asked.model,
-    }
+    })
 }
 
 /// What the base model is asked.
 fn plain(asked: Asked) -> Result<Work, ApiError> {
     let sampling = asked.sampling;
-    if let Some(field) = sampling.unsupported {
-        let message = format!("`{field}` asks for what this server does not do: leave it out");
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "unsupported_parameter", message));
-    }
+    refuse(asked.unsupported.or(sampling.unsupported))?;
     Ok(Work::Plain(Plain {
         model: asked.model,
         input: read(asked.input, true, true)?,
@@ -176,6 +177,14 @@ fn plain(asked: Asked) -> Result<Work, ApiError> {
             ..DecodingOptions::default()
         },
     }))
+}
+
+/// Refuses a field that would be passed over in silence.
+fn refuse(field: Option<&str>) -> Result<(), ApiError> {
+    field.map_or(Ok(()), |field| {
+        let message = format!("`{field}` asks for what this server does not do: leave it out");
+        Err(ApiError::new(StatusCode::BAD_REQUEST, "unsupported_parameter", message))
+    })
 }
 
 /// What the base model reads.
