@@ -9,10 +9,7 @@ use std::collections::HashSet;
 /// Whether the state is never too long.
 pub(crate) fn fit(text: &str) -> bool {
     const ROOM: usize = 1_024;
-    let quotes = text
-        .bytes()
-        .filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))
-        .count();
+    let quotes = text.bytes().filter(|byte| matches!(byte, b'"' | b'\'' | b'`')).count();
     quotes == 0 || 2 + quotes.min(255) + 2 * levels(text) < ROOM
 }
 

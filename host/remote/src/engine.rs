@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 use transducer_backbone::Embedder;
 use transducer_engine::{
-    CancelToken, Completion, DEFAULT_QUEUE_BOUND, Engine, EngineError, Event, Queue, Request, RequestId, Stats, SubmitError,
-    Ticket,
+    CancelToken, Completion, DEFAULT_QUEUE_BOUND, Engine, EngineError, Event, Queue, Request, RequestId, Stats,
+    SubmitError, Ticket,
 };
 
 use crate::answer::answer;

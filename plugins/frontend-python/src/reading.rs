@@ -42,7 +42,8 @@ pub(crate) fn read(source: &str, budget: &Budget) -> Result<Reading, ReadError> 
 
 fn read_as(repaired: Repaired<'_>, source: &str, parser: &mut Parser, budget: &Budget) -> Result<Reading, ReadError> {
     if !indents::fit(&repaired.text) {
-        let reason = "the lines are indented to too many different depths, with strings among them: cut the source into pieces";
+        let reason =
+            "the lines are indented to too many different depths, with strings among them: cut the source into pieces";
         return Err(ReadError::Unscannable(reason.to_owned()));
     }
     let tree = parse(parser, &repaired.text, budget)?;
