@@ -365,8 +365,7 @@ impl Shared {
         drop(state);
         for job in gone {
             let why = job.given_up().unwrap_or(EngineError::Cancelled);
-            let mut sink = job.request.sink;
-            tell(job.ticket.id, Err(why), |event| sink(event));
+            tell(job.ticket.id, Err(why), job.request.sink);
         }
     }
 
