@@ -2,7 +2,7 @@
 //!
 //! Between two tokens tree-sitter has the scanner put away its state in 1,024 bytes: two, one for each string that is open (255 at most are
 //! counted), two for each level of indentation. Where an odd number of strings is open it writes one byte too many instead of stopping, and
-//! tree-sitter aborts.
+//! tree-sitter aborts. The Python front end has the same loop: neither may use anything of the other.
 
 use std::collections::HashSet;
 

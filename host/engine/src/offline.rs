@@ -13,9 +13,6 @@ use crate::{Completion, Decoding, EngineError, FinishReason, PromptEmbeddings, S
 /// of those that stay, to keep them costs a row of every step.
 const FINISHED_PART: usize = 8;
 
-/// The binary logarithm of the most tokens of a part of the vocabulary in which the likeliest one is looked for.
-const LARGEST_PART: u32 = 8;
-
 /// A prompt and how to decode its answer.
 #[derive(Debug)]
 pub struct OfflineRequest {
@@ -129,16 +126,9 @@ fn pad(backbone: &Backbone, requests: &[OfflineRequest]) -> Result<(KvCache, Ten
 
 /// The likeliest token of each sequence, from logits `[batch, 1, vocab]`; `None` where they are no numbers.
 pub(crate) fn likeliest(logits: &Tensor) -> Result<Vec<Option<u32>>, EngineError> {
-    let logits = logits.f_squeeze_dim(1)?;
-    let (batch, vocab) = logits.size2()?;
-    // libtorch finds a highest number many times faster than where it stands: so at first in which part, then in that part.
-    let part: i64 = 1 << vocab.trailing_zeros().min(LARGEST_PART);
-    let parts = logits.f_view([batch, -1, part])?;
-    let (highest, places) = parts.f_amax([2], false)?.f_max_dim(1, true)?;
-    let chosen = parts.f_take_along_dim(&places.f_unsqueeze(2)?, 1)?.f_squeeze_dim(1)?;
-    let ids = places.f_mul_scalar(part)?.f_add(&chosen.f_argmax(1, true)?)?;
-    let highest = Vec::<f32>::try_from(highest.f_view(-1)?.f_to_kind(Kind::Float)?)?;
-    let ids = Vec::<i64>::try_from(ids.f_view(-1)?)?;
+    let (highest, ids) = logits.f_squeeze_dim(1)?.f_max_dim(1, false)?;
+    let highest = Vec::<f32>::try_from(highest.f_to_kind(Kind::Float)?)?;
+    let ids = Vec::<i64>::try_from(ids)?;
     // Any NaN is the highest of all.
     let pick = |(highest, id): (f32, i64)| highest.is_finite().then_some(id as u32);
     Ok(highest.into_iter().zip(ids).map(pick).collect())
@@ -197,19 +187,5 @@ mod tests {
         assert_eq!(pick(&[0.5, f32::NEG_INFINITY]), [Some(0)]);
         assert_eq!(pick(&[0.5, f32::NAN, 3.0]), [None]);
         assert_eq!(pick(&[f32::INFINITY, 3.0]), [None]);
-    }
-
-    /// Vocabularies of several parts, of parts of a few tokens, and of an odd number of tokens; of equal numbers the first.
-    #[test]
-    fn the_likeliest_token_is_found_wherever_it_stands() {
-        for vocab in [1024, 1030, 1025] {
-            let numbers: Vec<f32> = (0..vocab).map(|token| ((token * 7) % 13) as f32).collect();
-            for place in [0, 1, 255, 256, 700, vocab - 1] {
-                let mut logits = [numbers.clone(), numbers.clone()].concat();
-                logits[place] = 20.0;
-                let found = likeliest(&Tensor::from_slice(&logits).view([2, 1, -1])).expect("a valid tensor");
-                assert_eq!(found, [Some(place as u32), Some(11)], "of {vocab}");
-            }
-        }
     }
 }
