@@ -42,7 +42,8 @@ LIMIT = 120
 def scaled(bundle, folder, name, version, factor):
     """A copy whose weights are so many times those of the bundle."""
     shutil.copytree(bundle, folder)
-    manifest = (folder / "adapter.toml").read_text().split("\n[evaluation]")[0]
+    # What is recorded is of the bundle's own weights, and stands at the end.
+    manifest = (folder / "adapter.toml").read_text().split("\n[provenance]")[0]
     lines = [
         {"name": f'name = "{name}"', "version": f'version = "{version}"'}.get(line.split(" = ")[0], line)
         for line in manifest.splitlines()
