@@ -30,7 +30,7 @@ pub mod vcs;
 pub use frontends::{FrontEndOptions, parts_dir};
 pub use logging::LogArgs;
 pub use source::{Source, SourceArgs};
-pub use stop::{STOPPED, Stopped, stop_flag};
+pub use stop::{STOPPED, Stopped, end_at_once, stop_flag};
 
 use std::process::ExitCode;
 

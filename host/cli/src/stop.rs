@@ -21,6 +21,12 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
+/// Ends the process as one that was stopped, without what it does at its end: libtorch's threads would go on with what that takes away.
+pub fn end_at_once() -> ! {
+    // SAFETY: nothing of the process runs any more.
+    unsafe { libc::_exit(STOPPED.into()) }
+}
+
 /// Raised by Ctrl-C and SIGTERM; the second time the program ends at once.
 ///
 /// # Errors
@@ -29,9 +35,7 @@ pub fn stop_flag() -> Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
-            // Without what a process does at its end: libtorch's threads would go on with what that takes away.
-            // SAFETY: it ends the process, and runs nothing of it any more.
-            unsafe { libc::_exit(STOPPED.into()) };
+            end_at_once();
         }
         eprintln!("stopping; once more to stop at once");
     })

@@ -59,7 +59,8 @@ pub(crate) struct HostArgs {
     )]
     queue: usize,
 
-    /// Tokens, prompts and answers, for which answers that are made at once have memory
+    /// Tokens, prompts and answers, for which answers that are made at once have memory; an adapter, or the base model, leaves an eighth of
+    /// it to the others
     #[arg(long, env = "TRANSDUCER_CACHE_TOKENS", value_name = "TOKENS", default_value_t = EngineOptions::default().cache_tokens)]
     cache_tokens: usize,
 

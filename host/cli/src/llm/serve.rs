@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 use transducer_access::Gate;
+use transducer_host::end_at_once;
 use transducer_pipeline::{AdapterState, Host, HostOptions, Service};
 use transducer_server::{Options, Tls};
 
@@ -171,8 +172,17 @@ fn describe(host: &dyn Service) {
     }
 }
 
-/// Ready on Ctrl-C or SIGTERM.
+/// Ready on Ctrl-C or SIGTERM; the second time the program ends at once.
 async fn asked_to_stop() {
+    signalled().await;
+    eprintln!("stopping: running requests may finish; once more to stop at once");
+    tokio::spawn(async {
+        signalled().await;
+        end_at_once();
+    });
+}
+
+async fn signalled() {
     let interrupt = tokio::signal::ctrl_c();
     match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {
@@ -184,9 +194,4 @@ async fn asked_to_stop() {
             let _ = interrupt.await;
         }
     }
-    eprintln!("stopping: running requests may finish; once more to stop at once");
-    tokio::spawn(async {
-        let _ = tokio::signal::ctrl_c().await;
-        std::process::exit(transducer_host::STOPPED.into());
-    });
 }
