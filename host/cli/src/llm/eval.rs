@@ -236,17 +236,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Tries whether a file can be put there; nothing of it stays.
+/// Tries whether a file can be put there; nothing of it stays. What is there and no file, such as /dev/stdout, is not tried: a pipe would wait
+/// for its reader.
 fn can_be_written(path: &Path) -> Result<()> {
     ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
-    let tried = AtomicWriteFile::open(path).and_then(AtomicWriteFile::discard);
+    if is_no_file(path) {
+        return Ok(());
+    }
+    let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let tried = AtomicWriteFile::open(whole).and_then(AtomicWriteFile::discard);
     tried.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Whether something else than a file is there, of which nothing can be kept.
+fn is_no_file(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|there| !there.is_file())
 }
 
 /// Writes the answers of a run that was stopped beside the file that is for all of them, which may be there from a run before. Says where
 /// they are, if there are any.
 fn set_aside(path: &Path, predictions: &[Prediction]) -> Result<Option<PathBuf>> {
-    if predictions.is_empty() {
+    if predictions.is_empty() || is_no_file(path) {
         return Ok(None);
     }
     let mut name = path.as_os_str().to_owned();
@@ -357,6 +367,14 @@ mod tests {
         std::fs::write(&path, "whole").unwrap();
         can_be_written(&path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole");
+        // A link is where it leads to, and what is no file is not touched at all.
+        let (link, pipe) = (dir.path().join("link"), dir.path().join("pipe"));
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        can_be_written(&link).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        can_be_written(&pipe).unwrap();
         for wrong in [dir.path().to_owned(), dir.path().join("none/a.jsonl")] {
             let error = can_be_written(&wrong).unwrap_err().to_string();
             assert!(error.starts_with("cannot write "), "{error}");
