@@ -6,7 +6,10 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use common::{Adapters, HIDDEN, REQUEST, ask, weights, written};
-use transducer_pipeline::{AdapterState, Cancel, GraphForm, GraphRequest, Request, RequestError, Service};
+use transducer_pipeline::{
+    AdapterState, Cancel, DecodingOptions, Event, GraphForm, GraphRequest, PlainInput, PlainRequest, Request,
+    RequestError, Service,
+};
 
 #[test]
 fn weights_change_the_answer_and_an_untrained_transducer_does_not() {
@@ -182,6 +185,31 @@ fn a_request_ends_when_nobody_wants_its_answer() {
     };
     let error = host.answer(&request, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(error, RequestError::Deadline(_)), "{error}");
+}
+
+/// Tokens come one after the other here, without a pause in which to look; there are enough of them for a thread that has to wait.
+#[test]
+fn a_request_that_is_cancelled_writes_no_further() {
+    let host = Adapters::new().load();
+    let cancel = Cancel::default();
+    let request = PlainRequest {
+        input: PlainInput::Prompt {
+            text: "int f(int a) {",
+            special: true,
+        },
+        most_tokens: Some(1900),
+        decoding: DecodingOptions::default(),
+        cancel: cancel.clone(),
+        time_limit: None,
+    };
+    let mut heard = |event: Event| {
+        if matches!(event, Event::Text(_)) {
+            cancel.cancel();
+        }
+        ControlFlow::Continue(())
+    };
+    let error = host.complete(&request, &mut heard).unwrap_err();
+    assert!(matches!(error, RequestError::Cancelled), "{error}");
 }
 
 #[test]
