@@ -11,13 +11,10 @@ mod syntax;
 
 use transducer_frontend::cpg::{Cpg, CpgBuilder, Severity, Span, passes};
 use transducer_frontend::{FrontEnd, ParseError, ParseLimits, export_frontend};
+use transducer_treesitter::{DIAGNOSTICS_SHOWN, report_damage};
 
 use crate::mend::Note;
 use crate::reading::Reading;
-use crate::syntax::{Kind, Syntax};
-
-/// Diagnostics of broken syntax that are told one by one: what a person reads. The rest is counted.
-const DIAGNOSTICS_SHOWN: usize = 20;
 
 /// Java, as [`transducer_frontend`] wants it.
 #[derive(Debug)]
@@ -58,42 +55,5 @@ fn report_notes(notes: &[Note], source: &str, cpg: &mut CpgBuilder) {
             1,
             format!("{more} more places were mended"),
         );
-    }
-}
-
-/// Says which parts of the source were not understood.
-fn report_damage(syntax: &Syntax, source: &str, cpg: &mut CpgBuilder) {
-    if syntax.damage == 0 {
-        return;
-    }
-    let mut found = 0;
-    let mut node = 0;
-    while let Some(part) = syntax.nodes.get(node) {
-        let is_error = part.kind == Kind::Error;
-        // What an error holds is part of it.
-        node = if is_error { part.next } else { node + 1 };
-        if !is_error && !part.missing {
-            continue;
-        }
-        found += 1;
-        if found > DIAGNOSTICS_SHOWN {
-            continue;
-        }
-        let span = Span {
-            start: part.start,
-            end: part.end,
-        };
-        let text = span.text(source).unwrap_or_default();
-        let line = text.lines().next().unwrap_or_default();
-        let message = match (part.missing, line) {
-            (true, _) => "something is missing here".to_owned(),
-            (false, "") => "could not make sense of this".to_owned(),
-            (false, line) => format!("could not make sense of `{}`", &line[..line.floor_char_boundary(60)]),
-        };
-        cpg.diagnostic(Severity::Warning, span, part.line, message);
-    }
-    if found > DIAGNOSTICS_SHOWN {
-        let message = format!("{} more places were not understood", found - DIAGNOSTICS_SHOWN);
-        cpg.diagnostic(Severity::Warning, Span::default(), 1, message);
     }
 }

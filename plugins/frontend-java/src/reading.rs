@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use transducer_frontend::cpg::passes::Budget;
-use transducer_treesitter::{ParserSlot, ReadError, parse, with_parser};
-use tree_sitter::Parser;
+use transducer_treesitter::tree_sitter::Parser;
+use transducer_treesitter::{Insertions, ParserSlot, ReadError, SyntaxId, parse, with_parser};
 
-use crate::mend::{Insertions, Note, begins_statement, mend};
-use crate::syntax::{Kind, Syntax, SyntaxId};
+use crate::mend::{Note, begins_statement, mend};
+use crate::syntax::{GRAMMAR, Kind, Syntax};
 
 /// What a class body is wrapped in, so that members parse which cannot stand at the top of a file.
 const WRAPPER: &str = "class _ {";
@@ -94,17 +94,17 @@ impl Attempt<'_> {
             damage == 0 && !is_empty
         };
         let tree = parse(parser, self.text, budget)?;
-        let syntax = Syntax::read(&tree, source, |byte| self.insertions.in_source(byte));
+        let syntax = Syntax::read(&tree, &GRAMMAR, source, self.insertions);
         // What is all put in stands nowhere.
-        let tops = syntax.children(0).filter(|&top| !syntax.is_empty(top)).collect();
+        let stands = |&top: &SyntaxId| syntax.node(top).start < syntax.node(top).end;
+        let tops = syntax.children(0).filter(stands).collect();
         if keep(syntax, tops) {
             return Ok(true);
         }
         // On a line of its own: the text may end in a comment.
         let wrapped = format!("{WRAPPER}{}\n}}", self.text);
         let tree = parse(parser, &wrapped, budget)?;
-        let in_source = |byte: usize| self.insertions.in_source(byte.saturating_sub(WRAPPER.len()));
-        let syntax = Syntax::read(&tree, source, in_source);
+        let syntax = Syntax::read(&tree, &GRAMMAR, source, &self.insertions.behind(WRAPPER));
         let Some(tops) = members(&syntax) else { return Ok(false) };
         Ok(keep(syntax, tops))
     }

@@ -48,7 +48,7 @@ fn read_as(repaired: Repaired<'_>, source: &str, parser: &mut Parser, budget: &B
     }
     let tree = parse(parser, &repaired.text, budget)?;
     Ok(Reading {
-        syntax: Syntax::read(&tree, &GRAMMAR, source.len(), &repaired.insertions),
+        syntax: Syntax::read(&tree, &GRAMMAR, source, &repaired.insertions),
         notes: repaired.notes,
     })
 }

@@ -5,7 +5,7 @@ use transducer_frontend::cpg::{CpgBuilder, Severity, Span};
 use crate::{Field, Kind, Syntax};
 
 /// Diagnostics of broken syntax that are told one by one: what a person reads. The rest is counted.
-const DIAGNOSTICS_SHOWN: usize = 20;
+pub const DIAGNOSTICS_SHOWN: usize = 20;
 
 /// Bytes of the source that a diagnostic repeats: enough to find the place.
 const BYTES_SHOWN: usize = 60;

@@ -11,25 +11,31 @@ struct Insertion {
     len: usize,
     /// Bytes of all insertions before it.
     before: usize,
-    /// Line ends in it, and in all before it.
-    lines: u32,
 }
 
 impl Insertions {
     /// Says that `inserted`, which stands at byte `at` of the text, is not the source's. In order.
     pub fn push(&mut self, at: usize, inserted: &str) {
-        let (before, lines) = self
-            .0
-            .last()
-            .map_or((0, 0), |last| (last.before + last.len, last.lines));
+        let before = self.0.last().map_or(0, |last| last.before + last.len);
         if !inserted.is_empty() {
             self.0.push(Insertion {
                 at,
                 len: inserted.len(),
                 before,
-                lines: lines + inserted.bytes().filter(|&byte| byte == b'\n').count() as u32,
             });
         }
+    }
+
+    /// The same of a text that has `first` put in front of it.
+    pub fn behind(&self, first: &str) -> Self {
+        let mut all = Self::default();
+        all.push(0, first);
+        all.0.extend(self.0.iter().map(|insertion| Insertion {
+            at: insertion.at + first.len(),
+            before: insertion.before + first.len(),
+            len: insertion.len,
+        }));
+        all
     }
 
     /// The insertion that begins last before a byte of the text.
@@ -43,12 +49,6 @@ impl Insertions {
         self.before(byte).map_or(byte, |&Insertion { at, len, before, .. }| {
             byte - before - len.min(byte - at)
         })
-    }
-
-    /// The line in the source, from 1, of a byte that stands in a row of the text, from 0.
-    pub(crate) fn line(&self, byte: usize, row: usize) -> u32 {
-        let inserted = self.before(byte).map_or(0, |last| last.lines);
-        (row as u32 + 1).saturating_sub(inserted).max(1)
     }
 }
 
@@ -72,9 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn inserted_lines_are_not_counted() {
-        assert_eq!(mended().line(3, 0), 1);
-        assert_eq!(mended().line(8, 1), 1);
-        assert_eq!(Insertions::default().line(8, 1), 2);
+    fn what_stands_in_front_of_all_is_an_insertion_more() {
+        let behind = mended().behind("{\n");
+        let places: Vec<usize> = (0..=11).map(|byte| behind.in_source(byte)).collect();
+        assert_eq!(places, [0, 0, 0, 1, 2, 2, 3, 3, 3, 3, 3, 4]);
     }
 }

@@ -12,7 +12,7 @@ mod lowering;
 mod parsing;
 mod syntax;
 
-pub use damage::report_damage;
+pub use damage::{DIAGNOSTICS_SHOWN, report_damage};
 pub use insertions::Insertions;
 pub use lowering::{Lowering, Role, Task};
 pub use parsing::{ParserSlot, ReadError, parse, with_parser};

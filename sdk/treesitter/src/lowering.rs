@@ -143,10 +143,15 @@ impl<'a, K: Kind, F: Field, W: Copy> Lowering<'a, K, F, W> {
         self.line_starts.partition_point(|&start| start <= byte) as u32 + 1
     }
 
+    /// A name, cut where it is longer than any that people write.
+    pub fn name(&mut self, text: &str) -> NameId {
+        self.cpg.intern(&text[..text.floor_char_boundary(LONGEST_NAME)])
+    }
+
     /// The text of a syntax node as a name.
     pub fn text_name(&mut self, syntax: SyntaxId) -> NameId {
         let text = self.text(syntax);
-        self.cpg.intern(&text[..text.floor_char_boundary(LONGEST_NAME)])
+        self.name(text)
     }
 
     // The graph.

@@ -99,8 +99,8 @@ pub struct Grammar<K, F> {
 }
 
 impl<K: Kind, F: Field> Grammar<K, F> {
-    /// `is_leaf` names kinds whose children are not looked at; `is_kept` the tokens that are kept, by their text and field:
-    /// most keywords, brackets and separators say nothing that the kinds do not say.
+    /// `is_leaf` names kinds whose children are not looked at; `is_kept` the tokens that are kept, by their text: most
+    /// keywords, brackets and separators say nothing that the kinds do not say. A token in a known field is kept anyway.
     pub fn new(language: &Language, is_leaf: impl Fn(K) -> bool, is_kept: impl Fn(&str) -> bool) -> Self {
         let ids = 0..language.node_kind_count() as u16;
         let name = |id| language.node_kind_for_id(id).unwrap_or_default();
@@ -155,14 +155,46 @@ pub struct Syntax<K, F> {
     pub damage: usize,
 }
 
+/// Tells lines, asked for bytes in ascending order.
+struct Lines<'a> {
+    source: &'a [u8],
+    at: usize,
+    line: u32,
+}
+
+impl Lines<'_> {
+    /// The line of a byte, from 1.
+    fn line_of(&mut self, byte: u32) -> u32 {
+        let passed = self.source.get(self.at..byte as usize).unwrap_or_default();
+        self.line += passed.iter().filter(|&&byte| byte == b'\n').count() as u32;
+        self.at = self.at.max(byte as usize);
+        self.line
+    }
+}
+
+/// Of nothing, not even a whole.
+impl<K, F> Default for Syntax<K, F> {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            damage: 0,
+        }
+    }
+}
+
 impl<K: Kind, F: Field> Syntax<K, F> {
-    /// Reads a tree, without recursion: source nests as deep as it likes. The text parsed was the source, `source_len` bytes, with
-    /// some insertions: positions are those in the source.
-    pub fn read(tree: &Tree, grammar: &Grammar<K, F>, source_len: usize, insertions: &Insertions) -> Self {
-        let in_source = |byte: usize| insertions.in_source(byte).min(source_len) as u32;
+    /// Reads a tree, without recursion: source nests as deep as it likes. The text parsed was the source with some insertions,
+    /// and perhaps other bytes in place of some of its own: positions and lines are those in the source.
+    pub fn read(tree: &Tree, grammar: &Grammar<K, F>, source: &str, insertions: &Insertions) -> Self {
+        let in_source = |byte: usize| insertions.in_source(byte).min(source.len()) as u32;
+        let mut lines = Lines {
+            source: source.as_bytes(),
+            at: 0,
+            line: 1,
+        };
         let mut cursor = tree.walk();
         let mut syntax = Syntax {
-            nodes: Vec::with_capacity(source_len / 4 + 16),
+            nodes: Vec::with_capacity(source.len() / 4 + 16),
             damage: 0,
         };
         let mut ancestors: Vec<SyntaxId> = Vec::new();
@@ -171,17 +203,17 @@ impl<K: Kind, F: Field> Syntax<K, F> {
             let id_of_kind = usize::from(node.kind_id());
             // An error has the id beyond all kinds.
             let kind = grammar.kinds.get(id_of_kind).copied().unwrap_or(K::ERROR);
+            let field = cursor
+                .field_id()
+                .map_or(F::OTHER, |id| grammar.fields[usize::from(id.get())]);
             let missing = node.is_missing();
             let reach = match grammar.reach.get(id_of_kind) {
-                Some(Reach::Nothing) if missing => Reach::Alone,
+                Some(Reach::Nothing) if missing || field != F::OTHER => Reach::Alone,
                 Some(&reach) => reach,
                 None => Reach::All,
             };
             let mut goes_down = false;
             if reach != Reach::Nothing {
-                let field = cursor
-                    .field_id()
-                    .map_or(F::OTHER, |id| grammar.fields[usize::from(id.get())]);
                 let text = node.byte_range();
                 let (start, end) = (in_source(text.start), in_source(text.end));
                 if kind == K::ERROR {
@@ -193,10 +225,10 @@ impl<K: Kind, F: Field> Syntax<K, F> {
                 syntax.nodes.push(SyntaxNode {
                     kind,
                     field,
-                    missing: missing || start == end && !text.is_empty(),
+                    missing: missing || start == end && !text.is_empty() && node.child_count() == 0,
                     start,
                     end,
-                    line: insertions.line(text.start, node.start_position().row),
+                    line: lines.line_of(start),
                     next: id + 1,
                 });
                 goes_down = reach == Reach::All && cursor.goto_first_child();

@@ -1,11 +1,12 @@
 //! Types, members, methods, and what stands at the top of a file.
 
 use transducer_frontend::cpg::{NameId, NodeId, NodeKind, Span};
+use transducer_treesitter::{Role, SyntaxId};
 
-use super::{Lowering, Role, Task, Variable, What};
-use crate::syntax::{Field, Kind, SyntaxId};
+use super::{JavaLowering, Task, Variable, What};
+use crate::syntax::{Field, Kind};
 
-impl Lowering<'_> {
+impl JavaLowering<'_> {
     /// Lowers a declaration; `false` where the syntax is none.
     pub(super) fn declaration(&mut self, syntax: SyntaxId, task: Task) -> bool {
         match self.syntax.kind(syntax) {
@@ -107,9 +108,8 @@ impl Lowering<'_> {
             start: self.syntax.node(path).start,
             end: self.syntax.node(end).end,
         });
-        let name = self
-            .cpg
-            .intern(span.and_then(|span| span.text(self.source)).unwrap_or_default());
+        let text = span.and_then(|span| span.text(self.source)).unwrap_or_default();
+        let name = self.cpg.intern(text);
         self.add(task, kind, syntax, name);
     }
 

@@ -1,11 +1,12 @@
 //! Expressions, patterns, and the labels of a switch, which hold both.
 
 use transducer_frontend::cpg::{NameId, NodeId, NodeKind};
+use transducer_treesitter::{Role, SyntaxId};
 
-use super::{Lowering, Role, Task, Variable, What, operators};
-use crate::syntax::{Field, Kind, SyntaxId};
+use super::{JavaLowering, Task, Variable, What, operators};
+use crate::syntax::{Field, Kind};
 
-impl Lowering<'_> {
+impl JavaLowering<'_> {
     /// Lowers an expression; `false` where the syntax is none.
     pub(super) fn expression(&mut self, syntax: SyntaxId, task: Task) -> bool {
         match self.syntax.kind(syntax) {
@@ -36,16 +37,16 @@ impl Lowering<'_> {
             }
             Kind::Assignment => {
                 let operator = self
-                    .operator(syntax)
+                    .written_operator(syntax)
                     .and_then(operators::assignment)
                     .unwrap_or(operators::ASSIGNMENT);
                 self.operator_call(operator, syntax, &[Field::Left, Field::Right], task);
             }
-            Kind::Binary => match self.operator(syntax).and_then(operators::binary) {
+            Kind::Binary => match self.written_operator(syntax).and_then(operators::binary) {
                 Some(operator) => self.operator_call(operator, syntax, &[Field::Left, Field::Right], task),
                 None => return false,
             },
-            Kind::Unary => match self.operator(syntax).and_then(operators::unary) {
+            Kind::Unary => match self.written_operator(syntax).and_then(operators::unary) {
                 Some(operator) => self.operator_call(operator, syntax, &[Field::Operand], task),
                 None => return false,
             },
@@ -66,8 +67,7 @@ impl Lowering<'_> {
             Kind::ObjectCreation => self.object_creation(syntax, task),
             Kind::ArrayCreation => self.array_creation(syntax, task),
             Kind::ArrayInitializer | Kind::ElementArray => {
-                let name = self.cpg.intern(operators::ARRAY_INITIALIZER);
-                let call = self.add(task, NodeKind::Call, syntax, name);
+                let call = self.operator(task, operators::ARRAY_INITIALIZER, syntax);
                 self.push_arguments(call, syntax);
             }
             Kind::DimensionsExpression | Kind::ArgumentList => {
@@ -82,8 +82,7 @@ impl Lowering<'_> {
                 self.push(reference, What::LambdaMethod(syntax), 1, Role::Plain);
             }
             Kind::Template => {
-                let name = self.cpg.intern(operators::TEMPLATE);
-                let call = self.add(task, NodeKind::Call, syntax, name);
+                let call = self.operator(task, operators::TEMPLATE, syntax);
                 self.push_arguments(call, syntax);
             }
             Kind::SwitchLabel => self.switch_label(syntax, task),
@@ -102,7 +101,7 @@ impl Lowering<'_> {
         true
     }
 
-    fn operator(&self, syntax: SyntaxId) -> Option<&str> {
+    fn written_operator(&self, syntax: SyntaxId) -> Option<&str> {
         self.syntax
             .field(syntax, Field::Operator)
             .map(|operator| self.text(operator))
@@ -110,8 +109,7 @@ impl Lowering<'_> {
 
     /// A call of an operator, its arguments the children in the fields given.
     fn operator_call(&mut self, operator: &str, syntax: SyntaxId, fields: &[Field], task: Task) {
-        let name = self.cpg.intern(operator);
-        let call = self.add(task, NodeKind::Call, syntax, name);
+        let call = self.operator(task, operator, syntax);
         for child in self.syntax.children(syntax) {
             let field = self.syntax.node(child).field;
             match fields.iter().zip(1..).find(|(known, _)| **known == field) {
@@ -129,14 +127,12 @@ impl Lowering<'_> {
             .find(|&child| self.syntax.kind(child) != Kind::Token);
         let is_increment = token.is_none_or(|token| self.text(token) == "++");
         let operator = operators::update(is_increment, token < operand);
-        let name = self.cpg.intern(operator);
-        let call = self.add(task, NodeKind::Call, syntax, name);
+        let call = self.operator(task, operator, syntax);
         self.push_arguments(call, syntax);
     }
 
     fn cast(&mut self, syntax: SyntaxId, task: Task) {
-        let name = self.cpg.intern(operators::CAST);
-        let call = self.add(task, NodeKind::Call, syntax, name);
+        let call = self.operator(task, operators::CAST, syntax);
         for child in self.syntax.children(syntax) {
             match self.syntax.node(child).field {
                 Field::Type => self.push(call, What::Node(child), 1, Role::Argument),
@@ -148,8 +144,7 @@ impl Lowering<'_> {
 
     /// `left instanceof Type name`: the name is a local below the call, which defines it.
     fn instance_of(&mut self, syntax: SyntaxId, task: Task) {
-        let name = self.cpg.intern(operators::INSTANCE_OF);
-        let call = self.add(task, NodeKind::Call, syntax, name);
+        let call = self.operator(task, operators::INSTANCE_OF, syntax);
         let bound = self.syntax.field(syntax, Field::Name);
         for child in self.syntax.children(syntax) {
             match self.syntax.node(child).field {
@@ -173,8 +168,7 @@ impl Lowering<'_> {
     }
 
     fn field_access(&mut self, syntax: SyntaxId, task: Task) {
-        let name = self.cpg.intern(operators::FIELD_ACCESS);
-        let call = self.add(task, NodeKind::Call, syntax, name);
+        let call = self.operator(task, operators::FIELD_ACCESS, syntax);
         for child in self.syntax.children(syntax) {
             match self.syntax.node(child).field {
                 Field::Object => self.push(call, What::Node(child), 1, Role::Argument),
@@ -186,8 +180,7 @@ impl Lowering<'_> {
 
     /// `Type.class`, a field access of a type.
     fn class_literal(&mut self, syntax: SyntaxId, task: Task) {
-        let name = self.cpg.intern(operators::FIELD_ACCESS);
-        let call = self.add(task, NodeKind::Call, syntax, name);
+        let call = self.operator(task, operators::FIELD_ACCESS, syntax);
         for child in self.syntax.children(syntax) {
             match self.syntax.kind(child) {
                 Kind::Token => self.push(call, What::Leaf(NodeKind::FieldIdentifier, child), 2, Role::Argument),
@@ -236,7 +229,7 @@ impl Lowering<'_> {
         let text = typed.map(|typed| self.text(typed)).unwrap_or_default();
         // Without type arguments, so that `new Box<>(…)` and `new Box(…)` call the same.
         let bare = text.split('<').next().unwrap_or_default().trim_end();
-        let name = self.cpg.intern(&bare[..bare.floor_char_boundary(super::LONGEST_NAME)]);
+        let name = self.name(bare);
         let call = self.add(task, NodeKind::Call, syntax, name);
         let mut is_outer = true;
         for child in self.syntax.children(syntax) {
@@ -257,8 +250,7 @@ impl Lowering<'_> {
     }
 
     fn array_creation(&mut self, syntax: SyntaxId, task: Task) {
-        let name = self.cpg.intern(operators::ALLOC);
-        let call = self.add(task, NodeKind::Call, syntax, name);
+        let call = self.operator(task, operators::ALLOC, syntax);
         let mut order = 0;
         for child in self.syntax.children(syntax) {
             match self.syntax.kind(child) {

@@ -1,27 +1,23 @@
 //! From Java's concrete syntax to the nodes of the CPG and the edges that follow from syntax alone.
 //!
-//! Lowering is a stack of tasks, not a recursion: a task adds one node and pushes a task for each child, so that nodes come
-//! in pre-order and nesting is bounded by memory alone. The shapes are those that [`transducer_frontend::cpg::passes`]
-//! documents.
+//! The shapes are those that [`transducer_frontend::cpg::passes`] documents.
 
 mod declarations;
 mod expressions;
 mod operators;
 mod statements;
 
+use std::ops::{Deref, DerefMut};
+
 use transducer_frontend::cpg::passes::Budget;
-use transducer_frontend::cpg::{CpgBuilder, EdgeKind, NameId, NodeId, NodeKind, NodeSpec, Severity, Span};
+use transducer_frontend::cpg::{CpgBuilder, NameId, NodeId, NodeKind};
+use transducer_treesitter::{Lowering, Role, SyntaxId};
 
-use crate::syntax::{Field, Kind, Syntax, SyntaxId, SyntaxNode};
+use crate::syntax::{Field, Kind, Syntax};
 
-/// What a child is to its parent, besides its child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Plain,
-    Argument,
-    Receiver,
-    Condition,
-}
+/// What of lowering is not Java's own.
+type Base<'a> = Lowering<'a, Kind, Field, What>;
+type Task = transducer_treesitter::Task<What>;
 
 /// What to make of a piece of syntax.
 #[derive(Clone, Copy, Debug)]
@@ -74,87 +70,36 @@ struct Variable {
     modifiers: Option<SyntaxId>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Task {
-    what: What,
-    parent: NodeId,
-    order: u32,
-    role: Role,
+struct JavaLowering<'a> {
+    base: Base<'a>,
 }
 
-/// Bytes of a name that is taken over as such. Longer ones come from broken code only, and would be kept twice.
-const LONGEST_NAME: usize = 4096;
+impl<'a> Deref for JavaLowering<'a> {
+    type Target = Base<'a>;
 
-pub(crate) struct Lowering<'a> {
-    source: &'a str,
-    syntax: &'a Syntax,
-    cpg: &'a mut CpgBuilder,
-    stack: Vec<Task>,
-    /// Where each line but the first starts.
-    line_starts: Vec<u32>,
+    fn deref(&self) -> &Base<'a> {
+        &self.base
+    }
+}
+
+impl DerefMut for JavaLowering<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.base
+    }
 }
 
 /// Adds the nodes of a source to `cpg`: `tops` are the syntax nodes at its top.
 pub(crate) fn lower(source: &str, syntax: &Syntax, tops: &[SyntaxId], cpg: &mut CpgBuilder, budget: &Budget) {
-    let line_starts = source
-        .bytes()
-        .zip(1..)
-        .filter(|&(byte, _)| byte == b'\n')
-        .map(|(_, next)| next)
-        .collect();
-    let mut lowering = Lowering {
-        source,
-        syntax,
-        cpg,
-        stack: Vec::new(),
-        line_starts,
+    let mut lowering = JavaLowering {
+        base: Base::new(source, syntax, cpg, budget),
     };
     lowering.top(tops);
-    lowering.stack.reverse();
-    let mut steps = 0_u32;
-    while let Some(task) = lowering.stack.pop() {
-        // Looking at the clock costs as much as lowering a node.
-        steps = steps.wrapping_add(1);
-        let late = steps.is_multiple_of(1024) && budget.is_late();
-        if lowering.cpg.nodes().len() >= budget.max_nodes || late {
-            let at = lowering
-                .cpg
-                .nodes()
-                .last()
-                .map_or((Span::default(), 1), |node| (node.span, node.line));
-            let limit = if late {
-                "time limit".to_owned()
-            } else {
-                format!("limit of {} nodes", budget.max_nodes)
-            };
-            let message = format!("the {limit} was reached: the source after this is left out");
-            lowering.cpg.diagnostic(Severity::Error, at.0, at.1, message);
-            break;
-        }
-        let first_new = lowering.stack.len();
+    while let Some(task) = lowering.next_task() {
         lowering.run(task);
-        lowering.stack[first_new..].reverse();
-    }
-    number_siblings(lowering.cpg);
-}
-
-/// Numbers the children of nodes whose children have no role of their own.
-fn number_siblings(cpg: &mut CpgBuilder) {
-    let mut counts = vec![0_u32; cpg.nodes().len()];
-    for node in 1..cpg.nodes().len() as NodeId {
-        let parent = cpg.parents()[node as usize] as usize;
-        let has_roles = matches!(
-            cpg.nodes()[parent].kind,
-            NodeKind::Call | NodeKind::ControlStructure | NodeKind::Return | NodeKind::MethodRef
-        );
-        if !has_roles {
-            counts[parent] += 1;
-            cpg.node_mut(node).order = counts[parent];
-        }
     }
 }
 
-impl<'a> Lowering<'a> {
+impl JavaLowering<'_> {
     fn run(&mut self, task: Task) {
         match task.what {
             What::Node(syntax) => self.node(syntax, task),
@@ -190,7 +135,8 @@ impl<'a> Lowering<'a> {
 
     /// The top of a file, class body or snippet: declarations, and runs of statements as a method each.
     fn top(&mut self, tops: &[SyntaxId]) {
-        let is_own = |&top: &SyntaxId| self.syntax.kind(top).is_declaration() || self.syntax.kind(top).is_comment();
+        let syntax = self.syntax;
+        let is_own = |&top: &SyntaxId| syntax.kind(top).is_declaration() || syntax.kind(top).is_comment();
         let runs: Vec<&[SyntaxId]> = tops.chunk_by(|a, b| is_own(a) == is_own(b)).collect();
         for run in runs {
             match run {
@@ -239,73 +185,11 @@ impl<'a> Lowering<'a> {
 
     // What the parts of lowering share.
 
-    fn text(&self, syntax: SyntaxId) -> &'a str {
-        let SyntaxNode { start, end, .. } = *self.syntax.node(syntax);
-        Span { start, end }.text(self.source).unwrap_or_default()
-    }
-
-    /// The line of a byte, from 1.
-    fn line_of(&self, byte: u32) -> u32 {
-        self.line_starts.partition_point(|&start| start <= byte) as u32 + 1
-    }
-
-    /// The text of a syntax node as a name.
-    fn text_name(&mut self, syntax: SyntaxId) -> NameId {
-        let text = self.text(syntax);
-        self.cpg.intern(&text[..text.floor_char_boundary(LONGEST_NAME)])
-    }
-
     /// The text of the child in the role of the name, as a name.
     fn field_name(&mut self, syntax: SyntaxId) -> NameId {
         self.syntax
             .field(syntax, Field::Name)
             .map_or(NameId::EMPTY, |name| self.text_name(name))
-    }
-
-    /// Adds the node of a task over a syntax node, and the edge of its role.
-    fn add(&mut self, task: Task, kind: NodeKind, syntax: SyntaxId, name: NameId) -> NodeId {
-        let SyntaxNode { start, end, line, .. } = *self.syntax.node(syntax);
-        self.add_span(task, kind, Span { start, end }, line, name)
-    }
-
-    fn add_span(&mut self, task: Task, kind: NodeKind, span: Span, line: u32, name: NameId) -> NodeId {
-        let Task {
-            parent, order, role, ..
-        } = task;
-        let id = self.cpg.add(
-            parent,
-            NodeSpec {
-                kind,
-                span,
-                line,
-                order,
-                name,
-            },
-        );
-        match role {
-            Role::Plain => {}
-            Role::Argument => self.cpg.edge(EdgeKind::Argument, parent, id),
-            Role::Receiver => {
-                self.cpg.edge(EdgeKind::Argument, parent, id);
-                self.cpg.edge(EdgeKind::Receiver, parent, id);
-            }
-            Role::Condition => self.cpg.edge(EdgeKind::Condition, parent, id),
-        }
-        id
-    }
-
-    fn push(&mut self, parent: NodeId, what: What, order: u32, role: Role) {
-        self.stack.push(Task {
-            what,
-            parent,
-            order,
-            role,
-        });
-    }
-
-    /// The same task for another piece of syntax: what has no node of its own hands its place on.
-    fn instead(&mut self, task: Task, what: What) {
-        self.stack.push(Task { what, ..task });
     }
 
     /// Every child, whatever it is.

@@ -1,11 +1,12 @@
 //! Statements.
 
-use transducer_frontend::cpg::{NameId, NodeId, NodeKind};
+use transducer_frontend::cpg::{NameId, NodeKind};
+use transducer_treesitter::{Role, SyntaxId};
 
-use super::{Lowering, Role, Task, Variable, What, operators};
-use crate::syntax::{Field, Kind, SyntaxId};
+use super::{JavaLowering, Task, Variable, What, operators};
+use crate::syntax::{Field, Kind};
 
-impl Lowering<'_> {
+impl JavaLowering<'_> {
     /// Lowers a statement; `false` where the syntax is none.
     pub(super) fn statement(&mut self, syntax: SyntaxId, task: Task) -> bool {
         match self.syntax.kind(syntax) {
@@ -21,13 +22,13 @@ impl Lowering<'_> {
             Kind::LocalVariable => self.locals(syntax, task),
             Kind::If => {
                 let roles = [(Field::Condition, 1), (Field::Consequence, 2), (Field::Alternative, 3)];
-                self.control("IF", syntax, &roles, task);
+                self.control_in_order("IF", syntax, &roles, task);
             }
             Kind::While => {
-                self.control("WHILE", syntax, &[(Field::Condition, 1), (Field::Body, 2)], task);
+                self.control_in_order("WHILE", syntax, &[(Field::Condition, 1), (Field::Body, 2)], task);
             }
             Kind::Do => {
-                self.control("DO", syntax, &[(Field::Body, 1), (Field::Condition, 2)], task);
+                self.control_in_order("DO", syntax, &[(Field::Body, 1), (Field::Condition, 2)], task);
             }
             Kind::For => {
                 let roles = [
@@ -36,10 +37,10 @@ impl Lowering<'_> {
                     (Field::Update, 3),
                     (Field::Body, 4),
                 ];
-                self.control("FOR", syntax, &roles, task);
+                self.control_in_order("FOR", syntax, &roles, task);
             }
             Kind::EnhancedFor => {
-                let control = self.control_node("FOREACH", syntax, task);
+                let control = self.control(task, "FOREACH", syntax);
                 let variable = Variable {
                     kind: NodeKind::Local,
                     declarator: syntax,
@@ -61,7 +62,7 @@ impl Lowering<'_> {
             Kind::Yield => self.with_operands("YIELD", syntax, task),
             Kind::Throw => self.with_operands("THROW", syntax, task),
             Kind::Assert => {
-                let control = self.control_node(operators::ASSERT, syntax, task);
+                let control = self.control(task, operators::ASSERT, syntax);
                 let mut order = 0;
                 for child in self.syntax.children(syntax) {
                     let is_operand = self.is_operand(child);
@@ -79,11 +80,11 @@ impl Lowering<'_> {
                 self.push_arguments(returns, syntax);
             }
             Kind::Synchronized => {
-                let control = self.control_node("SYNCHRONIZED", syntax, task);
+                let control = self.control(task, "SYNCHRONIZED", syntax);
                 self.push_all(control, syntax);
             }
             Kind::Try | Kind::TryWithResources => {
-                let control = self.control_node("TRY", syntax, task);
+                let control = self.control(task, "TRY", syntax);
                 self.push_all(control, syntax);
             }
             Kind::ResourceSpecification => {
@@ -93,7 +94,7 @@ impl Lowering<'_> {
             }
             Kind::Resource => self.resource(syntax, task),
             Kind::CatchClause => {
-                let control = self.control_node("CATCH", syntax, task);
+                let control = self.control(task, "CATCH", syntax);
                 self.push_all(control, syntax);
             }
             Kind::CatchParameter => {
@@ -106,7 +107,7 @@ impl Lowering<'_> {
                 self.instead(task, What::Variable(variable));
             }
             Kind::FinallyClause => {
-                let control = self.control_node("FINALLY", syntax, task);
+                let control = self.control(task, "FINALLY", syntax);
                 self.push_all(control, syntax);
             }
             _ => return false,
@@ -119,14 +120,9 @@ impl Lowering<'_> {
         !kind.is_comment() && !matches!(kind, Kind::Token | Kind::Error)
     }
 
-    fn control_node(&mut self, name: &str, syntax: SyntaxId, task: Task) -> NodeId {
-        let name = self.cpg.intern(name);
-        self.add(task, NodeKind::ControlStructure, syntax, name)
-    }
-
     /// A control structure whose children have the orders given by their fields.
-    fn control(&mut self, name: &str, syntax: SyntaxId, roles: &[(Field, u32)], task: Task) {
-        let control = self.control_node(name, syntax, task);
+    fn control_in_order(&mut self, name: &str, syntax: SyntaxId, roles: &[(Field, u32)], task: Task) {
+        let control = self.control(task, name, syntax);
         for child in self.syntax.children(syntax) {
             let field = self.syntax.node(child).field;
             let order = roles
@@ -144,13 +140,13 @@ impl Lowering<'_> {
 
     /// `yield` and `throw`.
     fn with_operands(&mut self, name: &str, syntax: SyntaxId, task: Task) {
-        let control = self.control_node(name, syntax, task);
+        let control = self.control(task, name, syntax);
         self.push_arguments(control, syntax);
     }
 
     /// `break` and `continue`: named; a label is a jump target below them.
     fn jump(&mut self, name: &str, syntax: SyntaxId, task: Task) {
-        let control = self.control_node(name, syntax, task);
+        let control = self.control(task, name, syntax);
         for child in self.syntax.children(syntax) {
             let is_label = self.syntax.kind(child) == Kind::Identifier;
             let what = if is_label {
@@ -239,7 +235,7 @@ impl Lowering<'_> {
     fn switch(&mut self, syntax: SyntaxId, task: Task) {
         let body = self.syntax.field(syntax, Field::Body);
         let has_arrows = body.is_some_and(|body| self.syntax.child(body, Kind::SwitchRule).is_some());
-        let control = self.control_node(if has_arrows { "MATCH" } else { "SWITCH" }, syntax, task);
+        let control = self.control(task, if has_arrows { "MATCH" } else { "SWITCH" }, syntax);
         for child in self.syntax.children(syntax) {
             match self.syntax.node(child).field {
                 Field::Condition => self.push(control, What::Node(child), 1, Role::Condition),

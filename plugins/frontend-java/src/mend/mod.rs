@@ -14,6 +14,8 @@ mod tokens;
 
 use std::ops::Range;
 
+use transducer_treesitter::Insertions;
+
 pub(crate) use headers::begins_statement;
 
 /// What is put in behind a head that lacks its block.
@@ -65,32 +67,6 @@ pub(crate) struct Mended {
     pub(crate) text: String,
     pub(crate) insertions: Insertions,
     pub(crate) notes: Vec<Note>,
-}
-
-/// Where text was put in.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Insertions {
-    /// For each, its first byte in the mended text and all the bytes put in before it.
-    places: Vec<(usize, usize)>,
-    /// All bytes put in.
-    total: usize,
-}
-
-impl Insertions {
-    fn push(&mut self, at: usize, length: usize) {
-        self.places.push((at, self.total));
-        self.total += length;
-    }
-
-    /// The byte of the source that a byte of the mended text is; the one behind what was put in, for a byte of that.
-    pub(crate) fn in_source(&self, byte: usize) -> usize {
-        let next = self.places.partition_point(|&(at, _)| at < byte);
-        let Some(&(at, before)) = next.checked_sub(1).and_then(|last| self.places.get(last)) else {
-            return byte;
-        };
-        let behind = self.places.get(next).map_or(self.total, |&(_, before)| before);
-        (byte - behind.min(byte)).max(at - before)
-    }
 }
 
 /// Mends a text; `None` where nothing was found to mend.
@@ -147,7 +123,7 @@ fn apply(source: &str, edits: &[Edit]) -> Mended {
         if let Edit::Insert { at, text: put_in } = edit {
             text.extend_from_slice(&bytes[done..*at]);
             done = *at;
-            insertions.push(text.len(), put_in.len());
+            insertions.push(text.len(), put_in);
             text.extend_from_slice(put_in.as_bytes());
         }
     }

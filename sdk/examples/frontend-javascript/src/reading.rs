@@ -38,12 +38,7 @@ fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Re
     // On a line of its own: the source may end in a comment.
     let closed = (!ending.is_empty()).then(|| format!("{source}\n{ending}"));
     let text = closed.as_deref().unwrap_or(source);
-    let syntax = Syntax::read(
-        &parse(parser, text, budget)?,
-        &GRAMMAR,
-        source.len(),
-        &Insertions::default(),
-    );
+    let syntax = Syntax::read(&parse(parser, text, budget)?, &GRAMMAR, source, &Insertions::default());
     let as_it_stands = Reading {
         tops: syntax.children(0).collect(),
         syntax,
@@ -58,7 +53,7 @@ fn best_reading(parser: &mut Parser, source: &str, budget: &Budget) -> Result<Re
     let wrapped = format!("{WRAPPER}{text}\n}}");
     let mut insertions = Insertions::default();
     insertions.push(0, WRAPPER);
-    let syntax = Syntax::read(&parse(parser, &wrapped, budget)?, &GRAMMAR, source.len(), &insertions);
+    let syntax = Syntax::read(&parse(parser, &wrapped, budget)?, &GRAMMAR, source, &insertions);
     match members(&syntax) {
         Some(tops) if syntax.damage < as_it_stands.syntax.damage => Ok(Reading {
             syntax,

@@ -28,7 +28,7 @@ impl FrontEnd for LuaFrontEnd {
             transducer_treesitter::parse(parser, source, &budget)
         });
         let tree = tree.map_err(|error| error.told(limits))?;
-        let syntax = Syntax::read(&tree, &GRAMMAR, source.len(), &Insertions::default());
+        let syntax = Syntax::read(&tree, &GRAMMAR, source, &Insertions::default());
         let mut cpg = CpgBuilder::new(Self::LANGUAGE, source.len()).map_err(ParseError::failed)?;
         report_damage(&syntax, source, &mut cpg);
         lower::lower(source, &syntax, &mut cpg, &budget);
