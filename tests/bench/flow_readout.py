@@ -1,11 +1,12 @@
 """What the GVE makes of flow.py's questions when no LLM stands between: a linear map reads the answer off a node vector.
 
-    python flow_readout.py WORK MODEL [--edges real|shuffled|none] [--read use|pool] [--softmax across|within]
+    python flow_readout.py WORK MODEL [--edges real|shuffled|none] [--read use|pool|max] [--softmax across|within]
                                           [--reads 64] [--layers 2] [--width 16] [--steps 450] [--seed 1] [--program transducer-host]
 
 WORK is flow.py's, MODEL the folder of peft/prepare_model.py, whose embeddings and tokenizer are read. The GVE is written from its formulas
 (host/transducer/src/gve.rs) in PyTorch, and trained as a transducer is: steps of 8, AdamW at 1e-2, warm-up and cosine. `use` reads the
-vector of the marked use, `pool` what one task token pools from all nodes. `across`, as in the product, shares a node's attention between all
+vector of the marked use, `pool` what one task token pools from all nodes by attention, `max` what one pools by the largest of each
+component. `across`, as in the product, shares a node's attention between all
 edges into it; `within` between those of each relation, and adds up what the relations say (Busbridge et al., arXiv 1904.05811).
 `--reads` is how many numbers a matrix reads before its rate falls: as many as an embedding has for one rate for all. Seconds, on one thread.
 """
@@ -37,7 +38,7 @@ def main():
     parser.add_argument("work", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--edges", choices=["real", "shuffled", "none"], default="real")
-    parser.add_argument("--read", choices=["use", "pool"], default="use")
+    parser.add_argument("--read", choices=["use", "pool", "max"], default="use")
     parser.add_argument("--softmax", choices=["across", "within"], default="across")
     parser.add_argument("--reads", type=int, default=64)
     parser.add_argument("--layers", type=int, default=2)
@@ -153,6 +154,7 @@ class Gve(nn.Module):
         self.down, self.kind = uniform(args.width, hidden), uniform(kinds, args.width, deviation=1.0)
         self.layers = nn.ModuleList(Layer(args.width, args.softmax == "within") for _ in range(args.layers))
         self.query = uniform(args.width, deviation=1.0) if args.read == "pool" else None
+        self.takes_largest = args.read == "max"
         self.answer = nn.Linear(args.width, answers)
 
     def forward(self, kinds, texts, says, targets, use):
@@ -160,6 +162,8 @@ class Gve(nn.Module):
         for layer in self.layers:
             nodes = nodes + layer(rms_norm(nodes), says, targets)
         nodes = rms_norm(nodes)
+        if self.takes_largest:
+            return self.answer(nodes.max(0).values)
         if self.query is None:
             return self.answer(nodes[use])
         return self.answer(torch.softmax(nodes @ self.query / math.sqrt(nodes.shape[1]), 0) @ nodes)

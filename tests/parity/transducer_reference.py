@@ -6,6 +6,7 @@ It writes
   transducer.json                   the configuration, and prompts with their graphs and token offsets
   transducer_weights.safetensors    random weights, in the product's own file format
   transducer_expected.safetensors   embeddings, the expected result, and the expected gradient of every parameter
+  transducer_max_*.safetensors      the same with task tokens that pool the nodes by their maximum
 
 Written from the description of the method and not from the product's code: one graph at a time, no padding and no
 disjoint union; the node of a token is found by looking at every node; messages, softmax and means are PyTorch
@@ -119,6 +120,8 @@ def task_vectors(w, nodes):
     """For all M task tokens; `nodes` are those of all graphs of the prompt."""
     if len(nodes) == 0:
         return w["task.vectors"]
+    if "task.gain" in w:
+        return w["task.vectors"] + w["task.gain"] * nodes.max(0).values @ w["task.output.weight"].T
     attention = torch.softmax(w["task.query"] @ nodes.T / math.sqrt(CONFIG["width"]), -1)
     return w["task.vectors"] + attention @ nodes @ w["task.output.weight"].T
 
@@ -232,19 +235,23 @@ def main():
     # The loss is the result weighted by this, at a size that keeps the gradients near 1.
     probe = torch.randn(rows, CONFIG["hidden"], generator=generator) / math.sqrt(rows)
 
-    w = {name: tensor.double().requires_grad_() for name, tensor in weights.items()}
-    enriched = enrich(w, prompts, embeddings.double())
-    (enriched * probe.double()).sum().backward()
-
-    expected = {"embeddings": embeddings, "probe": probe, "enriched": enriched.detach().float()}
-    expected |= {f"gradient.{name}": tensor.grad.float() for name, tensor in w.items()}
-    metadata = {"transducer": json.dumps({"format": 1, "config": CONFIG})}
-    save_file(weights, folder / "transducer_weights.safetensors", metadata=metadata)
-    save_file({name: tensor.contiguous() for name, tensor in expected.items()}, folder / "transducer_expected.safetensors")
     document = {"config": CONFIG, "prompts": prompts}
     (folder / "transducer.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
-    largest = {name: round(tensor.abs().max().item(), 3) for name, tensor in expected.items()}
-    print(f"{rows} rows, graphs of", [len(c["graph"]["nodes"]) for p in prompts for c in p["codes"]], "nodes; largest:", largest)
+    print(f"{rows} rows, graphs of", [len(c["graph"]["nodes"]) for p in prompts for c in p["codes"]], "nodes")
+    inputs = {"embeddings": embeddings, "probe": probe}
+    gains = {"task.gain" if name == "task.query" else name: tensor for name, tensor in weights.items()}
+    for stem, config, weights, given in [
+        ("transducer", CONFIG, weights, inputs), ("transducer_max", CONFIG | {"pooling": "max"}, gains, {}),
+    ]:
+        w = {name: tensor.double().requires_grad_() for name, tensor in weights.items()}
+        enriched = enrich(w, prompts, embeddings.double())
+        (enriched * probe.double()).sum().backward()
+        expected = given | {"enriched": enriched.detach().float()}
+        expected |= {f"gradient.{name}": tensor.grad.float() for name, tensor in w.items()}
+        metadata = {"transducer": json.dumps({"format": 1, "config": config})}
+        save_file(weights, folder / f"{stem}_weights.safetensors", metadata=metadata)
+        save_file({name: tensor.contiguous() for name, tensor in expected.items()}, folder / f"{stem}_expected.safetensors")
+        print(stem, {name: round(tensor.abs().max().item(), 3) for name, tensor in expected.items()})
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ pub use error::{BundleError, Invalid};
 pub use generation::Generation;
 pub use keys::{KeyError, KeyId, NoKeyId, Passphrase, Signed, generate_key, has_passphrase, sign_archive};
 pub use manifest::{
-    Adapter, BaseModel, Edges, Limits, Manifest, Parts, Schedule, TaskSection, Train, TransducerSection, schema,
+    Adapter, BaseModel, Edges, Limits, Manifest, Parts, Pooling, Schedule, TaskSection, Train, TransducerSection,
+    schema,
 };
 pub use model_signing::sign_model;
 pub use package::{DOCUMENTS, Package};

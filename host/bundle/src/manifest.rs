@@ -114,6 +114,20 @@ pub struct TransducerSection {
     /// Which parts of the method there are: all, unless this is an experiment.
     #[serde(default)]
     pub parts: Parts,
+    /// How the task tokens make one vector of all nodes.
+    #[serde(default)]
+    pub pooling: Pooling,
+}
+
+/// How task tokens pool the nodes of a graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// By attention, each with a query of its own.
+    #[default]
+    Attention,
+    /// The largest of each component, each with a gain of its own: for answers that a single node knows.
+    Max,
 }
 
 /// Which parts of the method a transducer has.

@@ -1,6 +1,6 @@
 //! The manifest as the host uses it: every value in range, every name of the right form.
 
-use crate::manifest::{BaseModel, Limits, Manifest, Parts, TaskSection, Train, TransducerSection};
+use crate::manifest::{BaseModel, Limits, Manifest, Parts, Pooling, TaskSection, Train, TransducerSection};
 use crate::record::{Evaluation, Provenance};
 use crate::{BUNDLE_SCHEMA, Budget, Invalid};
 
@@ -85,6 +85,8 @@ pub struct TransducerShape {
     pub cpg_schema: u32,
     /// Which parts there are.
     pub parts: Parts,
+    /// How task tokens pool the nodes.
+    pub pooling: Pooling,
 }
 
 /// A manifest whose every value is in range.
@@ -319,6 +321,7 @@ fn shape(section: TransducerSection) -> Result<(Option<String>, TransducerShape)
         edge_kinds: section.edge_kinds,
         cpg_schema: section.cpg_schema,
         parts: section.parts,
+        pooling: section.pooling,
     };
     Ok((weights, shape))
 }

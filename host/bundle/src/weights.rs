@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::TransducerShape;
 use crate::error::readable;
-use crate::manifest::Parts;
+use crate::manifest::{Parts, Pooling};
 
 /// Where the transducer's configuration stands in the safetensors metadata.
 const CONFIG_KEY: &str = "transducer";
@@ -142,13 +142,21 @@ fn compare(config: &Value, shape: &TransducerShape, hidden_size: usize) -> Resul
         ("cpg_schema", shape.cpg_schema.into()),
         ("parts", parts.into()),
     ];
-    // Weights from before there were reply tokens do not name them.
-    let reply = config.get("reply_tokens").cloned().unwrap_or_else(|| 0.into());
+    let pooling = match shape.pooling {
+        Pooling::Attention => "attention",
+        Pooling::Max => "max",
+    };
     let found = said.map(|(key, manifest)| (key, config[key].clone(), manifest));
-    let reply = ("reply_tokens", reply, Value::from(shape.reply_tokens));
+    // What weights of before do not name.
+    let since =
+        |key: &'static str, before: Value, manifest: Value| (key, config.get(key).cloned().unwrap_or(before), manifest);
+    let later = [
+        since("reply_tokens", 0.into(), shape.reply_tokens.into()),
+        since("pooling", "attention".into(), pooling.into()),
+    ];
     match found
         .into_iter()
-        .chain([reply])
+        .chain(later)
         .find(|(_, weights, manifest)| weights != manifest)
     {
         None => Ok(()),

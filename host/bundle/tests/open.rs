@@ -269,7 +269,7 @@ fn what_is_no_manifest_is_named() {
                |
             25 | widht = 16
                | ^^^^^
-            unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`, `parts`"#]],
+            unknown field `widht`, expected one of `weights`, `width`, `layers`, `heads`, `task-tokens`, `reply-tokens`, `edge-kinds`, `cpg-schema`, `parts`, `pooling`"#]],
     );
     check(
         "width = 16",

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tch::{Device, Tensor};
 use transducer_backbone::Embedder;
 use transducer_bundle::{BaseModelPin, Budget, Bundle, Edges, Generation, TransducerShape, ValidatedManifest};
-use transducer_core::{CodeSegment, Parts, Transducer, TransducerConfig, TransducerError};
+use transducer_core::{CodeSegment, Parts, Pooling, Transducer, TransducerConfig, TransducerError};
 use transducer_cpg::SCHEMA_VERSION;
 use transducer_frontends::FrontEnds;
 use transducer_tasks::{Task, TaskEngine, TaskLimits, World};
@@ -367,6 +367,10 @@ fn config_for(shape: &TransducerShape, hidden: usize) -> Result<TransducerConfig
             transducer_bundle::Parts::Full => Parts::Full,
             transducer_bundle::Parts::NoFusion => Parts::NoFusion,
             transducer_bundle::Parts::NoGraph => Parts::NoGraph,
+        },
+        pooling: match shape.pooling {
+            transducer_bundle::Pooling::Attention => Pooling::Attention,
+            transducer_bundle::Pooling::Max => Pooling::Max,
         },
         ..TransducerConfig::for_hidden(hidden)
     })

@@ -46,6 +46,25 @@ impl Parts {
     }
 }
 
+/// How a task token makes one vector of all nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// Attention with a query of the token's own: the mean of the nodes, weighted by how much they are like the query.
+    #[default]
+    Attention,
+    /// The largest of each component over all nodes, times a gain of the token's own: what one node says of a hundred is heard as loudly as
+    /// what all of them say.
+    Max,
+}
+
+impl Pooling {
+    /// Weights from before there was a choice do not name it, and are still written as they were.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The shape of a transducer. Stored as JSON beside the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +92,9 @@ pub struct TransducerConfig {
     pub cpg_schema: u32,
     /// Which parts of the method are there.
     pub parts: Parts,
+    /// How task tokens pool the nodes.
+    #[serde(default, skip_serializing_if = "Pooling::is_default")]
+    pub pooling: Pooling,
     /// What the ABFL's step for a code token is multiplied by, in units of the token's RMS.
     pub fusion_scale: f64,
     /// What the step for a task token is multiplied by, in units of the token's RMS.
@@ -103,6 +125,7 @@ impl TransducerConfig {
             node_kinds: NodeKind::ALL.len(),
             cpg_schema: SCHEMA_VERSION,
             parts: Parts::Full,
+            pooling: Pooling::Attention,
             fusion_scale: 1.0,
             task_scale: 1.0,
         }

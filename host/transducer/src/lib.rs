@@ -41,7 +41,7 @@ mod transducer;
 mod weights;
 
 pub use batch::{Batch, CodeInput, PromptInput};
-pub use config::{MAX_HIDDEN, MAX_LAYERS, MAX_TASK_TOKENS, MAX_WIDTH, Parts, TransducerConfig};
+pub use config::{MAX_HIDDEN, MAX_LAYERS, MAX_TASK_TOKENS, MAX_WIDTH, Parts, Pooling, TransducerConfig};
 pub use error::TransducerError;
 pub use graph::{GraphInput, MAX_NODES};
 pub use transducer::{CodeSegment, Transducer};

@@ -1,6 +1,6 @@
 //! Names, shapes and first values of all parameters: one table, from which they are made, counted, read and written.
 
-use crate::TransducerConfig;
+use crate::{Pooling, TransducerConfig};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tch::{Device, Kind, Tensor};
@@ -91,7 +91,11 @@ pub(crate) fn specs(config: &TransducerConfig) -> Vec<Spec> {
     if vectors > 0 {
         specs.push(Spec::new("task.vectors", [vectors, hidden], First::Zeros));
         if config.parts.graph() {
-            specs.push(Spec::new("task.query", [vectors, width], embedding));
+            let of_token = match config.pooling {
+                Pooling::Attention => "task.query",
+                Pooling::Max => "task.gain",
+            };
+            specs.push(Spec::new(of_token, [vectors, width], embedding));
             specs.push(Spec::new("task.output.weight", [hidden, width], First::Zeros));
         }
     }

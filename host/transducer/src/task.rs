@@ -6,10 +6,10 @@
 //! shift every position), so that an untrained transducer would not be the frozen LLM; and each would cost a key and a
 //! value in every layer's cache for the whole answer.
 
-use crate::TransducerConfig;
 use crate::batch::{Graphs, Tasks};
 use crate::parameters::Parameters;
 use crate::tensor::linear;
+use crate::{Pooling, TransducerConfig};
 use tch::Tensor;
 
 /// The task tokens.
@@ -20,21 +20,30 @@ pub(crate) struct TaskTokens {
     graph: Option<GraphPart>,
 }
 
-/// What the graph adds: each task token pools the nodes by attention of its own.
-///
-/// One head, and no key or value matrices: a learned query and the output matrix would absorb them.
+/// What the graph adds: each task token pools the nodes in a way of its own.
 #[derive(Debug)]
 struct GraphPart {
-    /// `[M, h]`.
-    query: Tensor,
+    pool: Pool,
     /// `[D, h]`, zeros until trained.
     output: Tensor,
+}
+
+/// How: see [`Pooling`]. The output matrix would absorb any matrix of values.
+#[derive(Debug)]
+enum Pool {
+    /// One head, the queries `[M, h]`: a matrix of keys would be absorbed by them.
+    Attention(Tensor),
+    /// The gains `[M, h]`.
+    Max(Tensor),
 }
 
 impl TaskTokens {
     pub(crate) fn new(config: &TransducerConfig, parameters: &Parameters) -> Self {
         let graph = config.parts.graph().then(|| GraphPart {
-            query: parameters.get("task.query"),
+            pool: match config.pooling {
+                Pooling::Attention => Pool::Attention(parameters.get("task.query")),
+                Pooling::Max => Pool::Max(parameters.get("task.gain")),
+            },
             output: parameters.get("task.output.weight"),
         });
         Self {
@@ -58,11 +67,17 @@ impl TaskTokens {
 }
 
 impl GraphPart {
-    /// The graph vectors: for each prompt and each task token the nodes that it attends to, `[prompts × M, h]`. A prompt
-    /// with several graphs pools them together.
+    /// The graph vectors: what each task token of each prompt pools, `[prompts × M, h]`. A prompt with several graphs pools
+    /// them together.
     fn pool(&self, graphs: &Graphs, nodes: &Tensor) -> Tensor {
         let width = nodes.size()[1];
-        let scores = linear(nodes, &self.query) / (width as f64).sqrt();
-        graphs.prompts.attend(&scores, &nodes.unsqueeze(1)).view([-1, width])
+        let pooled = match &self.pool {
+            Pool::Attention(query) => {
+                let scores = linear(nodes, query) / (width as f64).sqrt();
+                graphs.prompts.attend(&scores, &nodes.unsqueeze(1))
+            }
+            Pool::Max(gain) => graphs.prompts.largest(nodes).unsqueeze(1) * gain,
+        };
+        pooled.view([-1, width])
     }
 }

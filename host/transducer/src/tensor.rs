@@ -59,6 +59,13 @@ impl Groups {
         groups.index_select(0, &self.of_row)
     }
 
+    /// The largest of each component within each group, `[rows, size]` → `[groups, size]`; zeros for a group without rows.
+    pub(crate) fn largest(&self, rows: &Tensor) -> Tensor {
+        let (none, sizes) = (None::<&Tensor>, Some(&self.sizes));
+        let largest = Tensor::segment_reduce(&rows.contiguous(), "max", sizes, none, none, 0, true, f64::NEG_INFINITY);
+        largest.masked_fill(&self.sizes.eq(0).unsqueeze(1), 0.0)
+    }
+
     /// Attention pooling: within each group and for each head, `Σ softmax(scores)ᵢ · valuesᵢ`.
     ///
     /// `scores [rows, heads]`, `values [rows, heads, size]` (or `[rows, 1, size]` for values that all heads share) →

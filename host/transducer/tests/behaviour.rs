@@ -6,7 +6,7 @@ use common::{INSTRUCTION, Sample, config, enrich, largest, prompt, random_tensor
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 use transducer_core::{
-    CodeInput, CodeSegment, GraphInput, Parts, PromptInput, Transducer, TransducerConfig, TransducerError,
+    CodeInput, CodeSegment, GraphInput, Parts, Pooling, PromptInput, Transducer, TransducerConfig, TransducerError,
 };
 use transducer_cpg::{EdgeKind, NodeKind};
 
@@ -14,6 +14,8 @@ use transducer_cpg::{EdgeKind, NodeKind};
 const NOTICEABLE: f64 = 1e-3;
 /// A difference that is only rounding.
 const ROUNDING: f64 = 1e-6;
+
+const POOLINGS: [Pooling; 2] = [Pooling::Attention, Pooling::Max];
 
 fn sample() -> Sample {
     Sample::random(11, 60, 30, 40)
@@ -36,8 +38,13 @@ fn bits(tensor: &Tensor) -> Vec<u8> {
 
 #[test]
 fn untrained_returns_the_embeddings_bit_for_bit() {
-    for parts in [Parts::Full, Parts::NoFusion, Parts::NoGraph] {
-        let transducer = Transducer::new(TransducerConfig { parts, ..config() }, Device::Cpu, 3).unwrap();
+    let shapes = [Parts::Full, Parts::NoFusion, Parts::NoGraph].map(|parts| TransducerConfig { parts, ..config() });
+    let max = TransducerConfig {
+        pooling: Pooling::Max,
+        ..config()
+    };
+    for config in shapes.into_iter().chain([max]) {
+        let transducer = Transducer::new(config.clone(), Device::Cpu, 3).unwrap();
         let graphs = [sample().input(), Sample::random(12, 9, 2, 0).input()];
         let (input, rows) = prompt(0, &graphs);
         let batch = transducer.batch(&[input], rows).unwrap();
@@ -45,7 +52,7 @@ fn untrained_returns_the_embeddings_bit_for_bit() {
             let embeddings = (random_tensor(1, &[rows as i64, 24]) * 1e-2).to_kind(kind);
             let enriched = transducer.forward(&batch, &embeddings).unwrap();
             assert_eq!(enriched.kind(), kind);
-            assert_eq!(bits(&enriched), bits(&embeddings), "{parts:?} {kind:?}");
+            assert_eq!(bits(&enriched), bits(&embeddings), "{config:?} {kind:?}");
         }
     }
 }
@@ -188,7 +195,6 @@ fn the_text_of_a_node_matters_to_other_tokens() {
 
 #[test]
 fn the_order_of_nodes_does_not_matter() {
-    let transducer = trained(config(), 1);
     let sample = sample();
     // The same tree with the children of every node in reverse: the furthest from the order it had.
     let mut nodes = Vec::new();
@@ -212,24 +218,33 @@ fn the_order_of_nodes_does_not_matter() {
         nodes,
         ..sample.clone()
     };
-    let difference = enrich(&transducer, &[sample.input()], 2).0 - enrich(&transducer, &[permuted.input()], 2).0;
-    let difference = largest(difference);
-    assert!(difference < ROUNDING, "{difference:e}");
+    for pooling in POOLINGS {
+        let transducer = trained(TransducerConfig { pooling, ..config() }, 1);
+        let difference = enrich(&transducer, &[sample.input()], 2).0 - enrich(&transducer, &[permuted.input()], 2).0;
+        let difference = largest(difference);
+        assert!(difference < ROUNDING, "{pooling:?}: {difference:e}");
+    }
 }
 
 #[test]
 fn a_batch_is_each_prompt_alone() {
-    batch_is_each_alone(24, 80, ROUNDING);
+    for pooling in POOLINGS {
+        batch_is_each_alone(TransducerConfig { pooling, ..config() }, 80, ROUNDING);
+    }
 }
 
 /// Together these are too many numbers to be read at once, those of each prompt are not. (Sums of 8,192 numbers round more.)
 #[test]
 fn a_batch_that_is_read_in_pieces_is_each_prompt_alone() {
-    batch_is_each_alone(8192, 150, 4.0 * ROUNDING);
+    let config = TransducerConfig {
+        hidden: 8192,
+        ..config()
+    };
+    batch_is_each_alone(config, 150, 4.0 * ROUNDING);
 }
 
-fn batch_is_each_alone(hidden: usize, length: u32, rounding: f64) {
-    let transducer = trained(TransducerConfig { hidden, ..config() }, 1);
+fn batch_is_each_alone(config: TransducerConfig, length: u32, rounding: f64) {
+    let transducer = trained(config, 1);
     let graphs: Vec<GraphInput> = [
         (21, length, 50, 90),
         (22, 10, 0, 0),

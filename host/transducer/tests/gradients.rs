@@ -4,7 +4,7 @@ mod common;
 
 use common::{Sample, config, largest, prompt, random_tensor, trained};
 use tch::{Kind, Tensor};
-use transducer_core::{Batch, GraphInput, Transducer, TransducerConfig};
+use transducer_core::{Batch, GraphInput, Pooling, Transducer, TransducerConfig};
 use transducer_cpg::EdgeKind;
 
 /// Three prompts: two graphs, one graph, no graph; the edges of all kinds.
@@ -33,7 +33,15 @@ fn loss(transducer: &Transducer, batch: &Batch, embeddings: &Tensor) -> Tensor {
 
 #[test]
 fn every_parameter_learns() {
-    let transducer = trained(config(), 4);
+    check_every_parameter_learns(config());
+    check_every_parameter_learns(TransducerConfig {
+        pooling: Pooling::Max,
+        ..config()
+    });
+}
+
+fn check_every_parameter_learns(config: TransducerConfig) {
+    let transducer = trained(config, 4);
     transducer.set_trainable(true);
     let (batch, rows) = batch(&transducer);
     loss(&transducer, &batch, &random_tensor(5, &[rows, 24])).backward();

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use tch::{Device, Kind, Tensor};
-use transducer_core::{CodeInput, GraphInput, PromptInput, Transducer, TransducerConfig};
+use transducer_core::{CodeInput, GraphInput, Pooling, PromptInput, Transducer, TransducerConfig};
 use transducer_cpg::{Cpg, EdgeKind, NodeKind};
 
 /// Largest difference allowed between a 32-bit result and the 64-bit reference.
@@ -81,14 +81,27 @@ fn largest_difference(ours: &Tensor, theirs: &Tensor) -> f64 {
 
 #[test]
 fn forward_and_gradients_are_those_of_the_reference() {
+    check("transducer", Pooling::Attention);
+}
+
+#[test]
+fn pooling_by_maximum_is_that_of_the_reference() {
+    check("transducer_max", Pooling::Max);
+}
+
+/// Compares a transducer of the fixture with what is expected of it; the inputs are those of `transducer` for all.
+fn check(stem: &str, pooling: Pooling) {
+    let tensors = |stem: &str| Tensor::read_safetensors(fixture(&format!("{stem}_expected.safetensors"))).unwrap();
     let document: Document = serde_json::from_slice(&std::fs::read(fixture("transducer.json")).unwrap()).unwrap();
-    let expected: HashMap<String, Tensor> = Tensor::read_safetensors(fixture("transducer_expected.safetensors"))
-        .unwrap()
-        .into_iter()
-        .collect();
+    let mut expected: HashMap<String, Tensor> = tensors("transducer").into_iter().collect();
+    expected.extend(tensors(stem));
     let expected = |name: &str| expected[name].shallow_clone();
-    let transducer = Transducer::load(&fixture("transducer_weights.safetensors"), Device::Cpu).unwrap();
-    assert_eq!(*transducer.config(), document.config);
+    let transducer = Transducer::load(&fixture(&format!("{stem}_weights.safetensors")), Device::Cpu).unwrap();
+    let config = TransducerConfig {
+        pooling,
+        ..document.config
+    };
+    assert_eq!(*transducer.config(), config);
 
     let graphs: Vec<Vec<GraphInput>> = document
         .prompts

@@ -45,7 +45,7 @@ impl Insertions {
     }
 
     /// The place in the source of a byte of the text: that of an insertion for all of its bytes.
-    pub(crate) fn in_source(&self, byte: usize) -> usize {
+    pub fn in_source(&self, byte: usize) -> usize {
         self.before(byte).map_or(byte, |&Insertion { at, len, before, .. }| {
             byte - before - len.min(byte - at)
         })

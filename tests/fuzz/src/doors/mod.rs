@@ -9,8 +9,8 @@ mod seeds;
 use std::path::Path;
 
 use transducer_bundle::{
-    Archive, KeyId, LIST_FILE, Manifest, Package, Parts, Policy, PolicyFile, PublicKey, TransducerShape, Trusted,
-    check_manifest, check_weights, named_signer,
+    Archive, KeyId, LIST_FILE, Manifest, Package, Parts, Policy, PolicyFile, Pooling, PublicKey, TransducerShape,
+    Trusted, check_manifest, check_weights, named_signer,
 };
 
 pub use seeds::{adapters, seeds};
@@ -135,6 +135,7 @@ pub fn weights(input: &[u8]) {
         edge_kinds: vec!["AST".to_owned()],
         cpg_schema: 1,
         parts: Parts::Full,
+        pooling: Pooling::Attention,
     };
     let Ok(info) = check_weights(&bytes, &shape, 8) else {
         return;
