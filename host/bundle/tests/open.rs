@@ -38,6 +38,7 @@ reply-tokens = 4
 edge-kinds = ["AST", "CFG"]
 cpg-schema = 1
 parts = "full"
+pooling = "attention"
 
 [limits]
 memory-mib = 32
@@ -255,9 +256,9 @@ fn what_is_no_manifest_is_named() {
         "[limits]",
         "[limit]",
         expect![[r#"
-            /hello/adapter.toml: TOML parse error at line 34, column 2
+            /hello/adapter.toml: TOML parse error at line 35, column 2
                |
-            34 | [limit]
+            35 | [limit]
                |  ^^^^^
             unknown field `limit`, expected one of `schema`, `adapter`, `task`, `base-model`, `transducer`, `limits`, `requires`, `train`, `provenance`, `evaluation`"#]],
     );
@@ -365,7 +366,7 @@ fn every_key_is_documented_and_the_example_has_them_all() {
         }
     }
     assert_eq!(
-        keys, 69,
+        keys, 70,
         "keys were added or removed: change the number, and the example"
     );
 }
