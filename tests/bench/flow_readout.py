@@ -6,9 +6,9 @@
 WORK is flow.py's, MODEL the folder of peft/prepare_model.py, whose embeddings and tokenizer are read. The GVE is written from its formulas
 (host/transducer/src/gve.rs) in PyTorch, and trained as a transducer is: steps of 8, AdamW at 1e-2, warm-up and cosine. `use` reads the
 vector of the marked use, `pool` what one task token pools from all nodes by attention, `max` what one pools by the largest of each
-component. `across`, as in the product, shares a node's attention between all
-edges into it; `within` between those of each relation, and adds up what the relations say (Busbridge et al., arXiv 1904.05811).
-`--reads` is how many numbers a matrix reads before its rate falls: as many as an embedding has for one rate for all. Seconds, on one thread.
+component. `across`, as in the product, shares a node's attention between all edges into it; `within` between those of each relation,
+and adds up what the relations say (Busbridge et al., arXiv 1904.05811). `--reads` is how many numbers a matrix reads before its rate
+falls: as many as an embedding has for one rate for all. Seconds, on one thread.
 """
 
 import argparse
