@@ -303,3 +303,20 @@ fn next_word(source: &[u8], at: usize) -> Option<u8> {
     let rest = source.get(at..).unwrap_or_default();
     rest.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
+
+#[cfg(test)]
+mod tests {
+    use transducer_frontend::ParseLimits;
+
+    use super::read;
+    use crate::syntax::Kind;
+
+    /// The end of the placeholder's line is taken for a semicolon, and the class that members are put in has a line end too.
+    #[test]
+    fn lines_are_those_of_the_source() {
+        let source = "void m() {\n<Placeholder>\n}\n// the fourth\n";
+        let reading = read(source, &ParseLimits::default().budget()).expect("it is short");
+        let comment = reading.syntax.nodes.iter().find(|node| node.kind == Kind::LineComment);
+        assert_eq!(comment.map(|comment| comment.line), Some(4));
+    }
+}
