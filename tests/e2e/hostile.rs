@@ -237,6 +237,11 @@ fn parts() -> Vec<Row> {
         manifest("another world than the component's", "task@1.0.0", "task@1.1.0"),
         manifest("a world that is not there yet", "task@1.0.0", "task@7.0.0"),
         manifest("another width than the weights'", "width = 12", "width = 32"),
+        manifest(
+            "another pooling than the weights'",
+            "width = 12",
+            "width = 12\npooling = \"max\"",
+        ),
         manifest("a model of another width", "hidden-size = 576", "hidden-size = 2048"),
         manifest("a later host", "[train]", "[requires]\nhost = \">=99\"\n\n[train]"),
         unfit(&place, "a component that is none", |bundle| {

@@ -72,6 +72,28 @@ fn the_base_model_answers_without_an_adapter() {
     assert!(server.end());
 }
 
+/// Every definition under an `if` reaches every use: some hundred lines have half a million flows.
+#[test]
+fn a_graph_that_is_too_large_is_refused_by_name() {
+    let empty = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&["--adapters", empty.path().to_str().unwrap()]);
+    server.wait_for("ready on ");
+    let (defined, used) = ("if (a > 0) x = a;".repeat(800), "g(x);".repeat(800));
+    let code = format!("int f(int a) {{ int x = 0; {defined} {used} return x; }}");
+    let ask = |edges: &[&str]| server.post("/v1/cpg", &json!({"language": "java", "code": code, "edges": edges}));
+    let (status, body) = ask(&[]);
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (400, &json!("graph_too_large")),
+        "{body}"
+    );
+    let said = body["error"]["message"].as_str().unwrap();
+    assert!(said.contains("fewer kinds in `edges`"), "{said}");
+    assert_eq!(ask(&["CFG"]).0, 200, "what the message says");
+    server.terminate();
+    assert!(server.end());
+}
+
 #[test]
 fn a_server_with_keys_and_a_certificate_asks_for_both() {
     let dir = tempfile::tempdir().unwrap();

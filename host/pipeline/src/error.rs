@@ -186,6 +186,17 @@ pub enum RequestError {
     /// The task does not accept the request.
     #[error("{0}")]
     Rejected(String),
+    /// The graph asked for is too large to be written down.
+    #[error(
+        "the graph is too large, with {nodes} nodes and more than {} MB of JSON: send less code, or name fewer kinds in `edges`",
+        .most_bytes >> 20
+    )]
+    LargeGraph {
+        /// How many nodes it has.
+        nodes: usize,
+        /// Most bytes of its JSON.
+        most_bytes: usize,
+    },
     /// The prompt and the room for an answer do not fit the LLM.
     #[error(
         "the prompt has {prompt} tokens and the answer may have {answer}, more than the model's context of {context} has room for: send less code (one method rather than a file)"

@@ -52,11 +52,10 @@ pub(crate) fn draw(front_ends: &FrontEnds, request: &GraphRequest<'_>) -> Result
             _ => rejected(error.to_string()),
         })?;
     match request.form {
-        GraphForm::Json if json_bytes(&cpg, request.code, kinds) > MAX_JSON_BYTES => Err(rejected(format!(
-            "the graph is too large, with {} nodes and more than {} MB of JSON: send less code, or name fewer kinds in `edges`",
-            cpg.nodes().len(),
-            MAX_JSON_BYTES >> 20
-        ))),
+        GraphForm::Json if json_bytes(&cpg, request.code, kinds) > MAX_JSON_BYTES => Err(RequestError::LargeGraph {
+            nodes: cpg.nodes().len(),
+            most_bytes: MAX_JSON_BYTES,
+        }),
         GraphForm::Json => export::json(&cpg, request.code, kinds).map_err(|error| rejected(error.to_string())),
         GraphForm::Svg => export::svg(&cpg, request.code, kinds).map_err(|error| rejected(error.to_string())),
     }

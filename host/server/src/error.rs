@@ -113,6 +113,7 @@ impl From<RequestError> for ApiError {
             // It takes until the host looks at the directory again.
             E::Lost { .. } => new(StatusCode::SERVICE_UNAVAILABLE, "adapter_lost").retry_after(30),
             E::Rejected(_) => new(StatusCode::BAD_REQUEST, "request_rejected"),
+            E::LargeGraph { .. } => new(StatusCode::BAD_REQUEST, "graph_too_large"),
             E::TooLong { .. } => new(StatusCode::BAD_REQUEST, "context_length_exceeded"),
             E::Busy { .. } => new(StatusCode::TOO_MANY_REQUESTS, "queue_full").retry_after(1),
             E::Unavailable(_) => new(StatusCode::SERVICE_UNAVAILABLE, "model_unavailable").retry_after(5),

@@ -265,6 +265,11 @@ impl Common {
         let penalty = |value: Option<f64>| value.is_some_and(|value| value != 0.0);
         let is_text = |format: &Value| format.is_null() || format["type"] == "text";
         let modalities = self.rest.get("modalities");
+        // "none" and "auto" are content with a text.
+        let must_call = |name: &str| {
+            let choice = self.rest.get(name);
+            choice.is_some_and(|choice| asks(choice, f64::NAN) && choice != "none" && choice != "auto")
+        };
         let asked = [
             (Answer, "n", other(self.n)),
             (Writing, "best_of", other(self.best_of)),
@@ -278,6 +283,8 @@ impl Common {
             (Writing, "frequency_penalty", penalty(self.frequency_penalty)),
             (Writing, "presence_penalty", penalty(self.presence_penalty)),
             (Answer, "tools", given(&self.tools)),
+            (Answer, "tool_choice", must_call("tool_choice")),
+            (Answer, "function_call", must_call("function_call")),
             (
                 Answer,
                 "response_format",
@@ -464,6 +471,9 @@ mod tests {
                 None,
             ),
             (r#""user": "a", "store": true, "seed": 3"#, None, None),
+            (r#""tool_choice": "none", "function_call": "auto""#, None, None),
+            (r#""tool_choice": "required""#, Some("tool_choice"), None),
+            (r#""function_call": {"name": "f"}"#, Some("function_call"), None),
             (r#""n": 2"#, Some("n"), None),
             (r#""logprobs": 3"#, Some("logprobs"), None),
             (r#""tools": [{}]"#, Some("tools"), None),
