@@ -223,6 +223,7 @@ impl Train {
         within("train.examples", self.examples, 1, MAX_COUNT)?;
         within("train.batch", self.batch, 1, MAX_SHAPE)?;
         within("train.batch-tokens", self.batch_tokens, 1, MAX_COUNT)?;
+        within("train.validate-examples", self.validate_examples, 1, MAX_COUNT)?;
         let numbers = [
             ("train.learning-rate", self.learning_rate, 1.0),
             ("train.task-rate", self.task_rate, 1e3),

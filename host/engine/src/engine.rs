@@ -10,7 +10,7 @@ use transducer_backbone::Backbone;
 
 use crate::backbone_runner::BackboneRunner;
 use crate::queue::{Queue, Turn};
-use crate::running::{Room, given_up, tell, work};
+use crate::running::{Room, tell, work};
 use crate::{
     CancelToken, Completion, Decoding, EngineError, Event, GenerateError, PromptEmbeddings, Request, RequestId, Sink,
     SubmitError, Ticket,
@@ -388,7 +388,7 @@ impl Job {
     }
 
     fn given_up(&self) -> Option<EngineError> {
-        given_up(&self.ticket, self.request.deadline, self.submitted)
+        self.ticket.given_up(self.request.deadline, self.submitted)
     }
 }
 

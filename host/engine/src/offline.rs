@@ -22,6 +22,14 @@ pub struct OfflineRequest {
     pub decoding: Decoding,
 }
 
+impl OfflineRequest {
+    /// The most tokens that its answer may have.
+    fn most_tokens(&self, backbone: &Backbone) -> usize {
+        let room = backbone.config().room(self.prompt.tokens());
+        self.decoding.max_new_tokens().min(room)
+    }
+}
+
 /// One answer in the making.
 struct Sequence<'a> {
     /// Its place among the requests.
@@ -32,8 +40,8 @@ struct Sequence<'a> {
     finished: Option<FinishReason>,
 }
 
-/// Answers all requests in one batch, each as if it were alone: padding takes no part in anything. Prompts of similar length
-/// waste least. The completions have the order of the requests; their times are those of the whole batch.
+/// Answers all requests in one batch, or as few as there can be, each as if it were alone: padding takes no part in anything. Prompts
+/// of similar length waste least. The completions have the order of the requests; their times are those of the whole batch.
 ///
 /// # Errors
 /// [`EngineError`]; [`EngineError::Cancelled`] once `stop` is raised, [`EngineError::NotGreedy`] for a request that wants
@@ -53,8 +61,30 @@ pub fn generate_together(
     {
         return Err(EngineError::NotGreedy);
     }
+    let mut completions: Vec<Option<Completion>> = requests.iter().map(|_| None).collect();
+    let mut waiting: Vec<usize> = (0..requests.len()).collect();
+    while let Some(longest) = waiting.iter().map(|&place| requests[place].prompt.tokens()).max() {
+        // Padded to the longest, a shorter prompt may have less room for its answer than by itself: then it has a batch of its own.
+        let room = backbone.config().room(longest);
+        let (batch, others): (Vec<_>, _) = waiting
+            .into_iter()
+            .partition(|&place| requests[place].most_tokens(backbone) <= room);
+        let some: Vec<&OfflineRequest> = batch.iter().map(|&place| &requests[place]).collect();
+        for (place, completion) in batch.into_iter().zip(generate_batch(backbone, &some, stop)?) {
+            completions[place] = Some(completion);
+        }
+        waiting = others;
+    }
+    Ok(completions.into_iter().flatten().collect())
+}
+
+fn generate_batch(
+    backbone: &Backbone,
+    requests: &[&OfflineRequest],
+    stop: &AtomicBool,
+) -> Result<Vec<Completion>, EngineError> {
     let begun = Instant::now();
-    let (mut cache, embeddings, room) = pad(backbone, requests)?;
+    let (mut cache, embeddings) = pad(backbone, requests)?;
     let mut logits = backbone.forward(&embeddings, Some(&mut cache), Positions::Last)?;
     let prefill = begun.elapsed();
 
@@ -66,7 +96,7 @@ pub fn generate_together(
             place,
             text: AnswerText::new(tokenizer, request.decoding.stop()),
             ids: Vec::new(),
-            limit: request.decoding.max_new_tokens().min(room),
+            limit: request.most_tokens(backbone),
             finished: None,
         })
         .collect();
@@ -103,25 +133,20 @@ pub fn generate_together(
     }
 }
 
-/// The prompts padded to one length, `[requests, length, hidden]`, a cache for them, and how many tokens may follow.
-fn pad(backbone: &Backbone, requests: &[OfflineRequest]) -> Result<(KvCache, Tensor, usize), EngineError> {
+/// The prompts padded to one length, `[requests, length, hidden]`, and a cache for them and their answers.
+fn pad(backbone: &Backbone, requests: &[&OfflineRequest]) -> Result<(KvCache, Tensor), EngineError> {
     let lengths = requests.iter().map(|request| request.prompt.tokens());
     let length = lengths.clone().max().unwrap_or(0);
     let padding: Vec<usize> = lengths.map(|tokens| length - tokens).collect();
-    let longest = requests
-        .iter()
-        .map(|request| request.decoding.max_new_tokens())
-        .max()
-        .unwrap_or(0);
-    let room = longest.min(backbone.config().room(length));
+    let answers = requests.iter().map(|request| request.most_tokens(backbone));
     let padded = requests.iter().zip(&padding).map(|(request, &padding)| {
         // Zeros: no attention sees them.
         request.prompt.tensor().f_constant_pad_nd([0, 0, padding as i64, 0])
     });
     let embeddings = Tensor::f_stack(&padded.collect::<Result<Vec<_>, _>>()?, 0)?;
     // The last token of an answer is never read.
-    let cache = backbone.new_padded_cache(&padding, length + room - 1)?;
-    Ok((cache, embeddings, room))
+    let cache = backbone.new_padded_cache(&padding, length + answers.max().unwrap_or(0).max(1) - 1)?;
+    Ok((cache, embeddings))
 }
 
 /// The likeliest token of each sequence, from logits `[batch, 1, vocab]`; `None` where they are no numbers.

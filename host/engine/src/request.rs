@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::{Decoding, PromptEmbeddings, Sink};
+use crate::{Decoding, EngineError, PromptEmbeddings, Sink};
 
 /// One answer to be generated.
 pub struct Request {
@@ -89,4 +89,17 @@ pub struct Ticket {
     pub id: RequestId,
     /// Gives the request up.
     pub cancel: CancelToken,
+}
+
+impl Ticket {
+    /// Why the request of this ticket is given up, if it is: whoever asked for it has left, or its time is over.
+    pub fn given_up(&self, deadline: Option<Instant>, submitted: Instant) -> Option<EngineError> {
+        if self.cancel.is_cancelled() {
+            return Some(EngineError::Cancelled);
+        }
+        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        is_late.then(|| EngineError::DeadlineExceeded {
+            after: submitted.elapsed(),
+        })
+    }
 }

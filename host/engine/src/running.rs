@@ -215,7 +215,7 @@ impl Line {
         if abort.load(Ordering::Relaxed) {
             return Err(EngineError::ShuttingDown);
         }
-        given_up(&self.ticket, self.deadline, self.submitted).map_or(Ok(()), Err)
+        self.ticket.given_up(self.deadline, self.submitted).map_or(Ok(()), Err)
     }
 
     fn progress<'a>(&'a mut self, abort: &'a AtomicBool, prefilled: &'a mut Option<Instant>) -> Progress<'a> {
@@ -240,17 +240,6 @@ impl Line {
         shared.count(&outcome, self.tokens);
         tell(self.ticket.id, outcome, |event| self.send(event));
     }
-}
-
-/// Why a request is given up, if it is: whoever asked for it has left, or its time is over.
-pub(crate) fn given_up(ticket: &Ticket, deadline: Option<Instant>, submitted: Instant) -> Option<EngineError> {
-    if ticket.cancel.is_cancelled() {
-        return Some(EngineError::Cancelled);
-    }
-    let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-    is_late.then(|| EngineError::DeadlineExceeded {
-        after: submitted.elapsed(),
-    })
 }
 
 /// Tells of the end of a request, whatever its sink does.

@@ -37,9 +37,16 @@ impl Sampler {
             order.select_nth_unstable_by(self.top_k - 1, likelier);
             order.truncate(self.top_k);
         }
-        order.sort_unstable_by(likelier);
+        // Which are the likeliest only `top_p` asks; to sort a whole vocabulary takes longer than all the rest.
+        if self.top_p < 1.0 {
+            order.sort_unstable_by(likelier);
+        }
 
-        let highest = f64::from(logits[order[0]]);
+        let highest = order
+            .iter()
+            .map(|&index| logits[index])
+            .fold(f32::NEG_INFINITY, f32::max);
+        let highest = f64::from(highest);
         let mut weights: Vec<f64> = order
             .iter()
             .map(|&index| ((f64::from(logits[index]) - highest) / self.temperature).exp())

@@ -206,6 +206,26 @@ fn answers_made_together_are_those_made_alone() {
     check_together(&default_model(), &cases("default"));
 }
 
+/// Beside a prompt that nearly fills the context, a short one has as much room for its answer as alone.
+#[test]
+fn a_long_prompt_takes_no_room_from_a_short_one() {
+    let backbone = tiny();
+    let context = backbone.config().max_context;
+    let request = |tokens: usize, most: usize| OfflineRequest {
+        prompt: prompt(&backbone, &vec![7; tokens]),
+        decoding: decoding(|options| options.max_new_tokens = most),
+    };
+    let answers = |requests: &[OfflineRequest]| {
+        let made = generate_together(&backbone, requests, &AtomicBool::new(false)).expect("answers");
+        made.into_iter().map(|completion| completion.ids).collect::<Vec<_>>()
+    };
+    let (short, long) = (|| request(5, context - 5), || request(context - 4, 4));
+    let alone = [answers(&[short()]), answers(&[long()])].concat();
+    assert!(alone[0].len() > 4, "{alone:?}");
+    assert_eq!(answers(&[short(), long()]), alone);
+    assert_eq!(answers(&[long(), short()]), [alone[1].clone(), alone[0].clone()]);
+}
+
 #[test]
 fn what_is_not_greedy_is_not_made_together_and_a_stop_is_heard() {
     let backbone = tiny();

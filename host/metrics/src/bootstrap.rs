@@ -26,7 +26,8 @@ pub struct Paired {
     pub low: f64,
     /// Its upper end.
     pub high: f64,
-    /// How likely a difference at least as large, in either direction, would be if there was none.
+    /// How likely a difference at least as large, in either direction, would be if there was none. Never less than what the sign test could
+    /// say of so few items.
     pub p: f64,
 }
 
@@ -59,11 +60,13 @@ pub fn paired(a: &Scored, b: &Scored, seed: u64) -> Paired {
         .filter(|&&resampled| (resampled - mean).abs() >= difference.abs())
         .count();
     let Interval { low, high } = middle(&mut differences);
+    // The resamples of one item, or of items that all differ by as much, are all alike, and would be sure of anything.
+    let by_signs = 2.0_f64.powi(1 - i32::try_from(a.len()).unwrap_or(i32::MAX));
     Paired {
         difference,
         low,
         high,
-        p: (extreme + 1) as f64 / (RESAMPLES + 1) as f64,
+        p: by_signs.min(1.0).max((extreme + 1) as f64 / (RESAMPLES + 1) as f64),
     }
 }
 

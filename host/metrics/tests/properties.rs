@@ -114,6 +114,25 @@ fn a_paired_comparison_tells_equal_from_different() {
     assert!(turned.high < 0.0, "{turned:?}");
 }
 
+/// The resamples of items that all differ by as much are all alike.
+#[test]
+fn few_items_are_sure_of_nothing() {
+    let chosen = |hit: bool, count: usize| {
+        let pairs = vec![
+            Pair {
+                answer: if hit { "a" } else { "b" },
+                reference: "a"
+            };
+            count
+        ];
+        Scored::new(Metric::ExactMatch, &pairs)
+    };
+    for (count, p) in [(1, 1.0), (2, 0.5), (5, 1.0 / 16.0), (30, 1.0 / 1001.0)] {
+        let found = paired(&chosen(true, count), &chosen(false, count), 3);
+        assert!((found.p - p).abs() < 1e-12, "{count}: {found:?}");
+    }
+}
+
 #[test]
 #[should_panic(expected = "the same items on both sides")]
 fn a_paired_comparison_needs_the_same_items() {

@@ -55,5 +55,5 @@ pub use transducer_remote::{
     Address, Addresses, DEFAULT_PATIENCE, DEFAULT_REQUESTS, EndpointState, EndpointStatus, RemoteError, RemoteOptions,
 };
 /// What a [`Rehearsal`] gives.
-pub use transducer_tasks::{Answer as TaskAnswer, Decoding as TaskDecoding, Prepared, Segment, TaskError};
+pub use transducer_tasks::{Answer as TaskAnswer, Blame, Decoding as TaskDecoding, Prepared, Segment, TaskError};
 pub use workshop::{Finished, PreparedPrompt, Workpiece, Workshop, WorkshopOptions};

@@ -227,6 +227,12 @@ impl Workshop {
 }
 
 impl Workpiece {
+    /// SHA-256 of the weights that it was opened with; none if it brought none.
+    pub fn weights_sha256(&self) -> Option<String> {
+        let weights = self.weights.as_deref()?;
+        Some(hex::encode(Sha256::digest(weights)))
+    }
+
     /// The names of the task's own metrics.
     pub fn metrics(&self) -> impl Iterator<Item = &str> {
         self.task.info().metrics.iter().map(|metric| metric.name.as_str())

@@ -26,7 +26,7 @@ use crate::{EndpointError, PromptBody, RemoteError};
 const ATTEMPTS: usize = 5;
 
 /// How often a request that waits looks whether it is still wanted: soon enough for a person, rare enough to cost nothing.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 /// The last event of a stream.
 const DONE: &str = "[DONE]";
@@ -305,16 +305,9 @@ impl<'a> Line<'a> {
     /// Whether to go on.
     fn check(&self) -> Result<(), EngineError> {
         if self.core.abort.load(Ordering::Relaxed) {
-            Err(EngineError::ShuttingDown)
-        } else if self.ticket.cancel.is_cancelled() {
-            Err(EngineError::Cancelled)
-        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            Err(EngineError::DeadlineExceeded {
-                after: self.submitted.elapsed(),
-            })
-        } else {
-            Ok(())
+            return Err(EngineError::ShuttingDown);
         }
+        self.ticket.given_up(self.deadline, self.submitted).map_or(Ok(()), Err)
     }
 
     /// A place at an endpoint, once there is one.

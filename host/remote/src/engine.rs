@@ -11,7 +11,7 @@ use transducer_engine::{
     SubmitError, Ticket,
 };
 
-use crate::answer::answer;
+use crate::answer::{LOOK, answer};
 use crate::client::Client;
 use crate::endpoint::Endpoints;
 use crate::probe::probe;
@@ -157,6 +157,7 @@ impl RemoteEngine {
         for index in 0..core.endpoints.addresses().len() {
             runtime.spawn(watch(core.clone(), index));
         }
+        runtime.spawn(look_after_waiting(core.clone()));
         let ready = runtime.block_on(core.ready());
         let engine = Self {
             core,
@@ -214,19 +215,28 @@ impl Drop for RemoteEngine {
     }
 }
 
+impl Job {
+    fn given_up(&self) -> Option<EngineError> {
+        self.ticket.given_up(self.request.deadline, self.submitted)
+    }
+}
+
+/// Looks after those who wait, for as long as the engine is there: nobody else does while every endpoint is busy.
+async fn look_after_waiting(core: Arc<Core>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        core.end_given_up();
+    }
+}
+
 impl Core {
     fn enqueue(&self, request: Request) -> Result<Ticket, SubmitError> {
         let mut state = self.lock();
         let bound = state.stats.queue_bound;
         if !state.queue.has_room(&request.lane, bound) {
             // Those who have left must not keep others out.
-            let gone = state.queue.take_out(|job| job.ticket.cancel.is_cancelled());
-            state.stats.failed += gone.len() as u64;
             drop(state);
-            for mut job in gone {
-                // They are not there to say anything to it.
-                let _ = (job.request.sink)(Event::Failed(EngineError::Cancelled));
-            }
+            self.end_given_up();
             state = self.lock();
         }
         if !state.queue.has_room(&request.lane, bound) {
@@ -246,6 +256,19 @@ impl Core {
         };
         state.queue.push(&lane, job);
         Ok(ticket)
+    }
+
+    /// Ends those who wait and are given up.
+    fn end_given_up(&self) {
+        let mut state = self.lock();
+        let gone = state.queue.take_out(|job| job.given_up().is_some());
+        state.stats.failed += gone.len() as u64;
+        drop(state);
+        for mut job in gone {
+            let why = job.given_up().unwrap_or(EngineError::Cancelled);
+            // Whether it wants more is no question at its end.
+            let _ = (job.request.sink)(Event::Failed(why));
+        }
     }
 
     /// Begins with as many of those who wait as endpoints work on at once.

@@ -245,6 +245,38 @@ fn a_deadline_ends_a_request_that_waits() {
     );
 }
 
+/// While the only endpoint is busy: whoever has left makes room, and a deadline is a deadline.
+#[test]
+fn those_who_wait_are_given_up_while_endpoints_are_busy() {
+    let fake = Fake::start(Manner::Hangs);
+    let narrow = RemoteOptions {
+        requests: 1,
+        ..options(&[&fake])
+    };
+    let engine = RemoteEngine::start(embedder(), narrow).expect("it is up");
+    let _asked = ask(&engine);
+    while fake.streams() == 0 {
+        std::thread::yield_now();
+    }
+    let wait = |deadline: Option<Instant>| {
+        let (sender, receiver) = channel();
+        let sink = Box::new(move |event| {
+            sender.send(event).expect("this test reads");
+            ControlFlow::Continue(())
+        });
+        let mut request = Request::new(prompt(), decoding(|_| ()), sink);
+        request.deadline = deadline;
+        (engine.submit(request).expect("there is room"), receiver)
+    };
+    let (ticket, left) = wait(None);
+    let (_, late) = wait(Some(Instant::now() + Duration::from_millis(100)));
+    ticket.cancel.cancel();
+    assert!(matches!(end(&left), Err(EngineError::Cancelled)));
+    assert!(matches!(end(&late), Err(EngineError::DeadlineExceeded { .. })));
+    let stats = engine.stats();
+    assert_eq!((stats.queued, stats.running, stats.failed), (0, 1, 2));
+}
+
 #[test]
 fn what_is_too_much_is_refused() {
     let fake = Fake::start(Manner::Slow(Duration::from_millis(20)));

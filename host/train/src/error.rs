@@ -40,6 +40,14 @@ pub enum TrainError {
         /// The id.
         id: String,
     },
+    /// Something went wrong with one row.
+    #[error("row `{id}`: {source}")]
+    OfRow {
+        /// The row's.
+        id: String,
+        /// What.
+        source: Box<TrainError>,
+    },
     /// Nothing is left of a data set.
     #[error("{path}: none of its {rows} rows can be used: {why}")]
     NoExamples {
@@ -50,17 +58,19 @@ pub enum TrainError {
         /// Why they were left out, with counts.
         why: String,
     },
-    /// The loss is no number any more.
+    /// A loss or the gradient is no number any more.
     #[error(
-        "the loss is {loss} at step {step}, in the examples {ids:?}: lower `learning-rate` or `clip`, or look at these \
+        "the {what} is {value} at step {step}, in the examples {ids:?}: lower `learning-rate` or `clip`, or look at these \
          examples; the last checkpoint is from step {saved}"
     )]
     NotFinite {
-        /// The loss.
-        loss: f64,
+        /// Of what: a loss, or the gradient.
+        what: &'static str,
+        /// What it is instead.
+        value: f64,
         /// The step.
         step: u32,
-        /// The examples whose loss is no number.
+        /// The examples that it is of.
         ids: Vec<String>,
         /// The step of the last checkpoint.
         saved: u32,
@@ -159,6 +169,14 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// The same, of the row of this id.
+    pub(crate) fn of_row(self, id: &str) -> Self {
+        Self::OfRow {
+            id: id.to_owned(),
+            source: self.into(),
+        }
+    }
+
     /// For `map_err` on what touches a file.
     pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<'_> {
         move |source| Self::File {

@@ -103,7 +103,10 @@ impl Evaluation<'_> {
             Err(EngineError::Cancelled) if self.stop.load(Ordering::Relaxed) => return Ok(None),
             other => other?,
         };
-        let finish = |(example, completion): (&&Example, Completion)| self.finish(example, completion.text);
+        let finish = |(example, completion): (&&Example, Completion)| {
+            let finished = self.finish(example, completion.text);
+            finished.map_err(|error| error.of_row(&example.id))
+        };
         let predictions = examples.iter().zip(completions).map(finish);
         let mut predictions: Vec<Prediction> = predictions.collect::<Result<_, _>>()?;
         if self.likelihood {

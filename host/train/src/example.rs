@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use transducer_bundle::Train;
 use transducer_core::{CodeInput, GraphInput, PromptInput};
 use transducer_engine::{Decoding, Strategy};
-use transducer_pipeline::{PreparedPrompt, RequestError, Workpiece, Workshop};
+use transducer_pipeline::{Blame, PreparedPrompt, RequestError, Workpiece, Workshop};
 
 use crate::{Row, TrainError};
 
@@ -43,8 +43,10 @@ pub enum LeftOut {
     LongPrompt,
     /// The answer has more tokens than `max-answer-tokens`.
     LongAnswer,
-    /// Prompt and answer have more tokens than the LLM's context.
+    /// Prompt and answer, or the longest answer that the task allows, have more tokens than the LLM's context.
     LongerThanContext,
+    /// The task does not get through it; how it fails.
+    Failed(String),
 }
 
 impl std::fmt::Display for LeftOut {
@@ -54,6 +56,7 @@ impl std::fmt::Display for LeftOut {
             Self::LongPrompt => "prompt longer than max-prompt-tokens",
             Self::LongAnswer => "answer longer than max-answer-tokens",
             Self::LongerThanContext => "longer than the model's context",
+            Self::Failed(message) => return write!(f, "the task fails on it: {message}"),
         })
     }
 }
@@ -62,7 +65,7 @@ impl Example {
     /// Makes a row ready.
     ///
     /// # Errors
-    /// A task that fails on it. A row that the task does not accept, or that is too long, is [`LeftOut`].
+    /// What fails on the host's side. A row that the task does not accept or get through, or that is too long, is [`LeftOut`].
     pub fn new(
         workshop: &Workshop,
         piece: &Workpiece,
@@ -72,7 +75,10 @@ impl Example {
         let prepared = match workshop.prepare(piece, &request(train, &row.source)) {
             Ok(prepared) => prepared,
             Err(RequestError::Rejected(message)) => return Ok(Err(LeftOut::Rejected(message))),
-            Err(error) => return Err(error.into()),
+            Err(RequestError::Task { source, .. }) if source.blame() == Blame::Task => {
+                return Ok(Err(LeftOut::Failed(source.to_string())));
+            }
+            Err(error) => return Err(TrainError::from(error).of_row(&row.id)),
         };
         let PreparedPrompt {
             prompt,
@@ -102,7 +108,8 @@ impl Example {
         if answer.len() > train.max_answer_tokens as usize {
             return Ok(Err(LeftOut::LongAnswer));
         }
-        if answer.len() > embedder.config().room(prompt.ids.len()) {
+        // A host refuses what has no room for the longest answer.
+        if answer.len().max(decoding.max_new_tokens()) > embedder.config().room(prompt.ids.len()) {
             return Ok(Err(LeftOut::LongerThanContext));
         }
         let codes = prompt.codes.iter().map(|code| {

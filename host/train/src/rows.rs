@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::TrainError;
 
-/// Longest line that is read: far more than an LLM's context holds.
-const MAX_LINE: usize = 1 << 20;
+/// Longest line that is read: far more than an LLM's context holds, so that a row that is only too long for it is left out, and not an error.
+const MAX_LINE: usize = 16 << 20;
 
 /// One example.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -32,6 +32,7 @@ const DIGEST: usize = 32;
 pub struct Examples {
     file: File,
     path: PathBuf,
+    key: String,
     /// Where each record's bytes lie, and how many.
     records: Vec<(u64, u32)>,
     left_out: BTreeMap<LeftOut, usize>,
@@ -57,7 +58,7 @@ impl Examples {
         let key = key(workshop, piece, train, data)?;
         let path = cache.join(format!("{key}.examples"));
         if path.is_file() {
-            match Self::open(&path) {
+            match Self::open(&path, &key) {
                 Ok(examples) => return Ok(examples),
                 Err(error) => tracing::warn!(%error, "prepared examples are damaged and made again"),
             }
@@ -109,18 +110,19 @@ impl Examples {
             file.as_file().sync_all().map_err(TrainError::file(&path))?;
             file.persist(&path)
                 .map_err(|error| TrainError::file(&path)(error.error))?;
-            return Self::open(&path);
+            return Self::open(&path, &key);
         }
         Ok(Self {
             file: file.into_file(),
             path,
+            key,
             records: Vec::new(),
             left_out,
         })
     }
 
     /// Opens prepared examples and checks that they are whole.
-    fn open(path: &Path) -> Result<Self, TrainError> {
+    fn open(path: &Path, key: &str) -> Result<Self, TrainError> {
         let damaged = |message: &str| TrainError::Checkpoint {
             path: path.to_owned(),
             message: message.to_owned(),
@@ -160,9 +162,15 @@ impl Examples {
         Ok(Self {
             file,
             path: path.to_owned(),
+            key: key.to_owned(),
             records,
             left_out,
         })
+    }
+
+    /// A digest over all that they depend on: the data, and what was made of it how.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// How many there are.

@@ -19,7 +19,7 @@ use crate::edges::with_edges;
 use crate::evaluate::Evaluation;
 use crate::example::Example;
 use crate::folder::{BEST_FILE, CHECKPOINT_FILE, CURVE_FILE, LOG_FILE, RunFolder};
-use crate::loss::loss;
+use crate::loss::{Loss, loss};
 use crate::order::Order;
 use crate::store::Examples;
 use crate::{TrainError, curve};
@@ -229,7 +229,8 @@ impl Run<'_> {
                 state.step == steps || (train.validate_every > 0 && state.step.is_multiple_of(train.validate_every));
             if due && let Some(DataSet { examples, .. }) = &self.validation {
                 let timer = Instant::now();
-                let loss = self.validate(&transducer, examples)?;
+                // Before anything is kept: weights whose loss is no number are nothing to go on with.
+                let loss = self.validate(&transducer, examples, (state.step, saved.0))?;
                 let best = state.best.is_none_or(|(lowest, _)| loss < lowest);
                 if best {
                     state.best = Some((loss, state.step));
@@ -297,16 +298,17 @@ impl Run<'_> {
             Some(1.0 / answers as f64),
             train.batch_tokens as usize,
         )?;
-        if !loss.sum().is_finite() {
-            let ids = examples.iter().zip(&loss.sums).filter(|(_, sum)| !sum.is_finite());
+        finite("loss", &loss, &examples, (step, saved))?;
+        let gradient = adamw::clip(slots, train.clip);
+        if !gradient.is_finite() {
             return Err(TrainError::NotFinite {
-                loss: loss.sum(),
+                what: "gradient",
+                value: gradient,
                 step,
-                ids: ids.map(|(example, _)| example.id.clone()).collect(),
+                ids: examples.into_iter().map(|example| example.id).collect(),
                 saved,
             });
         }
-        let gradient = adamw::clip(slots, train.clip);
         let rate = rate(train, step, steps);
         adamw::step(slots, step, rate, train.weight_decay);
         Ok(Event::Step {
@@ -319,8 +321,13 @@ impl Run<'_> {
         })
     }
 
-    /// Mean negative log-likelihood of an answer token over the validation examples.
-    fn validate(&self, transducer: &Transducer, validation: &Examples) -> Result<f64, TrainError> {
+    /// Mean negative log-likelihood of an answer token over the validation examples, after a step; the last checkpoint is of step `saved`.
+    fn validate(
+        &self,
+        transducer: &Transducer,
+        validation: &Examples,
+        (step, saved): (u32, u32),
+    ) -> Result<f64, TrainError> {
         let train = &self.piece.manifest.train;
         let count = validation.len().min(train.validate_examples as usize);
         let (mut sum, mut tokens) = (0.0, 0);
@@ -332,6 +339,7 @@ impl Run<'_> {
                 .collect::<Result<_, _>>()?;
             let most = train.batch_tokens as usize;
             let part = tch::no_grad(|| loss(self.workshop.backbone()?, Some(transducer), &examples, None, most))?;
+            finite("validation loss", &part, &examples, (step, saved))?;
             sum += part.sum();
             tokens += part.tokens;
         }
@@ -379,6 +387,8 @@ impl Run<'_> {
                     .as_ref()
                     .map_or_else(|| "none".to_owned(), |validation| validation.sha256.clone()),
             ),
+            // Another end of answers, chat template or front end makes other examples of the same data.
+            ("prepared examples".to_owned(), self.data.examples.key().to_owned()),
             ("component".to_owned(), self.piece.component_sha256.clone()),
             ("model".to_owned(), self.workshop.model().embedding_sha256.clone()),
             ("precision".to_owned(), self.workshop.model().precision.clone()),
@@ -391,6 +401,21 @@ impl Run<'_> {
         }
         settings
     }
+}
+
+/// Looks whether the losses are numbers, after or in a step; the last checkpoint is of step `saved`.
+fn finite(what: &'static str, loss: &Loss, examples: &[Example], (step, saved): (u32, u32)) -> Result<(), TrainError> {
+    if loss.sum().is_finite() {
+        return Ok(());
+    }
+    let ids = examples.iter().zip(&loss.sums).filter(|(_, sum)| !sum.is_finite());
+    Err(TrainError::NotFinite {
+        what,
+        value: loss.sum(),
+        step,
+        ids: ids.map(|(example, _)| example.id.clone()).collect(),
+        saved,
+    })
 }
 
 /// An example, with the edges that the settings ask for.

@@ -114,6 +114,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         workshop.backbone().context("--likelihood asks for more than texts")?;
     }
     let piece = workshop.open(&bundle)?;
+    // Of what is judged, and not of what the files have become once all is answered.
+    let data_sha256 = args.record.then(|| file_sha256(&args.data)).transpose()?;
     let examples = args.cache.prepare(&workshop, &piece, &args.data, stop)?;
     if let Some(path) = &args.export {
         let count = export::evaluation(&examples, args.limit, path)?;
@@ -205,8 +207,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     written.transpose()?;
-    if args.record {
-        let evaluation = record(args, (&workshop, &piece), &examples, predictions.len(), &scores)?;
+    if let Some(data_sha256) = data_sha256 {
+        let evaluation = record(data_sha256, (&workshop, &piece), &examples, predictions.len(), &scores)?;
         recipe::put_evaluation(&piece.dir, &evaluation)?;
     }
     if let Some(path) = &args.report {
@@ -288,13 +290,21 @@ fn unseen(predictions: &[Prediction], data: &Path, training: &[Row]) -> Result<V
 
 /// The scores as a manifest has them: what a person would read, not the last digit that a machine computed.
 fn record(
-    args: &Args,
+    data_sha256: String,
     (workshop, piece): (&Workshop, &Workpiece),
     examples: &Examples,
     rows: usize,
     scores: &BTreeMap<String, Score>,
 ) -> Result<Evaluation> {
-    let weights = piece.manifest.weights.as_deref().context("the bundle has no weights")?;
+    let weights_sha256 = piece.weights_sha256().context("the bundle has no weights")?;
+    let file = piece.manifest.weights.as_deref().map(|name| piece.dir.join(name));
+    if let Some(file) = file {
+        ensure!(
+            file_sha256(&file)? == weights_sha256,
+            "{} has other weights than those that were judged: the scores are not recorded, ask again",
+            file.display()
+        );
+    }
     let round = |number: f64| (number * 100.0).round() / 100.0;
     let score = |(name, score): (&String, &Score)| {
         let recorded = RecordedScore {
@@ -305,9 +315,9 @@ fn record(
         (name.clone(), recorded)
     };
     Ok(Evaluation {
-        data_sha256: file_sha256(&args.data)?,
+        data_sha256,
         rows: u32::try_from(rows)?,
-        weights_sha256: file_sha256(&piece.dir.join(weights))?,
+        weights_sha256,
         host: HOST_VERSION.to_owned(),
         precision: Some(precision(workshop).to_owned()),
         left_out: Some(u32::try_from(left_out(examples))?),

@@ -89,6 +89,42 @@ fn rows_that_cannot_be_used_are_counted_and_a_data_set_of_them_is_an_error() {
     );
 }
 
+/// The task has 2 MiB, and a row wants more; the others are there all the same.
+#[test]
+fn a_row_that_the_task_does_not_get_through_is_left_out() {
+    let place = Place::new(&[]);
+    let manifest = place.piece.dir.join("adapter.toml");
+    let text = std::fs::read_to_string(&manifest).expect("a manifest");
+    std::fs::write(&manifest, format!("{text}\n[limits]\nmemory-mib = 2\n")).expect("written");
+    let piece = workshop().open(&place.piece.dir).expect("a bundle");
+    let data = place.dir.path().join("large.jsonl");
+    let row = |id: &str, source: &str| serde_json::json!({"id": id, "source": source, "target": "x"}).to_string();
+    // The line is longer than one MiB, which is no reason to read no further.
+    let large = format!("/* {} */ int f() {{ return 1; }}", "x".repeat(1 << 20));
+    std::fs::write(&data, [row("a", &large), row("b", "int f() { return 1; }")].join("\n")).expect("written");
+    let examples = prepare(&piece, &data, place.dir.path()).expect("one is left");
+    let why: Vec<String> = examples.left_out().keys().map(ToString::to_string).collect();
+    assert_eq!(examples.len(), 1);
+    assert!(why[0].starts_with("the task fails on it: "), "{why:?}");
+}
+
+/// The token that the model's own conversations end an answer with, and not the lowest of those that may end one.
+#[test]
+fn an_answer_ends_as_in_the_models_conversations() {
+    let place = Place::new(&[]);
+    let embedder = workshop().embedder();
+    assert_eq!(embedder.tokenizer().eos_ids()[0], 0);
+    let end = embedder.after_answer();
+    assert_eq!(
+        end.and_then(|end| embedder.tokenizer().token_bytes(end)),
+        Some(&b"<|im_end|>"[..])
+    );
+    for index in 0..place.examples.len() {
+        let example = place.examples.get(index).expect("an example");
+        assert_eq!(example.answer.last().copied(), end);
+    }
+}
+
 /// No token of a reference is in reach of the decoder: other references, same answers.
 #[test]
 fn answers_do_not_depend_on_references() {

@@ -68,6 +68,20 @@ fn a_checkpoint_of_other_settings_or_a_damaged_one_is_refused_by_name() {
     assert!(error.to_string().contains("not a whole checkpoint"), "{error}");
 }
 
+/// The same data may be other examples: prompts written by another template, answers that end otherwise.
+#[test]
+fn a_checkpoint_of_examples_that_were_made_otherwise_is_refused() {
+    let place = Place::new(&[]);
+    place.whole();
+    let rows = data(&tempfile::tempdir().expect("a folder").keep(), 9);
+    let other = Place {
+        examples: prepare(&place.piece, &rows, place.dir.path()).expect("examples"),
+        ..place
+    };
+    let error = other.train(&AtomicBool::new(false), &mut |_| ()).expect_err("others");
+    assert!(error.to_string().contains("prepared examples: it has "), "{error}");
+}
+
 /// Losses of different validation data say nothing beside each other.
 #[test]
 fn a_run_goes_on_with_its_own_validation_data_and_best_weights_only() {
@@ -180,4 +194,28 @@ fn a_loss_that_is_no_number_names_the_examples_and_the_last_checkpoint() {
         matches!(&error, TrainError::NotFinite { ids, step: 2, saved: 1, .. } if !ids.is_empty()),
         "{error}"
     );
+}
+
+/// Whatever of it stops being a number first, the checkpoint and the best weights are of before.
+#[test]
+fn a_run_that_diverges_leaves_what_was_sound() {
+    let place = Place::new(&[
+        ("train.learning-rate", "1"),
+        ("train.task-rate", "1000"),
+        ("train.weight-decay", "1"),
+        ("train.clip", "1000000"),
+        ("train.validate-every", "1"),
+        ("train.examples", "400"),
+    ]);
+    let error = place.train(&AtomicBool::new(false), &mut |_| ()).expect_err("too far");
+    assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
+    for file in [CHECKPOINT_FILE, BEST_FILE] {
+        let bytes = std::fs::read(place.piece.dir.join(RUN_FOLDER).join(file)).expect("it is there");
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("it is whole");
+        for (name, tensor) in tensors.iter() {
+            let (words, _) = tensor.data().as_chunks::<4>();
+            let sound = words.iter().all(|word| f32::from_le_bytes(*word).is_finite());
+            assert!(sound, "{file}: {name}");
+        }
+    }
 }
