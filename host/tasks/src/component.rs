@@ -1,8 +1,10 @@
 //! What bytes must look like before they are compiled and linked.
 
+use wasmparser::{BinaryReaderError, Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::limits::MAX_LOCALS;
 use crate::{TaskError, TaskLimits, World};
 
 /// `\0asm`, then version and layer: a component.
@@ -22,11 +24,32 @@ pub(crate) fn compile(engine: &Engine, wasm: &[u8], limits: &TaskLimits) -> Resu
         return Err(TaskError::NotAComponent { found: guess(wasm) });
     }
     let world = World::of(wasm)?;
+    let found = locals(wasm).map_err(|error| TaskError::InvalidComponent {
+        message: error.to_string(),
+    })?;
+    if found > MAX_LOCALS {
+        let limit = MAX_LOCALS;
+        return Err(TaskError::TooManyLocals { found, limit });
+    }
     // Only ever from source: to deserialize precompiled code would be to run whatever machine code it holds.
     let component = Component::from_binary(engine, wasm).map_err(|error| TaskError::InvalidComponent {
         message: format!("{error:#}"),
     })?;
     Ok((component, world))
+}
+
+/// The local variables of all functions. They are the one thing whose number is not bounded by that of the bytes.
+fn locals(wasm: &[u8]) -> Result<u64, BinaryReaderError> {
+    let mut sum = 0;
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::CodeSectionEntry(body) = payload? {
+            for run in body.get_locals_reader()? {
+                let (count, _) = run?;
+                sum += u64::from(count);
+            }
+        }
+    }
+    Ok(sum)
 }
 
 fn guess(bytes: &[u8]) -> &'static str {

@@ -70,6 +70,14 @@ pub enum TaskError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// Its functions have more local variables than are compiled.
+    #[error("the component's functions have {found} local variables; the limit is {limit}")]
+    TooManyLocals {
+        /// Local variables of all functions.
+        found: u64,
+        /// As many are allowed.
+        limit: u64,
+    },
     /// The bytes are something else.
     #[error(
         "expected a WebAssembly component, found {found}. `transducer-host build` makes one of a task's source, `wasm-tools component new` one of a core module"

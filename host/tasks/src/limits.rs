@@ -8,6 +8,10 @@ use rustix::time::{ClockId, clock_gettime};
 /// about 10 MB. Compilation costs about a second a MB on one core, and cannot be interrupted.
 const MAX_COMPONENT_BYTES: usize = 16 << 20;
 
+/// Most local variables of all functions of a component together. Eight bytes of a component can ask for 50,000, and each takes about
+/// 0.1 µs to compile, whether it is used or not: this is a tenth of a second. A Rust task has some 1,200.
+pub(crate) const MAX_LOCALS: u64 = 1 << 20;
+
 /// All linear memories of one call together, in bytes. A task handles texts of a few hundred KB; a JavaScript engine
 /// starts at about 20 MB.
 const MAX_MEMORY_BYTES: usize = 64 << 20;

@@ -49,9 +49,20 @@ pub(crate) fn no_tasks() -> Vec<Case> {
         ("a newer world, and a module that is not valid", text(&mixed("1.2.0"))),
         ("two worlds", text(&mixed("1.1.0"))),
         ("a module that is not valid", text(&old)),
+        ("local variables without end", crowded()),
         ("a function of other types", dummy_component(&number, "task")),
         ("metrics of other types", dummy_component(&scores, "measured-task")),
     ]
+}
+
+/// A task that is good but for a module of 2 KB with a dozen million local variables.
+fn crowded() -> Vec<u8> {
+    let function = format!("(func (local{}))", " v128".repeat(50_000));
+    let module = format!("(component (core module {}))", function.repeat(250));
+    let component = wat::parse_str(module).expect("valid text");
+    let section = &component[8..];
+    assert!(section.len() < 3_000, "{} bytes", section.len());
+    [&Guest::good().component(), section].concat()
 }
 
 #[test]
