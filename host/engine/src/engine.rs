@@ -12,8 +12,8 @@ use crate::backbone_runner::BackboneRunner;
 use crate::queue::{Queue, Turn};
 use crate::running::{Room, tell, work};
 use crate::{
-    CancelToken, Completion, Decoding, EngineError, Event, GenerateError, PromptEmbeddings, Request, RequestId, Sink,
-    SubmitError, Ticket,
+    Completion, Decoding, EngineError, Event, GenerateError, PromptEmbeddings, Request, RequestId, Sink, SubmitError,
+    Ticket,
 };
 
 /// How many requests may wait by default. At a second or so for each, who comes after them would rather be told at
@@ -255,7 +255,7 @@ impl Engine for LocalEngine {
         }
         let ticket = Ticket {
             id: RequestId(state.next_id),
-            cancel: CancelToken::default(),
+            cancel: request.cancel.clone(),
         };
         state.next_id += 1;
         let lane = request.lane.clone();

@@ -12,6 +12,8 @@ pub struct Request {
     pub decoding: Decoding,
     /// When it is given up.
     pub deadline: Option<Instant>,
+    /// The switch that gives it up before.
+    pub cancel: CancelToken,
     /// Who is told.
     pub sink: Sink,
     /// The lane that it waits in.
@@ -25,6 +27,7 @@ impl Request {
             prompt,
             decoding,
             deadline: None,
+            cancel: CancelToken::default(),
             sink,
             lane: String::new(),
         }

@@ -119,6 +119,8 @@ fn begin<R: Runner>(shared: &Shared, runner: &mut R, job: Job) -> Option<Running
                 deadline,
                 sink,
                 lane,
+                // The ticket's.
+                cancel: _,
             },
         ticket,
         submitted,

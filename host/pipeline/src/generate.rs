@@ -14,9 +14,9 @@ use transducer_engine::{
 };
 use transducer_remote::{EndpointStatus, RemoteEngine, RemoteError, RemoteOptions};
 
-use crate::{Cancel, Event, Events, FinishReason, Load, RequestError};
+use crate::{CancelToken, Event, Events, FinishReason, Load, RequestError};
 
-/// How often a request that waits looks whether it was cancelled: soon enough for a person, rare enough to cost nothing.
+/// How often those who wait for many answers look whether to stop: soon enough for a person, rare enough to cost nothing.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
 
 /// How long a request may take, and until when that is.
@@ -121,7 +121,7 @@ impl Generator {
         lane: &str,
         embeddings: &Tensor,
         decoding: Decoding,
-        cancel: &Cancel,
+        cancel: &CancelToken,
         time: Option<TimeLimit>,
         events: &mut Events<'_>,
     ) -> Result<Completion, RequestError> {
@@ -133,32 +133,30 @@ impl Generator {
             Err(_) => std::ops::ControlFlow::Break(()),
         });
         let prompt = PromptEmbeddings::new(embeddings, &self.embedder)?;
-        let mut request = Request::new(prompt, decoding, sink).in_lane(lane);
+        let mut request = Request {
+            cancel: cancel.clone(),
+            ..Request::new(prompt, decoding, sink).in_lane(lane)
+        };
         if let Some(time) = time {
             request = request.with_deadline(time.until);
         }
-        let ticket = self.engine().submit(request).map_err(|refused| match refused {
+        self.engine().submit(request).map_err(|refused| match refused {
             SubmitError::QueueFull { bound } => RequestError::Busy { limit: bound },
             _ => RequestError::Engine(EngineError::ShuttingDown),
         })?;
-        loop {
-            let event = receiver.recv_timeout(CANCEL_POLL);
-            if cancel.is_cancelled() {
-                ticket.cancel.cancel();
-            }
+        for event in receiver {
             match event {
-                Ok(EngineEvent::Text(text)) => {
+                EngineEvent::Text(text) => {
                     if events(Event::Text(text)).is_break() {
-                        ticket.cancel.cancel();
+                        cancel.cancel();
                     }
                 }
-                Ok(EngineEvent::Done(completion)) => return Ok(completion),
-                Ok(EngineEvent::Failed(error)) => return Err(failed(error, time)),
-                Err(RecvTimeoutError::Timeout) => {}
-                // The engine was stopped before it said how the request ended.
-                Err(RecvTimeoutError::Disconnected) => return Err(RequestError::Engine(EngineError::ShuttingDown)),
+                EngineEvent::Done(completion) => return Ok(completion),
+                EngineEvent::Failed(error) => return Err(failed(error, time)),
             }
         }
+        // The engine was stopped before it said how the request ended.
+        Err(RequestError::Engine(EngineError::ShuttingDown))
     }
 
     /// The answers to prompts that wait side by side, in their order. Those of a prompt that the queue has no room for yet wait here.

@@ -42,13 +42,14 @@ pub use plain::{Completion, PlainInput, PlainRequest};
 pub use prompt::{Code, Prompt, PromptError};
 pub use rehearsal::Rehearsal;
 pub use service::{
-    AdapterInfo, AdapterState, AdapterStatus, Answer, Cancel, Diagnostic, Event, Events, Example, FinishReason, Load,
+    AdapterInfo, AdapterState, AdapterStatus, Answer, Diagnostic, Event, Events, Example, FinishReason, Load,
     ModelInfo, PolicyStatus, Reloads, Request, Residency, Service, Timings, Usage,
 };
 pub use transducer_backbone::WeightFormat;
 /// What a conversation with the LLM itself is made of.
 pub use transducer_backbone::chat::{Message, Role};
 pub use transducer_bundle::{BundleError, Expected, MAX_ARCHIVE_BYTES, Policy, Signer, StoreError};
+pub use transducer_engine::CancelToken;
 pub use transducer_engine::{DecodingOptions, EngineOptions};
 /// Servers that have the frozen LLM's layers.
 pub use transducer_remote::{

@@ -9,7 +9,7 @@ use transducer_engine::{Decoding, DecodingOptions, MAX_NEW_TOKENS};
 use crate::generate::TimeLimit;
 use crate::prompt::PromptError;
 use crate::service::ms;
-use crate::{Cancel, Events, FinishReason, Host, RequestError, Timings, Usage};
+use crate::{CancelToken, Events, FinishReason, Host, RequestError, Timings, Usage};
 
 /// The lane of those who ask without an adapter.
 const LANE: &str = "";
@@ -43,7 +43,7 @@ pub struct PlainRequest<'a> {
     /// How tokens are chosen; its own number of tokens is not looked at.
     pub decoding: DecodingOptions,
     /// Stops the work from another thread.
-    pub cancel: Cancel,
+    pub cancel: CancelToken,
     /// How long the answer may take, from now; none for as long as it takes.
     pub time_limit: Option<Duration>,
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -11,7 +9,9 @@ use serde::Serialize;
 use transducer_bundle::{Expected, Signer};
 use transducer_remote::EndpointStatus;
 
-use crate::{ChangeError, Changed, Completion, GraphRequest, Install, PlainInput, PlainRequest, RequestError};
+use crate::{
+    CancelToken, ChangeError, Changed, Completion, GraphRequest, Install, PlainInput, PlainRequest, RequestError,
+};
 
 /// How busy the frozen LLM is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub struct Request<'a> {
     /// The request's JSON, in the form that the adapter's task takes.
     pub body: &'a str,
     /// Stops the work from another thread.
-    pub cancel: Cancel,
+    pub cancel: CancelToken,
     /// How long the answer may take, from now; none for as long as it takes.
     pub time_limit: Option<Duration>,
 }
@@ -128,22 +128,6 @@ pub enum Event {
     },
     /// A piece of the generated text. The pieces together are the text that the task's `finish` gets.
     Text(String),
-}
-
-/// Stops a request from another thread; clones stop the same one.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// The request ends with [`RequestError::Cancelled`] at its next step.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it was asked to stop.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 /// The answer to a request.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Adapters, HIDDEN, REQUEST, ask, weights, written};
 use transducer_pipeline::{
-    AdapterState, Cancel, DecodingOptions, Event, GraphForm, GraphRequest, PlainInput, PlainRequest, Request,
+    AdapterState, CancelToken, DecodingOptions, Event, GraphForm, GraphRequest, PlainInput, PlainRequest, Request,
     RequestError, Service,
 };
 
@@ -161,7 +161,7 @@ fn requests_that_cannot_be_answered_have_names() {
 #[test]
 fn a_request_ends_when_nobody_wants_its_answer() {
     let host = Adapters::new().add("one", None).load();
-    let cancel = Cancel::default();
+    let cancel = CancelToken::default();
     cancel.cancel();
     let request = Request {
         adapter: "one",
@@ -173,7 +173,7 @@ fn a_request_ends_when_nobody_wants_its_answer() {
     assert!(matches!(error, RequestError::Cancelled), "{error}");
 
     let request = Request {
-        cancel: Cancel::default(),
+        cancel: CancelToken::default(),
         ..request
     };
     let error = host.answer(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
@@ -191,7 +191,7 @@ fn a_request_ends_when_nobody_wants_its_answer() {
 #[test]
 fn a_request_that_is_cancelled_writes_no_further() {
     let host = Adapters::new().load();
-    let cancel = Cancel::default();
+    let cancel = CancelToken::default();
     let request = PlainRequest {
         input: PlainInput::Prompt {
             text: "int f(int a) {",

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Adapters, REQUEST, ask, weights, written};
-use transducer_pipeline::{AdapterState, Cancel, Event, Host, Request, RequestError, Service};
+use transducer_pipeline::{AdapterState, CancelToken, Event, Host, Request, RequestError, Service};
 
 /// Long enough for a watched change to be seen on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ fn a_name_moves_to_the_new_generation_and_a_running_request_does_not() {
     let request = Request {
         adapter: "one",
         body: REQUEST,
-        cancel: Cancel::default(),
+        cancel: CancelToken::default(),
         time_limit: None,
     };
     let mut heard = String::new();

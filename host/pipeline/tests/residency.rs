@@ -5,7 +5,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use common::{Adapters, REQUEST, ask, weights, written};
-use transducer_pipeline::{AdapterState, Cancel, Event, Host, Request, RequestError, ResidencyOptions, Service};
+use transducer_pipeline::{AdapterState, CancelToken, Event, Host, Request, RequestError, ResidencyOptions, Service};
 
 /// Two adapters with nothing in common.
 fn two() -> Adapters {
@@ -145,7 +145,7 @@ fn a_running_request_keeps_what_it_began_with() {
     let request = Request {
         adapter: "one",
         body: REQUEST,
-        cancel: Cancel::default(),
+        cancel: CancelToken::default(),
         time_limit: None,
     };
     let mut text = String::new();

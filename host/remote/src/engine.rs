@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 use transducer_backbone::Embedder;
 use transducer_engine::{
-    CancelToken, Completion, DEFAULT_QUEUE_BOUND, Engine, EngineError, Event, Queue, Request, RequestId, Stats,
-    SubmitError, Ticket,
+    Completion, DEFAULT_QUEUE_BOUND, Engine, EngineError, Event, Queue, Request, RequestId, Stats, SubmitError, Ticket,
 };
 
 use crate::answer::{LOOK, answer};
@@ -245,7 +244,7 @@ impl Core {
         }
         let ticket = Ticket {
             id: RequestId(state.next_id),
-            cancel: CancelToken::default(),
+            cancel: request.cancel.clone(),
         };
         state.next_id += 1;
         let lane = request.lane.clone();

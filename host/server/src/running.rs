@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use transducer_pipeline::{
-    Answer, Cancel, Completion, DecodingOptions, Event, Events, FinishReason, Message as Turn, PlainInput,
+    Answer, CancelToken, Completion, DecodingOptions, Event, Events, FinishReason, Message as Turn, PlainInput,
     PlainRequest, Request, RequestError, Service, Timings, Usage,
 };
 
@@ -120,7 +120,7 @@ pub(crate) struct Running {
     messages: mpsc::Receiver<Message>,
     /// Messages that came before the stream began.
     ahead: VecDeque<Message>,
-    cancel: Cancel,
+    cancel: CancelToken,
 }
 
 impl Running {
@@ -138,7 +138,7 @@ impl Running {
         };
         let (service, slot) = room().inspect_err(|error: &ApiError| server.metrics.count_refused(error.code()))?;
         let (sender, messages) = mpsc::channel(EVENTS_AHEAD);
-        let cancel = Cancel::default();
+        let cancel = CancelToken::default();
         let running = Self {
             messages,
             ahead: VecDeque::new(),
@@ -242,7 +242,7 @@ impl Work {
     fn run(
         &self,
         service: &dyn Service,
-        cancel: Cancel,
+        cancel: CancelToken,
         server: &Server,
         events: &mut Events<'_>,
     ) -> Result<Reply, RequestError> {

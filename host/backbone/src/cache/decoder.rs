@@ -70,10 +70,6 @@ impl DecoderCache {
         self.padding.is_some()
     }
 
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
-    }
-
     /// Goes on with the sequences in `rows`.
     pub(crate) fn reorder(&mut self, rows: &[usize]) -> Result<(), BackboneError> {
         let ids = picks(rows, self.rotary.device())?;

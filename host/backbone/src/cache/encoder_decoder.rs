@@ -62,13 +62,6 @@ impl EncoderDecoderCache {
         &self.padding
     }
 
-    pub(crate) fn truncate(&mut self, len: usize) {
-        match &mut self.read {
-            Some(read) if len >= read.prompt => read.decoded = read.decoded.min(len - read.prompt + 1),
-            _ => self.read = None,
-        }
-    }
-
     /// Goes on with the sequences in `rows`.
     pub(crate) fn reorder(&mut self, rows: &[usize]) -> Result<(), BackboneError> {
         if let Some(read) = &self.read {

@@ -62,15 +62,6 @@ impl KvCache {
         }
     }
 
-    /// Forgets all but the first `len` tokens of every sequence. A longer `len` changes nothing. A prompt that an encoder has read
-    /// is kept as a whole or not at all: not if `len` is less.
-    pub fn truncate(&mut self, len: usize) {
-        match &mut self.0 {
-            Shape::Decoder(cache) => cache.truncate(len),
-            Shape::EncoderDecoder(cache) => cache.truncate(len),
-        }
-    }
-
     /// Replaces the sequences by those in `rows`, in that order; one may occur several times or not at all.
     ///
     /// This is how beams are followed, and how one prefilled prompt becomes a batch of beams.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
-use transducer_pipeline::{AdapterState, Answer, Cancel, Event, Host, Request, Service};
+use transducer_pipeline::{AdapterState, Answer, CancelToken, Event, Host, Request, Service};
 
 use crate::options::HostArgs;
 use transducer_host::SourceArgs;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let request = Request {
         adapter: &args.adapter,
         body: &body,
-        cancel: Cancel::default(),
+        cancel: CancelToken::default(),
         time_limit: None,
     };
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::json;
 use transducer_host::bundles::print_json;
-use transducer_pipeline::{Cancel, Host, Rehearsal, Request, Service};
+use transducer_pipeline::{CancelToken, Host, Rehearsal, Request, Service};
 
 use crate::cases::{CaseFile, Problem};
 use crate::options::ModelArgs;
@@ -149,7 +149,7 @@ impl Model {
         let request = Request {
             adapter: &self.name,
             body,
-            cancel: Cancel::default(),
+            cancel: CancelToken::default(),
             time_limit: None,
         };
         let answer = self.host.answer(&request, &mut |_| ControlFlow::Continue(()))?;

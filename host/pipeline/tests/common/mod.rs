@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 use transducer_core::{Transducer, TransducerConfig};
 use transducer_pipeline::{
-    Answer, Cancel, Event, Host, HostOptions, Precision, Request, RequestError, ResidencyOptions, Service, WeightFormat,
+    Answer, CancelToken, Event, Host, HostOptions, Precision, Request, RequestError, ResidencyOptions, Service,
+    WeightFormat,
 };
 
 /// Hidden size of the tiny model.
@@ -156,7 +157,7 @@ pub(crate) fn ask(host: &Host, adapter: &str, body: &str) -> Result<(Answer, Str
     let request = Request {
         adapter,
         body,
-        cancel: Cancel::default(),
+        cancel: CancelToken::default(),
         time_limit: None,
     };
     let mut text = String::new();
