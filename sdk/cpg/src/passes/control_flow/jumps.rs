@@ -34,6 +34,12 @@ struct Handler {
     of_group: bool,
 }
 
+impl Handler {
+    fn names(&self, thrown: Option<NameId>) -> bool {
+        thrown.is_some_and(|thrown| self.types.contains(&thrown))
+    }
+}
+
 /// A `try`, and what was seen in it.
 #[derive(Debug, Default)]
 pub(super) struct Try {
@@ -80,12 +86,26 @@ impl Try {
 
     /// The handler that surely takes an exception of a type.
     fn sure_handler(&self, thrown: Option<NameId>) -> Option<usize> {
-        let is_one_of = |types: &[NameId]| thrown.is_some_and(|thrown| types.contains(&thrown));
-        self.handlers.iter().position(|handler| match handler.takes {
-            Takes::Everything => true,
-            Takes::Exceptions => !is_one_of(&self.exits) || is_one_of(&handler.types),
-            Takes::Nothing => is_one_of(&handler.types),
+        let is_exit = thrown.is_some_and(|thrown| self.exits.contains(&thrown));
+        self.handlers.iter().position(|handler| {
+            let takes = match handler.takes {
+                Takes::Everything => true,
+                Takes::Exceptions => !is_exit,
+                Takes::Nothing => false,
+            };
+            takes || handler.names(thrown)
         })
+    }
+
+    /// Whether a handler may take an exception of a type. The type may be a subtype of those that a handler names before the
+    /// one that takes all; one that is named, or ends the program, is known to be none of theirs.
+    fn may_take(&self, index: usize, thrown: Option<NameId>) -> bool {
+        let is_exit = thrown.is_some_and(|thrown| self.exits.contains(&thrown));
+        match self.sure_handler(thrown) {
+            Some(sure) if is_exit || self.handlers[sure].names(thrown) => index == sure,
+            Some(sure) => index <= sure,
+            None => !is_exit,
+        }
     }
 }
 
@@ -318,14 +338,10 @@ impl Frames {
         } else {
             this.may_throw.as_slice()
         };
-        let takes = |thrown: Option<NameId>| match this.sure_handler(thrown) {
-            Some(sure) => sure == index,
-            None => !thrown.is_some_and(|thrown| this.exits.contains(&thrown)),
-        };
         let throws = this
             .throws
             .iter()
-            .filter(|(_, thrown)| takes(*thrown))
+            .filter(|(_, thrown)| this.may_take(index, *thrown))
             .map(|&(node, _)| node);
         let mut leading: Vec<NodeId> = may_throw.iter().copied().chain(throws).collect();
         if this.handlers[index..].first().is_some_and(|handler| handler.of_group) {
