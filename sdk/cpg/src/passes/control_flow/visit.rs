@@ -101,8 +101,12 @@ impl Builder<'_> {
             _ => self.visit_children(node),
         }
         self.steps.push(Step::Reach(node));
-        // What is awaited may have failed.
-        if !self.name(node).starts_with("<operator>") || self.name(node) == "<operator>.await" {
+        let may_throw = match self.name(node) {
+            // What is awaited may have failed, and whoever takes what is yielded may throw there.
+            "<operator>.await" | "<operator>.yield" | "<operator>.yieldFrom" => true,
+            name => !name.starts_with("<operator>"),
+        };
+        if may_throw {
             self.steps.push(Step::JumpFrom(node, Jump::MayThrow));
         }
     }
