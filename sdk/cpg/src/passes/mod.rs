@@ -28,7 +28,7 @@
 //! | `BREAK`, `CONTINUE` | a `JUMP_TARGET` where they name a label | |
 //! | `YIELD` | the value | to the end of the `SWITCH` or `MATCH` |
 //! | `THROW` | the exception | to the handlers |
-//! | `TRY` | what is protected; then `CATCH`es, an `ELSE`, a `FINALLY` | calls inside may throw, as may `<operator>.await`, `.yield` and `.yieldFrom` |
+//! | `TRY` | resources, then the `BLOCK` that is protected, with which they go out of sight; then `CATCH`es, an `ELSE`, a `FINALLY` | calls inside may throw, as may `<operator>.await`, `.yield` and `.yieldFrom` |
 //! | `CATCH` | a `LOCAL` with its types, or these alone, then a `BLOCK` | from what throws to the structure itself, then its block; with a `MODIFIER` `*`, other handlers may follow |
 //! | `ASSERT` | condition 1, message 2 | where it fails, the structure itself throws |
 //! | others | | children, in order |

@@ -27,10 +27,16 @@ pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape) -> References {
         match node.kind {
             NodeKind::Block => scopes.enter(shape.end(id)),
             NodeKind::Method => scopes.enter_method(id, shape.end(id)),
-            // The variables of a loop's head and of a handler end with it; those of other conditions live on.
-            NodeKind::ControlStructure if matches!(cpg.text(node.name), "FOR" | "FOREACH" | "CATCH" | "TRY") => {
-                scopes.enter(shape.end(id));
-            }
+            // The variables of a loop's head and of a handler end with it, resources with the block that is protected; those
+            // of other conditions live on.
+            NodeKind::ControlStructure => match cpg.text(node.name) {
+                "FOR" | "FOREACH" | "CATCH" => scopes.enter(shape.end(id)),
+                "TRY" => {
+                    let protected = shape.child_of(nodes, id, NodeKind::Block).unwrap_or(id);
+                    scopes.enter(shape.end(protected));
+                }
+                _ => {}
+            },
             NodeKind::TypeDecl => {
                 scopes.enter(shape.end(id));
                 for member in shape
