@@ -38,6 +38,9 @@
 //! known to have held. `this` is an `IDENTIFIER` of that name. A `TYPE_DECL` in a `BLOCK` reads what its methods capture when
 //! control passes it.
 //!
+//! A `CATCH` of `Exception` does not take what is thrown and is no `Exception`: an `Error` of Java, a `SystemExit` of Python.
+//! Their names go by the language of the graph, which is all that the passes ask of it.
+//!
 //! Children stand in the order in which they are evaluated, whatever their `order`: the value of `a[i] = f()` may stand before
 //! its target. What is given a part of a value is an `IDENTIFIER` (or a field or element) below an `<operator>.unpack`, an
 //! `IDENTIFIER` below an `<operator>.pattern`, or the variable of a `FOREACH` or an `IMPORT`: it gets the value when it is

@@ -16,22 +16,31 @@ pub(super) enum Jump {
 }
 
 /// What a `catch` takes besides the types that it names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Takes {
-    Nothing,
-    /// Every exception, but for those that end the program.
-    Exceptions,
-    Everything,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Takes {
+    /// Every `Exception`.
+    pub(super) exceptions: bool,
+    /// All that is thrown and is no `Exception`: see [`Try::exits`].
+    pub(super) exits: bool,
+}
+
+impl Takes {
+    pub(super) const EVERYTHING: Self = Self {
+        exceptions: true,
+        exits: true,
+    };
 }
 
 /// One `catch`.
 #[derive(Debug)]
-struct Handler {
-    control: NodeId,
-    types: Vec<NameId>,
-    takes: Takes,
+pub(super) struct Handler {
+    pub(super) control: NodeId,
+    pub(super) types: Vec<NameId>,
+    pub(super) takes: Takes,
+    /// Whether it names an `Error` of Java, of which others may be subtypes.
+    pub(super) names_error: bool,
     /// Whether it takes its part of a group of exceptions, and leaves the rest to the handlers after it.
-    of_group: bool,
+    pub(super) of_group: bool,
 }
 
 impl Handler {
@@ -44,7 +53,7 @@ impl Handler {
 #[derive(Debug, Default)]
 pub(super) struct Try {
     handlers: Vec<Handler>,
-    /// Names of exceptions that end the program.
+    /// Names of what is thrown and is no `Exception`: mostly it ends the program.
     pub(super) exits: Vec<NameId>,
     pub(super) has_finally: bool,
     /// Whether the protected part is over: handlers do not protect each other, but `finally` protects them.
@@ -65,13 +74,8 @@ pub(super) struct Try {
 }
 
 impl Try {
-    pub(super) fn add_catch(&mut self, control: NodeId, types: Vec<NameId>, takes: Takes, of_group: bool) {
-        self.handlers.push(Handler {
-            control,
-            types,
-            takes,
-            of_group,
-        });
+    pub(super) fn add_catch(&mut self, handler: Handler) {
+        self.handlers.push(handler);
     }
 
     fn goes_on(&mut self, jump: Jump) {
@@ -81,30 +85,27 @@ impl Try {
     }
 
     fn catches_all(&self) -> bool {
-        self.handlers.iter().any(|handler| handler.takes != Takes::Nothing)
+        self.handlers.iter().any(|handler| handler.takes.exceptions)
     }
 
     /// The handler that surely takes an exception of a type.
     fn sure_handler(&self, thrown: Option<NameId>) -> Option<usize> {
         let is_exit = thrown.is_some_and(|thrown| self.exits.contains(&thrown));
         self.handlers.iter().position(|handler| {
-            let takes = match handler.takes {
-                Takes::Everything => true,
-                Takes::Exceptions => !is_exit,
-                Takes::Nothing => false,
-            };
-            takes || handler.names(thrown)
+            let takes = handler.takes;
+            (if is_exit { takes.exits } else { takes.exceptions }) || handler.names(thrown)
         })
     }
 
     /// Whether a handler may take an exception of a type. The type may be a subtype of those that a handler names before the
-    /// one that takes all; one that is named, or ends the program, is known to be none of theirs.
+    /// one that surely takes it, unless that one names it as well.
     fn may_take(&self, index: usize, thrown: Option<NameId>) -> bool {
         let is_exit = thrown.is_some_and(|thrown| self.exits.contains(&thrown));
+        let may_be_subtype = !is_exit || self.handlers.get(index).is_some_and(|handler| handler.names_error);
         match self.sure_handler(thrown) {
-            Some(sure) if is_exit || self.handlers[sure].names(thrown) => index == sure,
-            Some(sure) => index <= sure,
-            None => !is_exit,
+            Some(sure) if index == sure => true,
+            Some(sure) => index < sure && may_be_subtype && !self.handlers[sure].names(thrown),
+            None => may_be_subtype,
         }
     }
 }
@@ -326,13 +327,13 @@ impl Frames {
         // After a handler that takes everything, no other gets anything.
         if this.handlers[..index]
             .iter()
-            .any(|before| before.takes == Takes::Everything)
+            .any(|before| before.takes.exceptions && before.takes.exits)
         {
             return Vec::new();
         }
         let may_throw = if this.handlers[..index]
             .iter()
-            .any(|before| before.takes == Takes::Exceptions)
+            .any(|before| before.takes.exceptions)
         {
             &[]
         } else {
