@@ -296,11 +296,11 @@ impl Frames {
             this.may_throw = if operators.is_empty() { body.clone() } else { operators };
         }
         this.ends = body;
-        let escaping: Vec<NodeId> = this
+        let escaping: Vec<(NodeId, Option<NameId>)> = this
             .throws
             .iter()
+            .copied()
             .filter(|(_, thrown)| this.sure_handler(*thrown).is_none())
-            .map(|&(node, _)| node)
             .collect();
         if this.has_finally && !this.catches_all() {
             let uncaught = this.may_throw.clone();
@@ -309,8 +309,8 @@ impl Frames {
                 this.goes_on(Jump::Throw(None));
             }
         }
-        if !escaping.is_empty() {
-            self.jump(Jump::Throw(None), &escaping);
+        for (node, thrown) in escaping {
+            self.jump(Jump::Throw(thrown), &[node]);
         }
     }
 
