@@ -324,20 +324,22 @@ impl Frames {
             .iter()
             .position(|handler| handler.control == control)
             .unwrap_or_default();
-        // After a handler that takes everything, no other gets anything.
-        if this.handlers[..index]
-            .iter()
-            .any(|before| before.takes.exceptions && before.takes.exits)
-        {
+        let (before, from_here) = this.handlers.split_at(index);
+        let exceptions_taken = before.iter().any(|handler| handler.takes.exceptions);
+        let exits_taken = before.iter().any(|handler| handler.takes.exits);
+        // After handlers that take everything, no other gets anything.
+        if exceptions_taken && exits_taken {
             return Vec::new();
         }
-        let may_throw = if this.handlers[..index]
-            .iter()
-            .any(|before| before.takes.exceptions)
-        {
-            &[]
-        } else {
+        let gets_exits = from_here.first().is_some_and(|handler| {
+            let names_exit = || handler.types.iter().any(|name| this.exits.contains(name));
+            handler.takes.exits || handler.names_error || names_exit()
+        });
+        // Any call may throw what is no `Exception` (JLS 11.1.1).
+        let may_throw = if !exceptions_taken || gets_exits {
             this.may_throw.as_slice()
+        } else {
+            &[]
         };
         let throws = this
             .throws
@@ -345,7 +347,7 @@ impl Frames {
             .filter(|(_, thrown)| this.may_take(index, *thrown))
             .map(|&(node, _)| node);
         let mut leading: Vec<NodeId> = may_throw.iter().copied().chain(throws).collect();
-        if this.handlers[index..].first().is_some_and(|handler| handler.of_group) {
+        if from_here.first().is_some_and(|handler| handler.of_group) {
             leading.extend(&this.group_ends);
         }
         leading
