@@ -114,6 +114,7 @@ struct Edit {
 #[derive(Debug, Default)]
 struct Counts {
     closed: usize,
+    opened: usize,
     dropped: usize,
     colons: usize,
     strings: usize,
@@ -126,6 +127,7 @@ impl Counts {
     fn told(&self) -> impl Iterator<Item = String> {
         let told = [
             (self.closed, "closed brackets that the source leaves open"),
+            (self.opened, "opened the parenthesis that the head of a function lacks"),
             (self.dropped, "left out brackets that close nothing"),
             (self.colons, "added the colon that a line lacks"),
             (self.strings, "ended strings that the source leaves open"),
@@ -150,6 +152,8 @@ struct Line {
     end: usize,
     /// Whether a colon stands outside of brackets.
     has_colon: bool,
+    /// Whether a bracket stands in it.
+    has_bracket: bool,
     /// Whether the last token is a colon.
     opens_block: bool,
 }
@@ -214,6 +218,7 @@ impl<'a> Scanner<'a> {
         self.line.opens_block = false;
         match byte {
             b'(' | b'[' | b'{' => {
+                self.line.has_bracket = true;
                 self.open.push(byte);
                 self.of_kind[kind_of(byte)] += 1;
                 self.at += 1;
@@ -274,11 +279,33 @@ impl<'a> Scanner<'a> {
                 self.open.truncate(place);
                 self.of_kind[kind] -= 1;
             }
-            None => {
-                self.counts.dropped += 1;
-                self.edit(self.at - 1, 1, " ");
-            }
+            None => match self.bare_name().filter(|_| byte == b')') {
+                // The parenthesis is put in behind the name, or stands for the comma there.
+                Some(name_end) => {
+                    self.counts.opened += 1;
+                    let is_comma = self.source.get(name_end) == Some(&b',');
+                    self.edit(name_end, usize::from(is_comma), "(");
+                }
+                None => {
+                    self.counts.dropped += 1;
+                    self.edit(self.at - 1, 1, " ");
+                }
+            },
         }
+        self.line.has_bracket = true;
+    }
+
+    /// Where the name ends in the head of a function whose parameters have no opening parenthesis, if that is what the bracket
+    /// before the present place closes.
+    fn bare_name(&self) -> Option<usize> {
+        let after = self.rest().trim_ascii_start();
+        if self.line.has_bracket || !(after.starts_with(b":") || after.starts_with(b"->")) {
+            return None;
+        }
+        let head = &self.source[self.line.start..self.at - 1];
+        let from_name = head.strip_prefix(b"async ").unwrap_or(head).strip_prefix(b"def ")?;
+        let length = from_name.iter().take_while(|&&byte| is_word(byte)).count();
+        (length > 0).then_some(self.at - 1 - from_name.len() + length)
     }
 
     /// Closes the brackets inside the first `depth` ones where the last token ends.

@@ -129,6 +129,11 @@ impl CpgBuilder {
         &mut self.nodes[id as usize]
     }
 
+    /// The language of the source.
+    pub(crate) fn language(&self) -> &str {
+        &self.language
+    }
+
     /// The nodes so far.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

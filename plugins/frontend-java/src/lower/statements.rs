@@ -47,11 +47,13 @@ impl JavaLowering<'_> {
                     typed: self.syntax.field(syntax, Field::Type),
                     modifiers: self.syntax.child(syntax, Kind::Modifiers),
                 };
+                // What is iterated is evaluated first, and does not see the variable.
+                if let Some(iterated) = self.syntax.field(syntax, Field::Value) {
+                    self.push(control, What::Node(iterated), 2, Role::Plain);
+                }
                 self.push(control, What::Variable(variable), 1, Role::Plain);
-                for (field, order) in [(Field::Value, 2), (Field::Body, 3)] {
-                    if let Some(child) = self.syntax.field(syntax, field) {
-                        self.push(control, What::Node(child), order, Role::Plain);
-                    }
+                if let Some(body) = self.syntax.field(syntax, Field::Body) {
+                    self.push(control, What::Node(body), 3, Role::Plain);
                 }
                 self.push_strays(control, syntax);
             }

@@ -119,14 +119,21 @@ pub(super) fn mend(source: &str, list: Vec<Token>, edits: &mut Vec<Edit>) {
 fn join_placeholders(tokens: &mut Tokens, edits: &mut Vec<Edit>) {
     let mut joined: Vec<Token> = Vec::with_capacity(tokens.list.len());
     let mut index = 0;
+    // The place behind the last condition: where a body begins.
+    let mut body = None;
     while let Some(&token) = tokens.get(index) {
+        if matches!(tokens.text(index), "if" | "for" | "while") && tokens.is(index + 1, "(") {
+            body = tokens.behind_condition(index + 1);
+        }
+        let begins_body = body == Some(index) || index > 0 && tokens.is(index - 1, "else");
         index += 1;
         let before = index
             .checked_sub(2)
             .map(|before| (tokens.text(before), tokens.is_word(before)));
         let may_stand = match before {
             None => true,
-            Some((text, true)) => text == "return" || text == "throw" || text == "else",
+            _ if begins_body => true,
+            Some((text, true)) => text == "return" || text == "throw",
             Some((text, false)) => matches!(
                 text,
                 "=" | "(" | "," | ";" | "{" | "}" | "+" | "-" | "*" | "/" | "!" | "&" | "|" | "?" | ":" | "->" | "["
@@ -139,8 +146,9 @@ fn join_placeholders(tokens: &mut Tokens, edits: &mut Vec<Edit>) {
             continue;
         }
         let end = tokens.list[index + 1].end;
-        // Before a statement it is one of its own.
-        let is_statement = begins_statement(tokens.text(index + 2));
+        // Before a statement it is one of its own, as it is for a body before another line.
+        let before_line = tokens.get(index + 2).is_some_and(|next| next.indent.is_some());
+        let is_statement = begins_statement(tokens.text(index + 2)) || begins_body && before_line;
         edits.push(Edit::put(token.start, b'_'));
         edits.push(Edit::put(end - 1, if is_statement { b';' } else { b'_' }));
         joined.push(Token {

@@ -64,7 +64,8 @@ impl Mender<'_, '_> {
         let asked = self.asks.take();
         match (asked, asked.map_or("", |word| self.text(word)), next) {
             (Some(_), "do", "while") | (Some(_), "try" | "catch", "catch" | "finally") => {}
-            (Some(word), "do" | "try", _) => self.leave_out(word),
+            // A `try` with resources needs no handlers.
+            (Some(word), "do" | "try", _) if !self.tokens.is(word + 1, "(") => self.leave_out(word),
             (None, _, "catch" | "finally") if self.statement.start == index => self.put_in(" try {}"),
             _ => {}
         }

@@ -16,10 +16,10 @@ const CAPTURES_AT_CALL: usize = 256;
 
 /// Identifiers inside lambdas, functions and classes that name a variable of a method around them.
 ///
-/// A lambda, a function or an anonymous class reads and writes it where it is made, from where on it can be called at any
-/// time; a function also where it is called by name. A class declared in a block reads it where it is declared: there the
-/// variable must have its one value already (Java: definitely assigned and effectively final), so that it does not matter where,
-/// how often, or through which subclass objects are made.
+/// A lambda, a function or an anonymous class reads and writes it, or an element of it, where it is made, from where on it can
+/// be called at any time; a function also where it is called by name. A class declared in a block reads it where it is
+/// declared: there the variable must have its one value already (Java: definitely assigned and effectively final), so that it
+/// does not matter where, how often, or through which subclass objects are made.
 pub(super) struct Captures {
     /// The lambda or function, the call that makes an anonymous class, or the declared class, and the identifier inside; sorted.
     uses: Vec<(NodeId, NodeId)>,

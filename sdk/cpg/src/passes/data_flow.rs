@@ -275,22 +275,41 @@ impl Method<'_, '_> {
     /// What a function takes from the method around it is read, or written, where the function is made and where it is called:
     /// maybe, so that what was known before still holds.
     fn captured(&mut self, node: NodeId) {
-        let captured: Vec<NodeId> = self.flow.captures.at(node).collect();
-        for &identifier in &captured {
-            if self.effect_on(identifier) != Effect::Write {
+        let captured = self.flow.captures.at(node);
+        let captured: Vec<(NodeId, NodeId)> = captured.map(|taken| (taken, self.element(taken))).collect();
+        for &(identifier, element) in &captured {
+            // To set an element reads the variable.
+            if element != identifier || self.effect_on(identifier) != Effect::Write {
                 let variable = self.declared(self.flow.references[identifier as usize]);
                 self.access(variable, AccessKind::Use, identifier);
             }
         }
-        for &identifier in &captured {
-            if self.effect_on(identifier) != Effect::None {
+        for &(identifier, element) in &captured {
+            if self.effect_on(element) != Effect::None {
                 let variable = self.declared(self.flow.references[identifier as usize]);
-                self.access(variable, AccessKind::Update, identifier);
+                self.access(variable, AccessKind::Update, element);
             }
         }
     }
 
-    /// What becomes of an identifier where it stands.
+    /// The whole of an access to an element, as `a[i][j]` for its `a`; the identifier itself where there is none.
+    fn element(&self, identifier: NodeId) -> NodeId {
+        let nodes = self.cpg.nodes();
+        let mut element = identifier;
+        loop {
+            let parent = self.cpg.parents()[element as usize];
+            let around = &nodes[parent as usize];
+            let is_element = nodes[element as usize].order == 1
+                && around.kind == NodeKind::Call
+                && self.cpg.text(around.name) == "<operator>.indexAccess";
+            if !is_element {
+                return element;
+            }
+            element = parent;
+        }
+    }
+
+    /// What becomes of an identifier or an element where it stands.
     fn effect_on(&self, node: NodeId) -> Effect {
         let nodes = self.cpg.nodes();
         let parent = &nodes[self.cpg.parents()[node as usize] as usize];

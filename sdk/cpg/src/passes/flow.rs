@@ -23,6 +23,10 @@ pub(super) fn run(
     references: &References,
     budget: &Budget,
 ) -> Result<(), Stopped> {
+    if cpg.interned("ASSERT").is_some() {
+        // What a failed one throws has no name in the source.
+        cpg.intern(control_flow::ASSERTION_ERROR);
+    }
     let is_method = |id: &NodeId| cpg.nodes()[*id as usize].kind == NodeKind::Method;
     let methods: Vec<NodeId> = (0..cpg.nodes().len() as NodeId).filter(is_method).collect();
     let mut data_flow = DataFlow::new(cpg, shape, references);

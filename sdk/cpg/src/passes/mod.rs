@@ -28,7 +28,7 @@
 //! | `BREAK`, `CONTINUE` | a `JUMP_TARGET` where they name a label | |
 //! | `YIELD` | the value | to the end of the `SWITCH` or `MATCH` |
 //! | `THROW` | the exception | to the handlers |
-//! | `TRY` | what is protected; then `CATCH`es, an `ELSE`, a `FINALLY` | calls inside may throw |
+//! | `TRY` | resources, then the `BLOCK` that is protected, with which they go out of sight; then `CATCH`es, an `ELSE`, a `FINALLY` | calls inside may throw, as may `<operator>.await`, `.yield` and `.yieldFrom` |
 //! | `CATCH` | a `LOCAL` with its types, or these alone, then a `BLOCK` | from what throws to the structure itself, then its block; with a `MODIFIER` `*`, other handlers may follow |
 //! | `ASSERT` | condition 1, message 2 | where it fails, the structure itself throws |
 //! | others | | children, in order |
@@ -37,6 +37,9 @@
 //! `FOREACH` is given its value when that node is reached; below an `<operator>.instanceOf`, it is in sight where the test is
 //! known to have held. `this` is an `IDENTIFIER` of that name. A `TYPE_DECL` in a `BLOCK` reads what its methods capture when
 //! control passes it.
+//!
+//! A `CATCH` of `Exception` does not take what is thrown and is no `Exception`: an `Error` of Java, a `SystemExit` of Python.
+//! Their names go by the language of the graph, which is all that the passes ask of it.
 //!
 //! Children stand in the order in which they are evaluated, whatever their `order`: the value of `a[i] = f()` may stand before
 //! its target. What is given a part of a value is an `IDENTIFIER` (or a field or element) below an `<operator>.unpack`, an

@@ -16,7 +16,7 @@ pub(super) const NONE: NodeId = NodeId::MAX;
 
 /// Resolves names: a local is visible from its declaration to the end of its block (one that a test binds, to the end of
 /// [`tested::scope_end`]), a parameter in its method, a member in all of its type. A member of a block that makes a type is
-/// visible in that block, and not in the methods inside it.
+/// visible in that block, and neither in the methods nor in the blocks of other types inside it.
 pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape) -> References {
     let nodes = cpg.nodes();
     let mut references = vec![NONE; nodes.len()];
@@ -25,12 +25,21 @@ pub(super) fn resolve(cpg: &mut CpgBuilder, shape: &Shape) -> References {
     for (node, id) in nodes.iter().zip(0 as NodeId..) {
         scopes.leave_before(id);
         match node.kind {
-            NodeKind::Block => scopes.enter(shape.end(id)),
-            NodeKind::Method => scopes.enter_method(id, shape.end(id)),
-            // The variables of a loop's head and of a handler end with it; those of other conditions live on.
-            NodeKind::ControlStructure if matches!(cpg.text(node.name), "FOR" | "FOREACH" | "CATCH" | "TRY") => {
-                scopes.enter(shape.end(id));
+            NodeKind::Block if nodes[cpg.parents()[id as usize] as usize].kind == NodeKind::TypeDecl => {
+                scopes.enter_without_members(id, shape.end(id));
             }
+            NodeKind::Block => scopes.enter(shape.end(id)),
+            NodeKind::Method => scopes.enter_without_members(id, shape.end(id)),
+            // The variables of a loop's head and of a handler end with it, resources with the block that is protected; those
+            // of other conditions live on.
+            NodeKind::ControlStructure => match cpg.text(node.name) {
+                "FOR" | "FOREACH" | "CATCH" => scopes.enter(shape.end(id)),
+                "TRY" => {
+                    let protected = shape.child_of(nodes, id, NodeKind::Block).unwrap_or(id);
+                    scopes.enter(shape.end(protected));
+                }
+                _ => {}
+            },
             NodeKind::TypeDecl => {
                 scopes.enter(shape.end(id));
                 for member in shape
@@ -74,8 +83,8 @@ struct Scopes {
     hidden: Vec<(NameId, NodeId)>,
     /// Where each open scope ends, and how much was hidden when it began.
     open: Vec<(NodeId, usize)>,
-    /// The methods around the present node, innermost last, and where each ends.
-    methods: Vec<(NodeId, NodeId)>,
+    /// The methods and the blocks that make a type around the present node, innermost last, and where each ends.
+    memberless: Vec<(NodeId, NodeId)>,
     /// Members of blocks that make a type, and what was visible before each.
     members: HashMap<NodeId, NodeId, FxBuildHasher>,
 }
@@ -85,14 +94,15 @@ impl Scopes {
         self.open.push((end, self.hidden.len()));
     }
 
-    fn enter_method(&mut self, method: NodeId, end: NodeId) {
+    /// Opens a scope that does not see the members of the blocks around it that make a type.
+    fn enter_without_members(&mut self, node: NodeId, end: NodeId) {
         self.enter(end);
-        self.methods.push((method, end));
+        self.memberless.push((node, end));
     }
 
     /// Closes the scopes that end before a node.
     fn leave_before(&mut self, node: NodeId) {
-        while self.methods.pop_if(|(_, end)| *end <= node).is_some() {}
+        while self.memberless.pop_if(|(_, end)| *end <= node).is_some() {}
         while let Some(&(end, hidden)) = self.open.last().filter(|(end, _)| *end <= node) {
             debug_assert!(end <= node);
             self.open.pop();
@@ -123,9 +133,8 @@ impl Scopes {
 
     fn find(&self, name: NameId) -> NodeId {
         let mut found = self.visible.get(name.0 as usize).copied().unwrap_or(NONE);
-        let method = self.methods.last().map_or(0, |&(method, _)| method);
-        // A method inside the block that makes a type does not see the members of the block.
-        while found < method
+        let innermost = self.memberless.last().map_or(0, |&(node, _)| node);
+        while found < innermost
             && let Some(&before) = self.members.get(&found)
         {
             found = before;

@@ -16,29 +16,44 @@ pub(super) enum Jump {
 }
 
 /// What a `catch` takes besides the types that it names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Takes {
-    Nothing,
-    /// Every exception, but for those that end the program.
-    Exceptions,
-    Everything,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Takes {
+    /// Every `Exception`.
+    pub(super) exceptions: bool,
+    /// All that is thrown and is no `Exception`: see [`Try::exits`].
+    pub(super) exits: bool,
+}
+
+impl Takes {
+    pub(super) const EVERYTHING: Self = Self {
+        exceptions: true,
+        exits: true,
+    };
 }
 
 /// One `catch`.
 #[derive(Debug)]
-struct Handler {
-    control: NodeId,
-    types: Vec<NameId>,
-    takes: Takes,
+pub(super) struct Handler {
+    pub(super) control: NodeId,
+    pub(super) types: Vec<NameId>,
+    pub(super) takes: Takes,
+    /// Whether it names an `Error` of Java, of which others may be subtypes.
+    pub(super) names_error: bool,
     /// Whether it takes its part of a group of exceptions, and leaves the rest to the handlers after it.
-    of_group: bool,
+    pub(super) of_group: bool,
+}
+
+impl Handler {
+    fn names(&self, thrown: Option<NameId>) -> bool {
+        thrown.is_some_and(|thrown| self.types.contains(&thrown))
+    }
 }
 
 /// A `try`, and what was seen in it.
 #[derive(Debug, Default)]
 pub(super) struct Try {
     handlers: Vec<Handler>,
-    /// Names of exceptions that end the program.
+    /// Names of what is thrown and is no `Exception`: mostly it ends the program.
     pub(super) exits: Vec<NameId>,
     pub(super) has_finally: bool,
     /// Whether the protected part is over: handlers do not protect each other, but `finally` protects them.
@@ -59,13 +74,8 @@ pub(super) struct Try {
 }
 
 impl Try {
-    pub(super) fn add_catch(&mut self, control: NodeId, types: Vec<NameId>, takes: Takes, of_group: bool) {
-        self.handlers.push(Handler {
-            control,
-            types,
-            takes,
-            of_group,
-        });
+    pub(super) fn add_catch(&mut self, handler: Handler) {
+        self.handlers.push(handler);
     }
 
     fn goes_on(&mut self, jump: Jump) {
@@ -75,17 +85,28 @@ impl Try {
     }
 
     fn catches_all(&self) -> bool {
-        self.handlers.iter().any(|handler| handler.takes != Takes::Nothing)
+        self.handlers.iter().any(|handler| handler.takes.exceptions)
     }
 
     /// The handler that surely takes an exception of a type.
     fn sure_handler(&self, thrown: Option<NameId>) -> Option<usize> {
-        let is_one_of = |types: &[NameId]| thrown.is_some_and(|thrown| types.contains(&thrown));
-        self.handlers.iter().position(|handler| match handler.takes {
-            Takes::Everything => true,
-            Takes::Exceptions => !is_one_of(&self.exits) || is_one_of(&handler.types),
-            Takes::Nothing => is_one_of(&handler.types),
+        let is_exit = thrown.is_some_and(|thrown| self.exits.contains(&thrown));
+        self.handlers.iter().position(|handler| {
+            let takes = handler.takes;
+            (if is_exit { takes.exits } else { takes.exceptions }) || handler.names(thrown)
         })
+    }
+
+    /// Whether a handler may take an exception of a type. The type may be a subtype of those that a handler names before the
+    /// one that surely takes it, unless that one names it as well.
+    fn may_take(&self, index: usize, thrown: Option<NameId>) -> bool {
+        let is_exit = thrown.is_some_and(|thrown| self.exits.contains(&thrown));
+        let may_be_subtype = !is_exit || self.handlers.get(index).is_some_and(|handler| handler.names_error);
+        match self.sure_handler(thrown) {
+            Some(sure) if index == sure => true,
+            Some(sure) => index < sure && may_be_subtype && !self.handlers[sure].names(thrown),
+            None => may_be_subtype,
+        }
     }
 }
 
@@ -275,11 +296,11 @@ impl Frames {
             this.may_throw = if operators.is_empty() { body.clone() } else { operators };
         }
         this.ends = body;
-        let escaping: Vec<NodeId> = this
+        let escaping: Vec<(NodeId, Option<NameId>)> = this
             .throws
             .iter()
+            .copied()
             .filter(|(_, thrown)| this.sure_handler(*thrown).is_none())
-            .map(|&(node, _)| node)
             .collect();
         if this.has_finally && !this.catches_all() {
             let uncaught = this.may_throw.clone();
@@ -288,8 +309,8 @@ impl Frames {
                 this.goes_on(Jump::Throw(None));
             }
         }
-        if !escaping.is_empty() {
-            self.jump(Jump::Throw(None), &escaping);
+        for (node, thrown) in escaping {
+            self.jump(Jump::Throw(thrown), &[node]);
         }
     }
 
@@ -303,32 +324,30 @@ impl Frames {
             .iter()
             .position(|handler| handler.control == control)
             .unwrap_or_default();
-        // After a handler that takes everything, no other gets anything.
-        if this.handlers[..index]
-            .iter()
-            .any(|before| before.takes == Takes::Everything)
-        {
+        let (before, from_here) = this.handlers.split_at(index);
+        let exceptions_taken = before.iter().any(|handler| handler.takes.exceptions);
+        let exits_taken = before.iter().any(|handler| handler.takes.exits);
+        // After handlers that take everything, no other gets anything.
+        if exceptions_taken && exits_taken {
             return Vec::new();
         }
-        let may_throw = if this.handlers[..index]
-            .iter()
-            .any(|before| before.takes == Takes::Exceptions)
-        {
-            &[]
-        } else {
+        let gets_exits = from_here.first().is_some_and(|handler| {
+            let names_exit = || handler.types.iter().any(|name| this.exits.contains(name));
+            handler.takes.exits || handler.names_error || names_exit()
+        });
+        // Any call may throw what is no `Exception` (JLS 11.1.1).
+        let may_throw = if !exceptions_taken || gets_exits {
             this.may_throw.as_slice()
-        };
-        let takes = |thrown: Option<NameId>| match this.sure_handler(thrown) {
-            Some(sure) => sure == index,
-            None => !thrown.is_some_and(|thrown| this.exits.contains(&thrown)),
+        } else {
+            &[]
         };
         let throws = this
             .throws
             .iter()
-            .filter(|(_, thrown)| takes(*thrown))
+            .filter(|(_, thrown)| this.may_take(index, *thrown))
             .map(|&(node, _)| node);
         let mut leading: Vec<NodeId> = may_throw.iter().copied().chain(throws).collect();
-        if this.handlers[index..].first().is_some_and(|handler| handler.of_group) {
+        if from_here.first().is_some_and(|handler| handler.of_group) {
             leading.extend(&this.group_ends);
         }
         leading

@@ -10,6 +10,9 @@ use super::shape::Shape;
 use crate::{CpgBuilder, Node, NodeId, NodeKind};
 use jumps::{Frames, Jump};
 
+/// What an `ASSERT` throws.
+pub(super) const ASSERTION_ERROR: &str = "AssertionError";
+
 /// The control flow of one method.
 #[derive(Default)]
 pub(super) struct Flow {

@@ -1,8 +1,44 @@
 //! Which steps each kind of node takes.
 
-use super::jumps::{Jump, Takes, Try};
-use super::{Builder, Step};
+use super::jumps::{Handler, Jump, Takes, Try};
+use super::{ASSERTION_ERROR, Builder, Step};
 use crate::{NameId, NodeId, NodeKind};
+
+/// What Python throws that is no `Exception`.
+const PYTHON_EXITS: [&str; 3] = ["SystemExit", "KeyboardInterrupt", "GeneratorExit"];
+
+/// What Java throws that is no `Exception`: the subclasses of `Error` in `java.lang`, and those that other packages throw most.
+const JAVA_EXITS: [&str; 29] = [
+    "AbstractMethodError",
+    "AnnotationFormatError",
+    "AssertionError",
+    "BootstrapMethodError",
+    "ClassCircularityError",
+    "ClassFormatError",
+    "CoderMalfunctionError",
+    "Error",
+    "ExceptionInInitializerError",
+    "FactoryConfigurationError",
+    "IOError",
+    "IllegalAccessError",
+    "IncompatibleClassChangeError",
+    "InstantiationError",
+    "InternalError",
+    "LinkageError",
+    "NoClassDefFoundError",
+    "NoSuchFieldError",
+    "NoSuchMethodError",
+    "OutOfMemoryError",
+    "ServiceConfigurationError",
+    "StackOverflowError",
+    "ThreadDeath",
+    "UnknownError",
+    "UnsatisfiedLinkError",
+    "UnsupportedClassVersionError",
+    "VerifyError",
+    "VirtualMachineError",
+    "ZipError",
+];
 
 impl Builder<'_> {
     /// Pushes the steps for a node, in the order they are to happen.
@@ -101,8 +137,12 @@ impl Builder<'_> {
             _ => self.visit_children(node),
         }
         self.steps.push(Step::Reach(node));
-        // What is awaited may have failed.
-        if !self.name(node).starts_with("<operator>") || self.name(node) == "<operator>.await" {
+        let may_throw = match self.name(node) {
+            // What is awaited may have failed, and whoever takes what is yielded may throw there.
+            "<operator>.await" | "<operator>.yield" | "<operator>.yieldFrom" => true,
+            name => !name.starts_with("<operator>"),
+        };
+        if may_throw {
             self.steps.push(Step::JumpFrom(node, Jump::MayThrow));
         }
     }
@@ -199,7 +239,7 @@ impl Builder<'_> {
                 self.visit_role(node, 1);
                 self.steps.push(Step::Fork);
                 self.visit_role(node, 2);
-                let thrown = Jump::Throw(self.cpg.interned("AssertionError"));
+                let thrown = Jump::Throw(self.cpg.interned(ASSERTION_ERROR));
                 self.steps
                     .extend([Step::Reach(node), Step::JumpFrom(node, thrown), Step::Merge]);
             }
@@ -332,8 +372,8 @@ impl Builder<'_> {
     /// What a `try` has for those who throw in it.
     pub(super) fn try_parts(&self, node: NodeId) -> Try {
         let nodes = self.cpg.nodes();
-        // Python's, which are no `Exception`.
-        let exits = ["SystemExit", "KeyboardInterrupt", "GeneratorExit"];
+        let is_java = self.cpg.language() == "java";
+        let exits = if is_java { JAVA_EXITS.as_slice() } else { &PYTHON_EXITS };
         let mut parts = Try::default();
         parts
             .exits
@@ -350,22 +390,30 @@ impl Builder<'_> {
                         .children(variable)
                         .filter(|&typed| nodes[typed as usize].kind == NodeKind::TypeRef);
                     let types: Vec<_> = types.map(|typed| nodes[typed as usize].name).collect();
-                    let takes = types.iter().map(|&name| {
+                    let mut takes = if types.is_empty() {
+                        Takes::EVERYTHING
+                    } else {
+                        Takes::default()
+                    };
+                    let mut names_error = false;
+                    for &name in &types {
                         let name = self.cpg.text(name);
                         match name.rsplit('.').next().unwrap_or(name) {
-                            "Throwable" | "BaseException" => Takes::Everything,
-                            "Exception" => Takes::Exceptions,
-                            _ => Takes::Nothing,
+                            "Throwable" | "BaseException" => takes = Takes::EVERYTHING,
+                            "Exception" => takes.exceptions = true,
+                            "Error" if is_java => takes.exits = true,
+                            name => names_error |= is_java && name.ends_with("Error"),
                         }
-                    });
-                    let takes = if types.is_empty() {
-                        Takes::Everything
-                    } else {
-                        takes.max().unwrap_or(Takes::Nothing)
-                    };
+                    }
                     let modifier = self.shape.child_of(nodes, child, NodeKind::Modifier);
                     let of_group = modifier.is_some_and(|modifier| self.name(modifier) == "*");
-                    parts.add_catch(child, types, takes, of_group);
+                    parts.add_catch(Handler {
+                        control: child,
+                        types,
+                        takes,
+                        names_error,
+                        of_group,
+                    });
                 }
                 "FINALLY" => parts.has_finally = true,
                 _ => {}
