@@ -251,6 +251,32 @@ fn values_out_of_range_are_named() {
 }
 
 #[test]
+fn component_and_weights_have_names_of_their_own() {
+    for name in ["adapter.toml", "files.json", "pack.json", "README.md", "License"] {
+        let root = bundle(MANIFEST.replacen("task.wasm", name, 1).as_bytes());
+        let found = error(root.path());
+        assert!(
+            found.contains(&format!("`task.component` is {name:?}, expected another name than")),
+            "{found}"
+        );
+    }
+    check(
+        "\"transducer.safetensors\"",
+        "\"pack.json\"",
+        expect![[
+            r#"/hello/adapter.toml: `transducer.weights` is "pack.json", expected another name than pack.json, which is another file of a bundle"#
+        ]],
+    );
+    check(
+        "\"transducer.safetensors\"",
+        "\"Task.wasm\"",
+        expect![[
+            r#"/hello/adapter.toml: `transducer.weights` is "Task.wasm", expected another name than the component's"#
+        ]],
+    );
+}
+
+#[test]
 fn what_is_no_manifest_is_named() {
     check(
         "[limits]",
