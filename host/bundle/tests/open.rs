@@ -366,6 +366,41 @@ fn a_folder_of_bundles_tells_good_from_bad() {
     assert!(Bundle::open_all(&root.path().join("nowhere")).is_err());
 }
 
+/// As a folder that the host may not enter, which a test that runs as root cannot make.
+#[test]
+fn a_folder_that_cannot_be_looked_into_is_told_and_not_left_out() {
+    let root = bundle(MANIFEST.as_bytes());
+    // Nobody's bundle: the first has no adapter's name, the second leads nowhere, the third is a file.
+    std::os::unix::fs::symlink("lost+found", root.path().join("lost+found")).unwrap();
+    std::os::unix::fs::symlink("nowhere", root.path().join("dangling")).unwrap();
+    std::fs::write(root.path().join("readme"), "text").unwrap();
+    std::os::unix::fs::symlink("circle", root.path().join("circle")).unwrap();
+    let found = Bundle::open_all(root.path()).unwrap();
+    let told: Vec<_> = found
+        .iter()
+        .map(|found| {
+            let error = found.bundle.as_ref().err().map(ToString::to_string);
+            (
+                found.name.as_str(),
+                error.unwrap_or_default().replace(root.path().to_str().unwrap(), ""),
+            )
+        })
+        .collect();
+    expect![[r#"
+        [
+            (
+                "circle",
+                "/circle is not a plain file: a bundle holds plain files only, no links",
+            ),
+            (
+                "hello",
+                "",
+            ),
+        ]
+    "#]]
+    .assert_debug_eq(&told);
+}
+
 /// One place documents the manifest; the schema made from it must know every key, with words for each.
 #[test]
 fn every_key_is_documented_and_the_example_has_them_all() {
