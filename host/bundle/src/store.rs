@@ -185,7 +185,8 @@ impl Store {
         if let Ok(Some(sealed)) = Sealed::find(archive, bytes) {
             self.put(sealed.text.as_bytes(), &kept(&self.adapters, bytes))?;
         }
-        if current.as_ref().is_some_and(|current| current.bytes == bytes) {
+        let current = current.and_then(|current| current.bytes);
+        if current.as_ref().is_some_and(|current| current == bytes) {
             return Ok(switched);
         }
 
@@ -193,13 +194,13 @@ impl Store {
         let mut last = history.last().map_or(0, |entry| entry.number);
         if let Some(current) = &current {
             // What comes after the current one was rolled back from, or never got into place: it is not what was before.
-            let place = history.iter().rposition(|entry| entry.bytes == current.bytes);
+            let place = history.iter().rposition(|entry| entry.bytes == *current);
             for entry in place.map_or(&[][..], |place| &history[place + 1..]) {
                 self.disk.remove(&entry.path)?;
             }
             if place.is_none() {
                 last += 1;
-                self.put(&current.bytes, &self.kept(&name, last))?;
+                self.put(current, &self.kept(&name, last))?;
             }
         }
         self.put(bytes, &self.kept(&name, last + 1))?;
@@ -225,7 +226,7 @@ impl Store {
             name: name.clone(),
             dir: self.adapters.clone(),
         };
-        if !self.place(name).exists() {
+        if !is_there(&self.place(name)) {
             self.check_free(name)?;
             return Err(not_installed());
         }
@@ -235,7 +236,8 @@ impl Store {
             expected.check(name, Some(&current))?;
         }
         let mut history = self.history(name)?;
-        if let Some(place) = history.iter().rposition(|entry| entry.bytes == current.bytes) {
+        let of_current = |entry: &Kept| current.bytes.as_ref() == Some(&entry.bytes);
+        if let Some(place) = history.iter().rposition(of_current) {
             history.truncate(place);
         }
         let before = current.package.map(|package| package.bundle.manifest.version);
@@ -272,13 +274,15 @@ impl Store {
     /// [`StoreError`].
     pub fn uninstall_if(&self, name: &AdapterName, expected: Option<&Expected>) -> Result<(), StoreError> {
         let (place, kept) = (self.place(name), self.versions(name));
-        let is_kept = kept.exists() || !numbered(&self.versions_before(name))?.is_empty();
-        if !place.exists() && !is_kept {
+        if !is_there(&place) {
             self.check_free(name)?;
-            return Err(StoreError::NotInstalled {
-                name: name.clone(),
-                dir: self.adapters.clone(),
-            });
+            // Where the archive alone is gone, the rest of it is to go, too.
+            if !kept.exists() && numbered(&self.versions_before(name))?.is_empty() {
+                return Err(StoreError::NotInstalled {
+                    name: name.clone(),
+                    dir: self.adapters.clone(),
+                });
+            }
         }
         let _lock = self.lock(name)?;
         if let Some(expected) = expected {
@@ -287,7 +291,7 @@ impl Store {
         // What cannot be read has no signature that could be found.
         let history = self.history(name).unwrap_or_default();
         let mut gone: Vec<Vec<u8>> = history.into_iter().map(|entry| entry.bytes).collect();
-        if place.exists() {
+        if is_there(&place) {
             gone.extend(read_file(&place, MAX_ARCHIVE_BYTES));
             self.disk.remove(&place)?;
         }
@@ -387,11 +391,15 @@ impl Store {
                 return Err(StoreError::Occupied { name, path });
             }
         }
-        if !place.exists() {
+        if !is_there(&place) {
             return Ok(None);
         }
-        let bytes = read_file(&place, MAX_ARCHIVE_BYTES)?;
-        let package = Package::unpack(bytes.clone(), &place).ok();
+        let bytes = match read_file(&place, MAX_ARCHIVE_BYTES) {
+            // A link goes, and what it points to stays.
+            Err(BundleError::NotAFile { .. }) if place.is_symlink() => None,
+            bytes => Some(bytes?),
+        };
+        let package = bytes.clone().and_then(|bytes| Package::unpack(bytes, &place).ok());
         Ok(Some(Current { bytes, package }))
     }
 
@@ -429,7 +437,8 @@ impl Store {
 }
 
 struct Current {
-    bytes: Vec<u8>,
+    /// None where it is a link.
+    bytes: Option<Vec<u8>>,
     /// None where the archive cannot be used, and may be replaced by anything.
     package: Option<Package>,
 }
@@ -438,6 +447,11 @@ struct Kept {
     number: u32,
     path: PathBuf,
     bytes: Vec<u8>,
+}
+
+/// Whether something has this path, be it a link that leads nowhere.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// The archives `NUMBER.tadapter` of a folder by their numbers; none where there is no folder.

@@ -232,6 +232,52 @@ fn what_an_earlier_host_installed_is_found() {
 }
 
 #[test]
+fn what_was_installed_and_moved_is_not_said_to_be_gone() {
+    let (root, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::new(root.path());
+    store.install(&archive(&from, "1.0.0", 1.0), false).unwrap();
+    let moved = root.path().join("hello-1.0.0.tadapter");
+    std::fs::rename(root.path().join("hello.tadapter"), moved).unwrap();
+    let occupied =
+        expect!["/hello-1.0.0.tadapter is a bundle named hello that `install` did not put there: move it away first"];
+    for _ in 0..2 {
+        occupied.assert_eq(&told(&store.uninstall(&name()).unwrap_err(), &root));
+    }
+    assert_eq!(served(root.path()).as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn a_link_in_place_of_an_archive_is_replaced_and_what_it_points_to_is_not() {
+    let from = tempfile::tempdir().unwrap();
+    let (one, two, elsewhere) = (
+        archive(&from, "1.0.0", 1.0),
+        archive(&from, "2.0.0", 1.0),
+        archive(&from, "1.5.0", 1.0),
+    );
+    for target in [elsewhere.clone(), from.path().join("nowhere")] {
+        let root = tempfile::tempdir().unwrap();
+        let (store, place) = (Store::new(root.path()), root.path().join("hello.tadapter"));
+        store.install(&one, false).unwrap();
+        let link = || {
+            std::fs::remove_file(&place).unwrap();
+            std::os::unix::fs::symlink(&target, &place).unwrap();
+        };
+        link();
+        let before = store.install(&two, false).unwrap().before;
+        assert!(before.is_none() && !place.is_symlink());
+        assert_eq!(served(root.path()).as_deref(), Some("2.0.0"));
+        // What was installed before the link is what there is to go back to.
+        store.rollback(&name()).unwrap();
+        assert_eq!(served(root.path()).as_deref(), Some("1.0.0"));
+        link();
+        store.uninstall(&name()).unwrap();
+        assert!(!place.is_symlink());
+        assert_eq!(served(root.path()), None);
+    }
+    assert_eq!(std::fs::read(elsewhere).unwrap(), files("1.5.0", 1.0).write().unwrap());
+}
+
+#[test]
 fn weights_that_are_no_numbers_are_not_installed() {
     let (root, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let error = Store::new(root.path())
