@@ -77,6 +77,15 @@ fn a_new_task_in_another_language_names_no_template_and_no_registry() {
         }
         let source = fs::read_to_string(made.join(main)).unwrap();
         assert!(source.contains(&name), "{main}");
+        // They do the same, and so they have the same cases.
+        for case in ["blank.json", "twice.json"] {
+            let shared = fs::read_to_string(root().join("sdk/templates/task/cases").join(case)).unwrap();
+            assert_eq!(
+                fs::read_to_string(made.join("cases").join(case)).unwrap(),
+                shared,
+                "{language}"
+            );
+        }
         // It imports from the world that its manifest names.
         let manifest = fs::read_to_string(made.join("adapter.toml")).unwrap();
         let (_, world) = manifest.split_once("world = \"transducer:task@").unwrap();
@@ -144,6 +153,8 @@ fn tasks_in_three_languages_answer_alike() {
         let built = json(&stdout(&["build", made.to_str().unwrap(), "--json"]));
         let seconds = begun.elapsed().as_secs_f64();
         println!("{language}: {} bytes, built in {seconds:.1} s", built["bytes"]);
+        let tested = stdout(&["test", made.to_str().unwrap(), "--no-model"]);
+        assert!(tested.contains("2 cases: 2 passed, 0 failed"), "{language}: {tested}");
     }
     let mut server = Server::start(&["--adapters", into]);
     server.wait_for("ready on ");
