@@ -265,8 +265,14 @@ impl Adapters {
         let found = Bundle::open_all_under(&self.dir, policy.as_deref())?;
         let entries = found.into_par_iter().map_with(told.clone(), |told, found| {
             let name = found.name.clone();
-            // After a change of the policy nothing goes on that it does not let in, or of which that cannot be told.
-            let old = before.get(&name).filter(|_| !changed || found.bundle.is_ok());
+            // After a change of the policy nothing goes on that it does not let in, or of which that cannot be told: what is found is
+            // what it let in, and no word on a generation before.
+            let is_found = |adapter: &Arc<Adapter>| {
+                let found = found.bundle.as_ref().ok();
+                found.is_some_and(|found| found.generation == adapter.generation)
+            };
+            let old = before.get(&name);
+            let old = old.filter(|old| !changed || old.adapter().is_none_or(is_found));
             let entry = self.next(old, found, told);
             (name, entry)
         });
