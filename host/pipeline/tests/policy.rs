@@ -135,3 +135,19 @@ fn a_revoked_signers_generation_goes_on_no_longer_behind_one_that_cannot_serve()
     assert_eq!(serves(&host), (Some("0.4.1".to_owned()), None));
     assert_eq!(host.reloads().loaded, loaded);
 }
+
+#[test]
+fn a_change_of_the_policy_counts_also_where_the_directory_was_away() {
+    let place = Place::new();
+    place.serve("0.3.0", ALICE, unchanged);
+    let host = place.load();
+    let away = place.keys.path().join("away");
+    std::fs::rename(place.served.path(), &away).unwrap();
+    place.revoke(ALICE);
+    assert!(host.reload().is_err());
+    std::fs::rename(&away, place.served.path()).unwrap();
+    host.reload().unwrap();
+    let (version, error) = serves(&host);
+    assert_eq!(version, None);
+    assert!(error.unwrap().contains("revoked"));
+}
