@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::Adapters;
 use tempfile::TempDir;
 use transducer_bundle::{Package, Passphrase, Policy, PublicKey, generate_key, sign_archive, signature_path};
-use transducer_pipeline::{AdapterState, Host, Service};
+use transducer_pipeline::{AdapterState, Host, Install, Service};
 
 /// Two authors, and a policy that trusts both with everything.
 struct Place {
@@ -150,4 +150,44 @@ fn a_change_of_the_policy_counts_also_where_the_directory_was_away() {
     let (version, error) = serves(&host);
     assert_eq!(version, None);
     assert!(error.unwrap().contains("revoked"));
+}
+
+#[test]
+fn what_is_sent_is_told_of_by_its_own_name() {
+    let place = Place::new();
+    let host = place.load();
+    let told = |archive: &[u8], signature: Option<&str>| {
+        let sent = Install {
+            name: "one",
+            archive: archive.to_owned(),
+            signature,
+            expected: None,
+            allow_downgrade: false,
+        };
+        host.install(sent).unwrap_err().to_string()
+    };
+    let (packed, signature) = place.signed("0.3.0", ALICE, unchanged);
+    let unsigned = told(&packed, None);
+    let swapped = told(b"no archive", Some(&signature));
+    let no_signature = told(&packed, Some("no signature"));
+    place.revoke(ALICE);
+    host.reload().unwrap();
+    let revoked = told(&packed, Some(&signature));
+    for error in [&unsigned, &swapped, &no_signature, &revoked] {
+        assert!(error.starts_with("one.tadapter"), "{error}");
+        // The policy is the owner's, and lies where it lies.
+        let error = error.replace(place.keys.path().to_str().unwrap(), "");
+        assert!(!error.contains(std::env::temp_dir().to_str().unwrap()), "{error}");
+    }
+    // What is trusted comes in with its signature.
+    place.revoke(BOB);
+    host.reload().unwrap();
+    let sent = Install {
+        name: "one",
+        archive: packed,
+        signature: Some(&signature),
+        expected: None,
+        allow_downgrade: false,
+    };
+    assert_eq!(host.install(sent).unwrap().version, "0.3.0");
 }
