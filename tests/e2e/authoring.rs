@@ -40,8 +40,34 @@ fn a_new_task_is_a_bundle_once_it_is_built() {
 
     let again = failure(&["new", "task", "explain-briefly", "--into", into]);
     assert!(again.contains("exists already"), "{again}");
+    let link = folder.path().join("nowhere");
+    std::os::unix::fs::symlink("/nowhere", &link).unwrap();
+    let again = failure(&["new", "task", "nowhere", "--into", into]);
+    assert!(again.contains("exists already"), "{again}");
+    fs::remove_file(link).unwrap();
     let left = fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 1, "a folder was left over");
+}
+
+#[test]
+fn a_new_task_lies_and_is_built_where_paths_have_spaces_and_the_templates_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let sdk = folder.path().join("my-task sdk");
+    fs::create_dir(&sdk).unwrap();
+    fs::write(sdk.join("Cargo.toml"), "[package]\nname = \"transducer-task\"\n").unwrap();
+    let into = folder.path().join("two words");
+    let (sdk, into) = (sdk.canonicalize().unwrap(), into.to_str().unwrap());
+    let printed = stdout(&["new", "task", "brief", "--into", into, "--sdk", sdk.to_str().unwrap()]);
+    assert!(
+        printed.contains(&format!("transducer-host build '{into}/brief' ")),
+        "{printed}"
+    );
+    assert!(
+        printed.contains(&format!("--adapters '{into}' --adapter brief ")),
+        "{printed}"
+    );
+    let manifest = fs::read_to_string(folder.path().join("two words/brief/Cargo.toml")).unwrap();
+    assert!(manifest.contains(&format!("path = {sdk:?}")), "{manifest}");
 }
 
 #[test]
