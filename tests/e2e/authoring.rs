@@ -40,8 +40,34 @@ fn a_new_task_is_a_bundle_once_it_is_built() {
 
     let again = failure(&["new", "task", "explain-briefly", "--into", into]);
     assert!(again.contains("exists already"), "{again}");
+    let link = folder.path().join("nowhere");
+    std::os::unix::fs::symlink("/nowhere", &link).unwrap();
+    let again = failure(&["new", "task", "nowhere", "--into", into]);
+    assert!(again.contains("exists already"), "{again}");
+    fs::remove_file(link).unwrap();
     let left = fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 1, "a folder was left over");
+}
+
+#[test]
+fn a_new_task_lies_and_is_built_where_paths_have_spaces_and_the_templates_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let sdk = folder.path().join("my-task sdk");
+    fs::create_dir(&sdk).unwrap();
+    fs::write(sdk.join("Cargo.toml"), "[package]\nname = \"transducer-task\"\n").unwrap();
+    let into = folder.path().join("two words");
+    let (sdk, into) = (sdk.canonicalize().unwrap(), into.to_str().unwrap());
+    let printed = stdout(&["new", "task", "brief", "--into", into, "--sdk", sdk.to_str().unwrap()]);
+    assert!(
+        printed.contains(&format!("transducer-host build '{into}/brief' ")),
+        "{printed}"
+    );
+    assert!(
+        printed.contains(&format!("--adapters '{into}' --adapter brief ")),
+        "{printed}"
+    );
+    let manifest = fs::read_to_string(folder.path().join("two words/brief/Cargo.toml")).unwrap();
+    assert!(manifest.contains(&format!("path = {sdk:?}")), "{manifest}");
 }
 
 #[test]
@@ -77,6 +103,15 @@ fn a_new_task_in_another_language_names_no_template_and_no_registry() {
         }
         let source = fs::read_to_string(made.join(main)).unwrap();
         assert!(source.contains(&name), "{main}");
+        // They do the same, and so they have the same cases.
+        for case in ["blank.json", "twice.json"] {
+            let shared = fs::read_to_string(root().join("sdk/templates/task/cases").join(case)).unwrap();
+            assert_eq!(
+                fs::read_to_string(made.join("cases").join(case)).unwrap(),
+                shared,
+                "{language}"
+            );
+        }
         // It imports from the world that its manifest names.
         let manifest = fs::read_to_string(made.join("adapter.toml")).unwrap();
         let (_, world) = manifest.split_once("world = \"transducer:task@").unwrap();
@@ -144,6 +179,8 @@ fn tasks_in_three_languages_answer_alike() {
         let built = json(&stdout(&["build", made.to_str().unwrap(), "--json"]));
         let seconds = begun.elapsed().as_secs_f64();
         println!("{language}: {} bytes, built in {seconds:.1} s", built["bytes"]);
+        let tested = stdout(&["test", made.to_str().unwrap(), "--no-model"]);
+        assert!(tested.contains("2 cases: 2 passed, 0 failed"), "{language}: {tested}");
     }
     let mut server = Server::start(&["--adapters", into]);
     server.wait_for("ready on ");

@@ -210,6 +210,12 @@ fn adapters_come_go_and_return_over_http() {
     ] {
         let (found, told) = put("", &archive);
         assert_eq!((found, &told["error"]["code"]), (status, &json!(code)), "{told}");
+        // It lay in a folder of the host's, which is nobody else's concern.
+        let message = told["error"]["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("summarize-java") && !message.contains("/tmp"),
+            "{told}"
+        );
         assert_eq!(serves().1.as_deref(), second["generation"].as_str());
     }
 

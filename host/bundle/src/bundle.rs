@@ -1,7 +1,7 @@
 //! A bundle as the host loads it, from a folder or an archive on disk.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -103,7 +103,7 @@ impl Bundle {
                 .unwrap_or_default();
             let archive = path.extension().is_some_and(|extension| extension == ARCHIVE_EXTENSION) && !path.is_dir();
             // Hidden folders are somebody's staging area.
-            if file_name.starts_with('.') || !(archive || path.join(MANIFEST_FILE).exists()) {
+            if file_name.starts_with('.') || !(archive || may_be_bundle(&path, &file_name)) {
                 return None;
             }
             let (bundle, signer) = match Self::open_under(&path, policy) {
@@ -128,6 +128,16 @@ impl Bundle {
     /// The adapter's name.
     pub fn name(&self) -> &AdapterName {
         &self.manifest.name
+    }
+}
+
+/// Whether a path in an adapters directory is a bundle's folder. One that the host may not look into is, if its name can be an adapter's:
+/// what serves under that name would otherwise go without a word.
+fn may_be_bundle(path: &Path, file_name: &str) -> bool {
+    match path.join(MANIFEST_FILE).symlink_metadata() {
+        Ok(_) => true,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => false,
+        Err(_) => file_name.parse::<AdapterName>().is_ok(),
     }
 }
 

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! adapters/
-//!   NAME.tadapter                what a host serves
-//!   .store/lock                  one program at a time changes this directory
-//!   .store/staged                a file on its way, worthless after a crash
-//!   .store/signatures/…          the signature of each archive that had one, by the archive's digest
-//!   .store/NAME/000007.tadapter  this version and those before it, in the order of their installation
+//!   NAME.tadapter                         what a host serves
+//!   .store/lock                           one program at a time changes this directory
+//!   .store/_staged                        a file on its way, worthless after a crash
+//!   .store/signatures/…                   the signature of each archive that had one, by the archive's digest
+//!   .store/versions/NAME/000007.tadapter  this version and those before it, in the order of their installation
 //! ```
+//!
+//! Adapters have a folder of their own for their names, since they may be named as what the store needs for itself. Earlier hosts kept
+//! the versions in `.store/NAME`: whoever changes an adapter moves them first.
 //!
 //! What a host serves changes by one rename. A program that dies at any point leaves the old archive or the new one in place,
 //! and the next one goes on from there.
@@ -161,7 +164,7 @@ impl Store {
             let found = name;
             return Err(StoreError::OtherName { name: asked, found });
         }
-        let _lock = self.lock()?;
+        let _lock = self.lock(&name)?;
         let current = self.current(&name)?;
         if let Some(expected) = &asked.expected {
             expected.check(&name, current.as_ref())?;
@@ -182,7 +185,8 @@ impl Store {
         if let Ok(Some(sealed)) = Sealed::find(archive, bytes) {
             self.put(sealed.text.as_bytes(), &kept(&self.adapters, bytes))?;
         }
-        if current.as_ref().is_some_and(|current| current.bytes == bytes) {
+        let current = current.and_then(|current| current.bytes);
+        if current.as_ref().is_some_and(|current| current == bytes) {
             return Ok(switched);
         }
 
@@ -190,13 +194,13 @@ impl Store {
         let mut last = history.last().map_or(0, |entry| entry.number);
         if let Some(current) = &current {
             // What comes after the current one was rolled back from, or never got into place: it is not what was before.
-            let place = history.iter().rposition(|entry| entry.bytes == current.bytes);
+            let place = history.iter().rposition(|entry| entry.bytes == *current);
             for entry in place.map_or(&[][..], |place| &history[place + 1..]) {
                 self.disk.remove(&entry.path)?;
             }
             if place.is_none() {
                 last += 1;
-                self.put(&current.bytes, &self.kept(&name, last))?;
+                self.put(current, &self.kept(&name, last))?;
             }
         }
         self.put(bytes, &self.kept(&name, last + 1))?;
@@ -222,17 +226,18 @@ impl Store {
             name: name.clone(),
             dir: self.adapters.clone(),
         };
-        if !self.place(name).exists() {
+        if !is_there(&self.place(name)) {
             self.check_free(name)?;
             return Err(not_installed());
         }
-        let _lock = self.lock()?;
+        let _lock = self.lock(name)?;
         let current = self.current(name)?.ok_or_else(not_installed)?;
         if let Some(expected) = expected {
             expected.check(name, Some(&current))?;
         }
         let mut history = self.history(name)?;
-        if let Some(place) = history.iter().rposition(|entry| entry.bytes == current.bytes) {
+        let of_current = |entry: &Kept| current.bytes.as_ref() == Some(&entry.bytes);
+        if let Some(place) = history.iter().rposition(of_current) {
             history.truncate(place);
         }
         let before = current.package.map(|package| package.bundle.manifest.version);
@@ -268,22 +273,25 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn uninstall_if(&self, name: &AdapterName, expected: Option<&Expected>) -> Result<(), StoreError> {
-        let (place, kept) = (self.place(name), self.adapters.join(STORE).join(name.as_str()));
-        if !place.exists() && !kept.exists() {
+        let (place, kept) = (self.place(name), self.versions(name));
+        if !is_there(&place) {
             self.check_free(name)?;
-            return Err(StoreError::NotInstalled {
-                name: name.clone(),
-                dir: self.adapters.clone(),
-            });
+            // Where the archive alone is gone, the rest of it is to go, too.
+            if !kept.exists() && numbered(&self.versions_before(name))?.is_empty() {
+                return Err(StoreError::NotInstalled {
+                    name: name.clone(),
+                    dir: self.adapters.clone(),
+                });
+            }
         }
-        let _lock = self.lock()?;
+        let _lock = self.lock(name)?;
         if let Some(expected) = expected {
             expected.check(name, self.current(name)?.as_ref())?;
         }
         // What cannot be read has no signature that could be found.
         let history = self.history(name).unwrap_or_default();
         let mut gone: Vec<Vec<u8>> = history.into_iter().map(|entry| entry.bytes).collect();
-        if place.exists() {
+        if is_there(&place) {
             gone.extend(read_file(&place, MAX_ARCHIVE_BYTES));
             self.disk.remove(&place)?;
         }
@@ -296,17 +304,36 @@ impl Store {
         Ok(())
     }
 
-    /// Held while the directory is changed; the system lets go of it when the program ends, however it ends.
-    fn lock(&self) -> Result<File, StoreError> {
+    /// Held while an adapter is changed; the system lets go of it when the program ends, however it ends.
+    fn lock(&self, name: &AdapterName) -> Result<File, StoreError> {
         let dir = self.adapters.join(STORE);
         self.disk.create_dir(&dir)?;
         let path = dir.join("lock");
         let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|source| StoreError::Io {
+        let locked = locked.map_err(|source| StoreError::Io {
             action: "lock",
             path,
             source,
-        })
+        })?;
+        self.adopt(name)?;
+        Ok(locked)
+    }
+
+    /// Moves an adapter's archives from where earlier hosts kept them. The folder may also be that of the signatures, and then it
+    /// stays; they are told apart by their names.
+    fn adopt(&self, name: &AdapterName) -> Result<(), StoreError> {
+        let before = self.versions_before(name);
+        let found = numbered(&before)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.disk.create_dir(&self.versions(name))?;
+        for (number, path) in found {
+            self.disk.rename(&path, &self.kept(name, number))?;
+        }
+        // What is left in it is somebody else's.
+        let _ = std::fs::remove_dir(before);
+        Ok(())
     }
 
     /// Where a host looks for an adapter that was installed.
@@ -314,9 +341,16 @@ impl Store {
         self.adapters.join(format!("{name}.{ARCHIVE_EXTENSION}"))
     }
 
+    fn versions(&self, name: &AdapterName) -> PathBuf {
+        self.adapters.join(STORE).join("versions").join(name.as_str())
+    }
+
+    fn versions_before(&self, name: &AdapterName) -> PathBuf {
+        self.adapters.join(STORE).join(name.as_str())
+    }
+
     fn kept(&self, name: &AdapterName, number: u32) -> PathBuf {
-        let file = format!("{number:06}.{ARCHIVE_EXTENSION}");
-        self.adapters.join(STORE).join(name.as_str()).join(file)
+        self.versions(name).join(format!("{number:06}.{ARCHIVE_EXTENSION}"))
     }
 
     /// A file in its place, whole, in one step.
@@ -324,7 +358,8 @@ impl Store {
         if let Some(parent) = to.parent() {
             self.disk.create_dir(parent)?;
         }
-        let staged = self.adapters.join(STORE).join("staged");
+        // No adapter's name: what an earlier host kept of one cannot be in the way.
+        let staged = self.adapters.join(STORE).join("_staged");
         self.disk.write(&staged, bytes)?;
         self.disk.rename(&staged, to)
     }
@@ -356,37 +391,25 @@ impl Store {
                 return Err(StoreError::Occupied { name, path });
             }
         }
-        if !place.exists() {
+        if !is_there(&place) {
             return Ok(None);
         }
-        let bytes = read_file(&place, MAX_ARCHIVE_BYTES)?;
-        let package = Package::unpack(bytes.clone(), &place).ok();
+        let bytes = match read_file(&place, MAX_ARCHIVE_BYTES) {
+            // A link goes, and what it points to stays.
+            Err(BundleError::NotAFile { .. }) if place.is_symlink() => None,
+            bytes => Some(bytes?),
+        };
+        let package = bytes.clone().and_then(|bytes| Package::unpack(bytes, &place).ok());
         Ok(Some(Current { bytes, package }))
     }
 
     /// What was installed under a name, oldest first.
     fn history(&self, name: &AdapterName) -> Result<Vec<Kept>, StoreError> {
-        let dir = self.adapters.join(STORE).join(name.as_str());
-        let context = |source| StoreError::Io {
-            action: "list",
-            path: dir.clone(),
-            source,
+        let read = |(number, path): (u32, PathBuf)| {
+            let bytes = read_file(&path, MAX_ARCHIVE_BYTES)?;
+            Ok(Kept { number, path, bytes })
         };
-        let entries = match std::fs::read_dir(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(context)?,
-        };
-        let mut history = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(context)?.path();
-            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-            if let Some(number) = number {
-                let bytes = read_file(&path, MAX_ARCHIVE_BYTES)?;
-                history.push(Kept { number, path, bytes });
-            }
-        }
-        history.sort_by_key(|entry| entry.number);
-        Ok(history)
+        numbered(&self.versions(name))?.into_iter().map(read).collect()
     }
 
     /// Drops what is too old to go back to, and earlier copies of what was just installed again.
@@ -414,7 +437,8 @@ impl Store {
 }
 
 struct Current {
-    bytes: Vec<u8>,
+    /// None where it is a link.
+    bytes: Option<Vec<u8>>,
     /// None where the archive cannot be used, and may be replaced by anything.
     package: Option<Package>,
 }
@@ -423,6 +447,36 @@ struct Kept {
     number: u32,
     path: PathBuf,
     bytes: Vec<u8>,
+}
+
+/// Whether something has this path, be it a link that leads nowhere.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// The archives `NUMBER.tadapter` of a folder by their numbers; none where there is no folder.
+fn numbered(dir: &Path) -> Result<Vec<(u32, PathBuf)>, StoreError> {
+    let context = |source| StoreError::Io {
+        action: "list",
+        path: dir.to_owned(),
+        source,
+    };
+    let none = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if none(&error) => return Ok(Vec::new()),
+        entries => entries.map_err(context)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(context)?.path();
+        let archive = path.extension().is_some_and(|extension| extension == ARCHIVE_EXTENSION);
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        if let Some(number) = number.filter(|_| archive) {
+            found.push((number, path));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn read_archive(path: &Path) -> Result<Vec<u8>, StoreError> {

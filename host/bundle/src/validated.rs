@@ -2,7 +2,7 @@
 
 use crate::manifest::{BaseModel, Limits, Manifest, Parts, Pooling, TaskSection, Train, TransducerSection};
 use crate::record::{Evaluation, Provenance};
-use crate::{BUNDLE_SCHEMA, Budget, Invalid};
+use crate::{BUNDLE_SCHEMA, Budget, DOCUMENTS, Invalid, LIST_FILE, MANIFEST_FILE, PACK_RECORD_FILE};
 
 /// Longest name of an adapter: it is a folder, a URL segment and a column in tables.
 const MAX_NAME: usize = 64;
@@ -162,8 +162,13 @@ impl TryFrom<Manifest> for ValidatedManifest {
         if languages.is_empty() {
             return Err(Invalid::new("task.languages", "empty", "at least one language"));
         }
+        let component = file("task.component", &component)?;
         let budget = manifest.limits.budget()?;
         let (weights, transducer) = shape(manifest.transducer)?;
+        if let Some(weights) = weights.as_ref().filter(|name| name.eq_ignore_ascii_case(&component)) {
+            let expected = "another name than the component's";
+            return Err(Invalid::new("transducer.weights", quoted(weights), expected));
+        }
         Ok(Self {
             name,
             version,
@@ -171,7 +176,7 @@ impl TryFrom<Manifest> for ValidatedManifest {
             license: adapter.license,
             authors: adapter.authors,
             homepage: adapter.homepage,
-            component: file("task.component", &component)?,
+            component,
             world: text("task.world", &world)?,
             languages,
             base_model: pin(manifest.base_model)?,
@@ -357,14 +362,19 @@ fn list(key: &'static str, values: &[String]) -> Result<(), Invalid> {
 }
 
 fn file(key: &'static str, name: &str) -> Result<String, Invalid> {
-    if is_plain_file_name(name) {
-        return Ok(name.to_owned());
+    if !is_plain_file_name(name) {
+        let expected = "a plain file name of letters, digits, `.`, `_` and `-`";
+        return Err(Invalid::new(key, quoted(name), expected));
     }
-    Err(Invalid::new(
-        key,
-        quoted(name),
-        "a plain file name of letters, digits, `.`, `_` and `-`",
-    ))
+    // What a bundle has beside: an archive could not hold both, and some systems' folders could not where only case tells them apart.
+    let mut others = [MANIFEST_FILE, LIST_FILE, PACK_RECORD_FILE]
+        .into_iter()
+        .chain(DOCUMENTS);
+    if let Some(other) = others.find(|other| other.eq_ignore_ascii_case(name)) {
+        let expected = format!("another name than {other}, which is another file of a bundle");
+        return Err(Invalid::new(key, quoted(name), expected));
+    }
+    Ok(name.to_owned())
 }
 
 /// Whether a name stays inside the bundle's folder, whatever the operating system.

@@ -251,6 +251,32 @@ fn values_out_of_range_are_named() {
 }
 
 #[test]
+fn component_and_weights_have_names_of_their_own() {
+    for name in ["adapter.toml", "files.json", "pack.json", "README.md", "License"] {
+        let root = bundle(MANIFEST.replacen("task.wasm", name, 1).as_bytes());
+        let found = error(root.path());
+        assert!(
+            found.contains(&format!("`task.component` is {name:?}, expected another name than")),
+            "{found}"
+        );
+    }
+    check(
+        "\"transducer.safetensors\"",
+        "\"pack.json\"",
+        expect![[
+            r#"/hello/adapter.toml: `transducer.weights` is "pack.json", expected another name than pack.json, which is another file of a bundle"#
+        ]],
+    );
+    check(
+        "\"transducer.safetensors\"",
+        "\"Task.wasm\"",
+        expect![[
+            r#"/hello/adapter.toml: `transducer.weights` is "Task.wasm", expected another name than the component's"#
+        ]],
+    );
+}
+
+#[test]
 fn what_is_no_manifest_is_named() {
     check(
         "[limits]",
@@ -338,6 +364,41 @@ fn a_folder_of_bundles_tells_good_from_bad() {
         .collect();
     assert_eq!(names, [("broken", false), ("hello", true)]);
     assert!(Bundle::open_all(&root.path().join("nowhere")).is_err());
+}
+
+/// As a folder that the host may not enter, which a test that runs as root cannot make.
+#[test]
+fn a_folder_that_cannot_be_looked_into_is_told_and_not_left_out() {
+    let root = bundle(MANIFEST.as_bytes());
+    // Nobody's bundle: the first has no adapter's name, the second leads nowhere, the third is a file.
+    std::os::unix::fs::symlink("lost+found", root.path().join("lost+found")).unwrap();
+    std::os::unix::fs::symlink("nowhere", root.path().join("dangling")).unwrap();
+    std::fs::write(root.path().join("readme"), "text").unwrap();
+    std::os::unix::fs::symlink("circle", root.path().join("circle")).unwrap();
+    let found = Bundle::open_all(root.path()).unwrap();
+    let told: Vec<_> = found
+        .iter()
+        .map(|found| {
+            let error = found.bundle.as_ref().err().map(ToString::to_string);
+            (
+                found.name.as_str(),
+                error.unwrap_or_default().replace(root.path().to_str().unwrap(), ""),
+            )
+        })
+        .collect();
+    expect![[r#"
+        [
+            (
+                "circle",
+                "/circle is not a plain file: a bundle holds plain files only, no links",
+            ),
+            (
+                "hello",
+                "",
+            ),
+        ]
+    "#]]
+    .assert_debug_eq(&told);
 }
 
 /// One place documents the manifest; the schema made from it must know every key, with words for each.

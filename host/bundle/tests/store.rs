@@ -7,10 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use common::{files, folder, package};
+use common::{MANIFEST, files, folder, package};
 use expect_test::expect;
 use tempfile::TempDir;
-use transducer_bundle::{AdapterName, Asked, Bundle, Expected, Store, StoreError};
+use transducer_bundle::{AdapterName, Asked, Bundle, Expected, Store, StoreError, named_signer};
 
 fn name() -> AdapterName {
     "hello".parse().unwrap()
@@ -21,6 +21,27 @@ fn archive(dir: &TempDir, version: &str, number: f32) -> PathBuf {
     let path = dir.path().join(format!("{version}-{number}.tadapter"));
     std::fs::write(&path, files(version, number).write().unwrap()).unwrap();
     path
+}
+
+/// An archive of an adapter of another name, with what may be a signature beside it.
+fn signed_archive_of(dir: &TempDir, name: &str, version: &str) -> PathBuf {
+    let mut files = files(version, 1.0);
+    let manifest = MANIFEST
+        .replace("1.2.0", version)
+        .replace("\"hello\"", &format!("{name:?}"));
+    files.files.insert("adapter.toml".to_owned(), manifest.into_bytes());
+    let path = dir.path().join(format!("{name}-{version}.tadapter"));
+    std::fs::write(&path, files.write().unwrap()).unwrap();
+    let author = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let signature = minisign::sign(None, &author.sk, bytes.as_slice(), None, None).unwrap();
+    std::fs::write(path.with_extension("tadapter.minisig"), signature.to_string()).unwrap();
+    path
+}
+
+fn is_signed(installed: &Path) -> bool {
+    let bytes = std::fs::read(installed).unwrap();
+    named_signer(installed, &bytes).unwrap().is_some()
 }
 
 /// The version that a host would serve; none if there is none. A broken archive is a failure.
@@ -105,7 +126,12 @@ fn only_a_few_versions_are_kept() {
             .install(&archive(&from, &format!("1.{minor}.0"), 1.0), false)
             .unwrap();
     }
-    assert_eq!(std::fs::read_dir(root.path().join(".store/hello")).unwrap().count(), 5);
+    assert_eq!(
+        std::fs::read_dir(root.path().join(".store/versions/hello"))
+            .unwrap()
+            .count(),
+        5
+    );
     for _ in 0..4 {
         store.rollback(&name()).unwrap();
     }
@@ -127,6 +153,128 @@ fn what_somebody_else_put_there_is_left_alone() {
     expect!["/hello is a bundle named hello that `install` did not put there: move it away first"]
         .assert_eq(&told(&error, &root));
     assert_eq!(served(root.path()).as_deref(), Some("1.2.0"));
+}
+
+#[test]
+fn an_adapter_may_be_named_as_what_the_store_needs_for_itself() {
+    let (root, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::new(root.path());
+    let names = ["lock", "staged", "signatures", "versions"];
+    for name in names {
+        for version in ["1.0.0", "1.1.0"] {
+            store.install(&signed_archive_of(&from, name, version), false).unwrap();
+        }
+    }
+    store
+        .install(&signed_archive_of(&from, "hello", "1.0.0"), false)
+        .unwrap();
+    for name in names {
+        let name = name.parse().unwrap();
+        assert_eq!(store.rollback(&name).unwrap().now.to_string(), "1.0.0");
+        store.uninstall(&name).unwrap();
+    }
+    assert_eq!(served(root.path()).as_deref(), Some("1.0.0"));
+    assert!(
+        is_signed(&root.path().join("hello.tadapter")),
+        "another's signature is gone"
+    );
+    assert!(
+        store.uninstall(&"signatures".parse().unwrap()).is_err(),
+        "it was never told that there is none"
+    );
+}
+
+/// Puts an adapter's archives where hosts before `.store/versions` kept them.
+fn as_before(adapters: &Path, name: &str) {
+    let (versions, before) = (
+        adapters.join(".store/versions").join(name),
+        adapters.join(".store").join(name),
+    );
+    std::fs::create_dir_all(&before).unwrap();
+    for entry in std::fs::read_dir(&versions).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::rename(&path, before.join(path.file_name().unwrap())).unwrap();
+    }
+    std::fs::remove_dir(versions).unwrap();
+}
+
+#[test]
+fn what_an_earlier_host_installed_is_found() {
+    let (root, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::new(root.path());
+    let names = ["hello", "signatures"];
+    for name in names {
+        for version in ["1.0.0", "1.1.0"] {
+            store.install(&signed_archive_of(&from, name, version), false).unwrap();
+        }
+        as_before(root.path(), name);
+    }
+    // What a try to install an adapter of that name left there.
+    std::fs::create_dir(root.path().join(".store/staged")).unwrap();
+    for name in names {
+        let installed = root.path().join(format!("{name}.tadapter"));
+        assert!(is_signed(&installed), "{name}");
+        assert_eq!(store.rollback(&name.parse().unwrap()).unwrap().now.to_string(), "1.0.0");
+        assert!(is_signed(&installed), "{name}");
+        as_before(root.path(), name);
+    }
+    let signatures = || {
+        std::fs::read_dir(root.path().join(".store/signatures"))
+            .unwrap()
+            .count()
+    };
+    store.uninstall(&"signatures".parse().unwrap()).unwrap();
+    assert_eq!(signatures(), 2, "those of the other are left, and nothing else");
+    assert!(is_signed(&root.path().join("hello.tadapter")));
+    store.uninstall(&name()).unwrap();
+    assert_eq!(signatures(), 0);
+    assert!(!root.path().join(".store/hello").exists());
+}
+
+#[test]
+fn what_was_installed_and_moved_is_not_said_to_be_gone() {
+    let (root, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::new(root.path());
+    store.install(&archive(&from, "1.0.0", 1.0), false).unwrap();
+    let moved = root.path().join("hello-1.0.0.tadapter");
+    std::fs::rename(root.path().join("hello.tadapter"), moved).unwrap();
+    let occupied =
+        expect!["/hello-1.0.0.tadapter is a bundle named hello that `install` did not put there: move it away first"];
+    for _ in 0..2 {
+        occupied.assert_eq(&told(&store.uninstall(&name()).unwrap_err(), &root));
+    }
+    assert_eq!(served(root.path()).as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn a_link_in_place_of_an_archive_is_replaced_and_what_it_points_to_is_not() {
+    let from = tempfile::tempdir().unwrap();
+    let (one, two, elsewhere) = (
+        archive(&from, "1.0.0", 1.0),
+        archive(&from, "2.0.0", 1.0),
+        archive(&from, "1.5.0", 1.0),
+    );
+    for target in [elsewhere.clone(), from.path().join("nowhere")] {
+        let root = tempfile::tempdir().unwrap();
+        let (store, place) = (Store::new(root.path()), root.path().join("hello.tadapter"));
+        store.install(&one, false).unwrap();
+        let link = || {
+            std::fs::remove_file(&place).unwrap();
+            std::os::unix::fs::symlink(&target, &place).unwrap();
+        };
+        link();
+        let before = store.install(&two, false).unwrap().before;
+        assert!(before.is_none() && !place.is_symlink());
+        assert_eq!(served(root.path()).as_deref(), Some("2.0.0"));
+        // What was installed before the link is what there is to go back to.
+        store.rollback(&name()).unwrap();
+        assert_eq!(served(root.path()).as_deref(), Some("1.0.0"));
+        link();
+        store.uninstall(&name()).unwrap();
+        assert!(!place.is_symlink());
+        assert_eq!(served(root.path()), None);
+    }
+    assert_eq!(std::fs::read(elsewhere).unwrap(), files("1.5.0", 1.0).write().unwrap());
 }
 
 #[test]

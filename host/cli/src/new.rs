@@ -1,5 +1,6 @@
 //! `transducer-host new`: a project to start from.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -113,17 +114,19 @@ fn new_task(task: &Task) -> Result<()> {
     let sdk = dependency("task", task.sdk.as_deref(), Some("1.1.0"), "that of transducer-task")?;
     let folder = task.into.join(name);
     make(&task.into, &folder, files, |text| {
-        text.replace(r#"{ path = "../../task" }"#, &sdk)
-            .replace("my-task", name)
+        // The path last: it may have the template's name in it.
+        text.replace("my-task", name)
+            .replace(r#"{ path = "../../task" }"#, &sdk)
     })?;
-    let (shown, into) = (folder.display(), task.into.display());
+    let (shown, into) = (quoted(&folder), quoted(&task.into));
     writeln!(
         io::stdout(),
-        "{shown} is made: the task is {shown}/{main}, its bundle's manifest {shown}/adapter.toml. Next:\n\n  \
+        "{made} is made: the task is {made}/{main}, its bundle's manifest {made}/adapter.toml. Next:\n\n  \
          transducer-host build {shown}                            # compiles the task\n  \
          transducer-host run --adapters {into} --adapter {name} Foo.java\n  \
          transducer-host dev {shown}                              # serves it, and builds it again when a file changes\n  \
          transducer-host train {shown} --data {shown}/examples.jsonl   # makes its weights",
+        made = folder.display(),
     )?;
     Ok(())
 }
@@ -160,22 +163,24 @@ fn new_front_end(front_end: &FrontEnd) -> Result<()> {
         }
         text
     })?;
-    let shown = folder.display();
+    let shown = quoted(&folder);
     writeln!(
         io::stdout(),
-        "{shown} is made: it parses the core of Lua until its grammar and src/lower.rs are those of another language. Next:\n\n  \
+        "{made} is made: it parses the core of Lua until its grammar and src/lower.rs are those of another language. Next:\n\n  \
          cd {shown}\n  \
          cargo test --release                                                # its cases are in corpus/\n  \
          cargo build --release\n  \
-         transducer-host cpg --frontends target/release FILE.{language}"
+         transducer-host cpg --frontends target/release FILE.{language}",
+        made = folder.display(),
     )?;
     Ok(())
 }
 
 /// Makes a project's folder of a template, in one step.
 fn make(into: &Path, folder: &Path, files: &[File], adapt: impl Fn(&str) -> String) -> Result<()> {
+    // Also a link that leads nowhere.
     ensure!(
-        !folder.exists(),
+        folder.symlink_metadata().is_err(),
         "{} exists already: choose another name or --into",
         folder.display()
     );
@@ -193,7 +198,17 @@ fn make(into: &Path, folder: &Path, files: &[File], adapt: impl Fn(&str) -> Stri
         }
         fs::write(&path, adapt(text)).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    fs::rename(made.keep(), folder).with_context(|| format!("cannot make the folder {}", folder.display()))
+    fs::rename(made.path(), folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    // It has moved: there is nothing left to remove.
+    let _ = made.keep();
+    Ok(())
+}
+
+/// A path as it is written in a shell.
+fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    // Paths have no NUL, which is what it cannot quote.
+    shlex::try_quote(&path).map_or_else(|_| path.to_string(), Cow::into_owned)
 }
 
 /// Whether it can be the name of an adapter, and of a crate.

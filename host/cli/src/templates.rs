@@ -37,6 +37,8 @@ pub(crate) const JAVASCRIPT: &[File] = &[
     file!("task-javascript", "gitignore", ".gitignore"),
     file!("task", "README.md"),
     file!("task", "adapter.toml"),
+    file!("task", "cases/blank.json"),
+    file!("task", "cases/twice.json"),
     file!("task", "examples.jsonl"),
     file!("task-javascript", "package-lock.json"),
     file!("task-javascript", "package.json"),
@@ -47,6 +49,8 @@ pub(crate) const C: &[File] = &[
     file!("task-c", "gitignore", ".gitignore"),
     file!("task", "README.md"),
     file!("task", "adapter.toml"),
+    file!("task", "cases/blank.json"),
+    file!("task", "cases/twice.json"),
     file!("task", "examples.jsonl"),
     file!("task-c", "src/task.c"),
 ];

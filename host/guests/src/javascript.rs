@@ -88,5 +88,5 @@ fn install(folder: &Path, say: &dyn Fn(&str)) -> Result<(), GuestError> {
         .arg(if lock.is_some() { "ci" } else { "install" })
         .args(["--ignore-scripts", "--no-audit", "--no-fund"])
         .stdout(Stdio::null());
-    run(npm)
+    run(npm).map(drop)
 }

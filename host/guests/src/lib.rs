@@ -10,7 +10,7 @@ mod wit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use wit_component::ComponentEncoder;
 
@@ -60,6 +60,12 @@ pub enum GuestError {
     /// The crate has no name.
     #[error("{} has no [package] with a name", path.display())]
     NoPackage {
+        /// The crate's manifest.
+        path: PathBuf,
+    },
+    /// The crate is none that a component can be made of.
+    #[error("{} makes no WebAssembly module: give `crate-type = [\"cdylib\"]` in [lib]", path.display())]
+    NoModule {
         /// The crate's manifest.
         path: PathBuf,
     },
@@ -175,20 +181,19 @@ pub fn component(module: &Path) -> Result<Vec<u8>, GuestError> {
         })
 }
 
-/// Runs a compiler to its end.
-fn run(mut command: Command) -> Result<(), GuestError> {
+/// Runs a compiler to its end. Gives what it wrote to a pipe, if its output is one.
+fn run(mut command: Command) -> Result<Vec<u8>, GuestError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .stdin(std::process::Stdio::null())
-        .status()
-        .map_err(|source| GuestError::Start {
-            program: program.clone(),
-            source,
-        })?;
+    let start = |source| GuestError::Start {
+        program: program.clone(),
+        source,
+    };
+    let running = command.stdin(std::process::Stdio::null()).spawn().map_err(start)?;
+    let Output { status, stdout, .. } = running.wait_with_output().map_err(start)?;
     if !status.success() {
         return Err(GuestError::Compile { program, status });
     }
-    Ok(())
+    Ok(stdout)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, GuestError> {

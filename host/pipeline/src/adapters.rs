@@ -47,6 +47,8 @@ struct InForce {
     policy: Option<Arc<Policy>>,
     /// Why its file, as it is now, is not the policy in force.
     error: Option<String>,
+    /// Whether what serves has yet to be held to it.
+    new: bool,
 }
 
 /// What stands behind a name: an adapter, a reason, or both when the folder holds something newer that is broken.
@@ -92,7 +94,10 @@ impl Adapters {
             dir,
             ground,
             memory: Memory::new(residency),
-            policy: Mutex::new(InForce { policy, error: None }),
+            policy: Mutex::new(InForce {
+                policy,
+                ..InForce::default()
+            }),
             now: RwLock::default(),
             turn: Mutex::default(),
             loaded: AtomicU64::new(0),
@@ -119,7 +124,7 @@ impl Adapters {
     }
 
     pub(crate) fn policy(&self) -> PolicyStatus {
-        let InForce { policy, error } = &*self.in_force();
+        let InForce { policy, error, .. } = &*self.in_force();
         match (policy, error) {
             (None, _) => PolicyStatus::None,
             (Some(policy), error) => PolicyStatus::InForce {
@@ -133,8 +138,8 @@ impl Adapters {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the policy again. Returns the one in force now, and whether it is another than before. A file that cannot be used
-    /// leaves the policy before it in force.
+    /// Reads the policy again. Returns the one in force now, and whether it is another than what serves was held to. A file that
+    /// cannot be used leaves the policy before it in force.
     fn reread_policy(&self) -> (Option<Arc<Policy>>, bool) {
         let mut in_force = self.in_force();
         let Some(policy) = in_force.policy.clone() else {
@@ -153,6 +158,7 @@ impl Adapters {
                 *in_force = InForce {
                     policy: Some(changed.clone()),
                     error: None,
+                    new: true,
                 };
                 return (Some(changed), true);
             }
@@ -164,7 +170,7 @@ impl Adapters {
                 in_force.error = Some(error);
             }
         }
-        (Some(policy), false)
+        (Some(policy), in_force.new)
     }
 
     /// The adapter that a name stands for now. It stays what it is for as long as the caller holds it.
@@ -265,8 +271,14 @@ impl Adapters {
         let found = Bundle::open_all_under(&self.dir, policy.as_deref())?;
         let entries = found.into_par_iter().map_with(told.clone(), |told, found| {
             let name = found.name.clone();
-            // After a change of the policy nothing goes on that it does not let in, or of which that cannot be told.
-            let old = before.get(&name).filter(|_| !changed || found.bundle.is_ok());
+            // After a change of the policy nothing goes on that it does not let in, or of which that cannot be told: what is found is
+            // what it let in, and no word on a generation before.
+            let is_found = |adapter: &Arc<Adapter>| {
+                let found = found.bundle.as_ref().ok();
+                found.is_some_and(|found| found.generation == adapter.generation)
+            };
+            let old = before.get(&name);
+            let old = old.filter(|old| !changed || old.adapter().is_none_or(is_found));
             let entry = self.next(old, found, told);
             (name, entry)
         });
@@ -275,6 +287,7 @@ impl Adapters {
             tracing::info!(adapter = name, "removed");
         }
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        self.in_force().new = false;
         Ok(())
     }
 

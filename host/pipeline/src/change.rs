@@ -7,9 +7,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use transducer_bundle::{
-    AdapterName, Asked, BundleError, Expected, Invalid, Package, Store, StoreError, Switched, signature_path,
-};
+use transducer_bundle::{AdapterName, Asked, Expected, Invalid, Package, Store, StoreError, Switched, signature_path};
 
 use crate::adapter::Loaded;
 use crate::adapters::Adapters;
@@ -52,6 +50,14 @@ pub enum ChangeError {
     /// The store refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The archive that was sent is refused. Where it was put down is no concern of whoever sent it.
+    #[error("{}", .error.to_string().replace(.folder.as_str(), ""))]
+    Sent {
+        /// Why.
+        error: StoreError,
+        /// The folder that the archive was put down in, with a slash after it.
+        folder: String,
+    },
     /// The bundle is whole, and this host cannot serve it.
     #[error("{name} cannot serve here, and is not installed: {source}")]
     Unusable {
@@ -78,12 +84,6 @@ pub enum ChangeError {
     Staging(std::io::Error),
 }
 
-impl From<BundleError> for ChangeError {
-    fn from(error: BundleError) -> Self {
-        Self::Store(error.into())
-    }
-}
-
 impl Adapters {
     pub(crate) fn install(&self, install: Install<'_>) -> Result<Changed, ChangeError> {
         let name: AdapterName = install.name.parse().map_err(ChangeError::Name)?;
@@ -94,6 +94,10 @@ impl Adapters {
             put(signature_path(&file), signature.as_bytes())?;
         }
         put(file.clone(), &install.archive)?;
+        let sent = |error| ChangeError::Sent {
+            error,
+            folder: format!("{}/", staging.path().display()),
+        };
         let asked = Asked {
             policy: self.policy_now().as_deref().cloned(),
             name: Some(name.clone()),
@@ -101,9 +105,10 @@ impl Adapters {
             ..Asked::default()
         };
         let package = match &asked.policy {
-            Some(policy) => Package::unpack_under(install.archive, &file, policy)?.0,
-            None => Package::unpack(install.archive, &file)?,
+            Some(policy) => Package::unpack_under(install.archive, &file, policy).map(|(package, _)| package),
+            None => Package::unpack(install.archive, &file),
         };
+        let package = package.map_err(|error| sent(error.into()))?;
         // Of another name it is refused below, for that reason.
         if *package.bundle.name() == name {
             Loaded::of(&package.bundle, self.ground()).map_err(|source| ChangeError::Unusable {
@@ -111,7 +116,8 @@ impl Adapters {
                 source: Box::new(source),
             })?;
         }
-        let switched = Store::new(self.dir()).install_asking(&file, install.allow_downgrade, &asked)?;
+        let switched = Store::new(self.dir()).install_asking(&file, install.allow_downgrade, &asked);
+        let switched = switched.map_err(sent)?;
         self.serving(switched)
     }
 

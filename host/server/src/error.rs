@@ -139,7 +139,7 @@ impl From<ChangeError> for ApiError {
             E::Unusable { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "bundle_unusable"),
             E::NotServing { .. } => new(StatusCode::CONFLICT, "not_serving"),
             E::Reload(_) | E::Staging(_) => new(StatusCode::INTERNAL_SERVER_ERROR, "store_failed"),
-            E::Store(error) => match error {
+            E::Store(error) | E::Sent { error, .. } => match error {
                 StoreError::OtherGeneration { .. } => new(StatusCode::CONFLICT, "generation_mismatch"),
                 StoreError::OtherName { .. } => new(StatusCode::BAD_REQUEST, "name_mismatch"),
                 StoreError::Downgrade { .. } | StoreError::SameVersion { .. } => {

@@ -193,14 +193,16 @@ fn children(folder: &Path) -> impl Iterator<Item = PathBuf> {
     entries.map(|entry| entry.path()).filter(move |path| !is_made(path))
 }
 
-/// Whether the component may depend on a file. Cargo writes its lock itself.
+/// Whether the component may depend on a file, by its path in the project. Documents, data and weights lie beside the manifest; further
+/// down they may be what the source includes. Cargo writes its lock itself.
 fn is_source(path: &Path) -> bool {
     let is_data = |extension| {
         ["safetensors", "md", "jsonl", "gz"]
             .iter()
             .any(|data| extension == *data)
     };
-    path != Path::new("Cargo.lock") && !path.extension().is_some_and(is_data)
+    let is_beside = path.parent() == Some(Path::new(""));
+    path != Path::new("Cargo.lock") && !(is_beside && path.extension().is_some_and(is_data))
 }
 
 /// Returns once something changed and nothing changes any more, or when it is time to look.
@@ -208,5 +210,26 @@ fn wait(changes: &Receiver<()>) {
     if changes.recv_timeout(LOOK_EVERY) == Ok(()) {
         let begun = Instant::now();
         while begun.elapsed() < MOST_WAIT && changes.recv_timeout(QUIET) == Ok(()) {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_component_may_depend_on() {
+        for (path, expected) in [
+            ("src/lib.rs", true),
+            ("adapter.toml", true),
+            ("src/prompt.md", true),
+            ("src/words/list.gz", true),
+            ("README.md", false),
+            ("examples.jsonl", false),
+            ("transducer.safetensors", false),
+            ("Cargo.lock", false),
+        ] {
+            assert_eq!(is_source(Path::new(path)), expected, "{path}");
+        }
     }
 }

@@ -3,9 +3,10 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tempfile::TempDir;
+use transducer_bundle::Policy;
 use transducer_core::{Transducer, TransducerConfig};
 use transducer_pipeline::{
     Answer, CancelToken, Event, Host, HostOptions, Precision, Request, RequestError, ResidencyOptions, Service,
@@ -45,8 +46,8 @@ fn front_ends() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
 }
 
-fn load(adapters: &Path, residency: ResidencyOptions) -> Host {
-    let options = HostOptions {
+fn options(adapters: &Path, residency: ResidencyOptions) -> HostOptions {
+    HostOptions {
         model: model().to_owned(),
         adapters: adapters.to_owned(),
         front_ends: front_ends(),
@@ -54,6 +55,18 @@ fn load(adapters: &Path, residency: ResidencyOptions) -> Host {
         weights: WeightFormat::Full,
         residency,
         ..HostOptions::default()
+    }
+}
+
+fn load(adapters: &Path, residency: ResidencyOptions) -> Host {
+    Host::load(&options(adapters, residency), &|_| ()).unwrap()
+}
+
+/// A host of what a policy lets in.
+pub(crate) fn load_under(adapters: &Path, policy: Arc<Policy>) -> Host {
+    let options = HostOptions {
+        policy: Some(policy),
+        ..options(adapters, ResidencyOptions::default())
     };
     Host::load(&options, &|_| ()).unwrap()
 }

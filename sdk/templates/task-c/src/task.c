@@ -29,7 +29,7 @@ bool exports_transducer_task_handler_prepare(task_string_t *request, exports_tra
   task_string_t code;
   if (!json_text_field(*request, "code", &code) || text_trim(code).len == 0) {
     error->tag = TRANSDUCER_TASK_TYPES_ERROR_INVALID_REQUEST;
-    error->val.invalid_request = TEXT("`code` is missing or empty; give the source of a Java method");
+    error->val.invalid_request = TEXT("`code` is empty or missing; give the source of a Java method");
     return false;
   }
   /* The graph stays in the host. What stands in the prompt as code is what the transducer rewrites. */

@@ -35,7 +35,7 @@ export const handler = {
   prepare(request) {
     const { code } = parsed(request);
     if (typeof code !== "string" || code.trim() === "") {
-      throw invalid("`code` is missing or empty; give the source of a Java method");
+      throw invalid("`code` is empty or missing; give the source of a Java method");
     }
     return {
       system: null,
