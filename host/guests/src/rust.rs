@@ -40,10 +40,8 @@ fn module(messages: &str) -> Option<PathBuf> {
         (message["reason"] == "compiler-artifact").then(|| message["filenames"].as_array().cloned())?
     };
     let files = messages.lines().filter_map(files).flatten();
-    let paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
-    paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
-        .last()
+    let mut paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
+    paths.rfind(|path| path.extension().is_some_and(|extension| extension == "wasm"))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub enum ChangeError {
     #[error("{}", .error.to_string().replace(.folder.as_str(), ""))]
     Sent {
         /// Why.
-        error: StoreError,
+        error: Box<StoreError>,
         /// The folder that the archive was put down in, with a slash after it.
         folder: String,
     },
@@ -94,8 +94,8 @@ impl Adapters {
             put(signature_path(&file), signature.as_bytes())?;
         }
         put(file.clone(), &install.archive)?;
-        let sent = |error| ChangeError::Sent {
-            error,
+        let sent = |error: StoreError| ChangeError::Sent {
+            error: error.into(),
             folder: format!("{}/", staging.path().display()),
         };
         let asked = Asked {

@@ -132,31 +132,33 @@ impl From<RequestError> for ApiError {
 impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         use ChangeError as E;
-        let message = error.to_string();
-        let new = |status, code| Self::new(status, code, message);
-        match error {
-            E::Name(_) => new(StatusCode::BAD_REQUEST, "invalid_name"),
-            E::Unusable { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "bundle_unusable"),
-            E::NotServing { .. } => new(StatusCode::CONFLICT, "not_serving"),
-            E::Reload(_) | E::Staging(_) => new(StatusCode::INTERNAL_SERVER_ERROR, "store_failed"),
-            E::Store(error) | E::Sent { error, .. } => match error {
-                StoreError::OtherGeneration { .. } => new(StatusCode::CONFLICT, "generation_mismatch"),
-                StoreError::OtherName { .. } => new(StatusCode::BAD_REQUEST, "name_mismatch"),
-                StoreError::Downgrade { .. } | StoreError::SameVersion { .. } => {
-                    new(StatusCode::CONFLICT, "version_not_newer")
-                }
-                StoreError::Occupied { .. } => new(StatusCode::CONFLICT, "not_installed_here"),
-                StoreError::NotInstalled { .. } => new(StatusCode::NOT_FOUND, "adapter_not_found"),
-                StoreError::NoEarlier { .. } => new(StatusCode::CONFLICT, "no_earlier_version"),
-                StoreError::Bundle(BundleError::Refused(_)) | StoreError::Signature(_) => {
-                    new(StatusCode::FORBIDDEN, "bundle_refused")
-                }
-                StoreError::Bundle(_) | StoreError::Weights { .. } | StoreError::NotPacked { .. } => {
-                    new(StatusCode::UNPROCESSABLE_ENTITY, "bundle_unusable")
-                }
-                StoreError::Io { .. } => new(StatusCode::INTERNAL_SERVER_ERROR, "store_failed"),
-            },
+        let (status, code) = match &error {
+            E::Name(_) => (StatusCode::BAD_REQUEST, "invalid_name"),
+            E::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bundle_unusable"),
+            E::NotServing { .. } => (StatusCode::CONFLICT, "not_serving"),
+            E::Reload(_) | E::Staging(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store_failed"),
+            E::Store(error) => of_store(error),
+            E::Sent { error, .. } => of_store(error),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+fn of_store(error: &StoreError) -> (StatusCode, &'static str) {
+    match error {
+        StoreError::OtherGeneration { .. } => (StatusCode::CONFLICT, "generation_mismatch"),
+        StoreError::OtherName { .. } => (StatusCode::BAD_REQUEST, "name_mismatch"),
+        StoreError::Downgrade { .. } | StoreError::SameVersion { .. } => (StatusCode::CONFLICT, "version_not_newer"),
+        StoreError::Occupied { .. } => (StatusCode::CONFLICT, "not_installed_here"),
+        StoreError::NotInstalled { .. } => (StatusCode::NOT_FOUND, "adapter_not_found"),
+        StoreError::NoEarlier { .. } => (StatusCode::CONFLICT, "no_earlier_version"),
+        StoreError::Bundle(BundleError::Refused(_)) | StoreError::Signature(_) => {
+            (StatusCode::FORBIDDEN, "bundle_refused")
         }
+        StoreError::Bundle(_) | StoreError::Weights { .. } | StoreError::NotPacked { .. } => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "bundle_unusable")
+        }
+        StoreError::Io { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "store_failed"),
     }
 }
 
