@@ -366,18 +366,6 @@ impl ChatTemplate {
         Ok(Frame { before, after })
     }
 
-    /// What the template writes behind the assistant's text, up to where another turn would begin.
-    ///
-    /// # Errors
-    /// As [`ChatTemplate::pieces`].
-    fn after_answer(&self) -> Result<String, ChatError> {
-        let turns = [Role::User, Role::Assistant].map(|role| Message::new(role, "text"));
-        Ok(match self.pieces(&turns, false)?.pop() {
-            Some(PromptPiece::Template(text)) => text,
-            _ => String::new(),
-        })
-    }
-
     /// A word that the template's source does not hold, so that finding it means finding the content. Letters and
     /// digits only: nothing for a template to trim or escape.
     fn marker(&self, index: usize) -> String {
@@ -391,20 +379,6 @@ impl ChatTemplate {
 }
 
 impl Tokenizer {
-    /// The special token that ends an answer as the model's conversations have it: what its template writes behind an assistant's text, or
-    /// else what the file names as the end of a sequence. Any of [`Self::eos_ids`] ends an answer that is generated; this is the one that
-    /// the model was trained to write.
-    pub fn answer_end(&self, chat: &ChatTemplate) -> Option<u32> {
-        // A template that does not take such a conversation says nothing of its end.
-        let written = chat.after_answer().unwrap_or_default();
-        let ids = self.encode_template(&written).map(|encoding| encoding.ids);
-        let end = ids
-            .unwrap_or_default()
-            .into_iter()
-            .find(|id| self.eos_ids().contains(id));
-        end.or(self.eos())
-    }
-
     /// Encodes a prompt of pieces as if it were one text, except that special tokens come from template pieces alone.
     ///
     /// Text is cut into tokens across the borders of pieces (a line end of the template and the space with which a

@@ -24,7 +24,6 @@ pub struct Embedder {
     table: Table,
     tokenizer: Tokenizer,
     chat: ChatTemplate,
-    answer_end: Option<u32>,
     fingerprint: Fingerprint,
 }
 
@@ -89,7 +88,6 @@ impl Embedder {
         Ok(Self {
             config,
             table: Table(table),
-            answer_end: tokenizer.answer_end(&chat),
             tokenizer,
             chat,
             fingerprint,
@@ -136,11 +134,6 @@ impl Embedder {
     /// texts.
     pub fn before_answer(&self) -> Option<u32> {
         self.text_start().filter(|_| self.config.reads_prompts_whole())
-    }
-
-    /// The special token that an answer ends with: see [`Tokenizer::answer_end`].
-    pub fn after_answer(&self) -> Option<u32> {
-        self.answer_end
     }
 
     fn text_start(&self) -> Option<u32> {

@@ -119,33 +119,6 @@ fn pieces_are_the_prompt() {
     assert_eq!(injections, 2);
 }
 
-/// What the model writes of its own accord at the end of an answer is what a training has to end answers with.
-#[test]
-fn an_answer_ends_as_the_template_has_it() {
-    let tokenizer = Tokenizer::from_gguf(&model()).expect("the model has a tokenizer");
-    let turns = "{% for m in messages %}{{ m.role }}: {{ m.content }}";
-    for (behind, end) in [
-        // The template's own token goes before what the file names.
-        ("<|im_end|>\n{% endfor %}", 2),
-        ("<|endoftext|>\n{% endfor %}", 0),
-        // The first of several ends the turn.
-        ("\n<|im_end|>\n{% endfor %}<|endoftext|>", 2),
-        // A template that writes no end, one that writes none behind the last turn, and one that takes no such conversation.
-        ("\n{% endfor %}", 2),
-        ("{% if not loop.last %}<|endoftext|>{% endif %}{% endfor %}", 2),
-        (
-            "{% if m.role == 'assistant' %}{{ raise_exception('no') }}{% endif %}<|endoftext|>{% endfor %}",
-            2,
-        ),
-    ] {
-        let template = ChatTemplate::new(&format!("{turns}{behind}"), SpecialNames::default()).expect("it compiles");
-        assert_eq!(tokenizer.answer_end(&template), Some(end), "{behind}");
-    }
-    assert_eq!(tokenizer.answer_end(&ChatTemplate::plain()), Some(2));
-    let of_the_model = ChatTemplate::from_gguf(&model()).expect("the model has a template");
-    assert_eq!(tokenizer.answer_end(&of_the_model), Some(2));
-}
-
 #[test]
 fn the_frame_surrounds_a_user_message() {
     let template = ChatTemplate::from_gguf(&model()).expect("the model has a template");

@@ -20,7 +20,7 @@ pub struct Example {
     pub reference: String,
     /// The prompt's tokens.
     pub prompt: Vec<u32>,
-    /// The answer's tokens, and at the end the one with which the model ends an answer; before them, where the model writes one, its start token.
+    /// The answer's tokens, the model's end token at the end; before them, where the model writes one, its start token.
     pub answer: Vec<u32>,
     /// Runs of the prompt's tokens that are not code.
     pub text: Vec<(u32, u32)>,
@@ -96,11 +96,12 @@ impl Example {
         let text = tokenizer
             .encode(&format!("{}{}", row.target, train.answer_end))
             .map_err(transducer_backbone::BackboneError::from)?;
+        let end = tokenizer.eos_ids().first().copied();
         let answer: Vec<u32> = embedder
             .before_answer()
             .into_iter()
             .chain(text.ids)
-            .chain(embedder.after_answer())
+            .chain(end)
             .collect();
         if prompt.ids.len() > train.max_prompt_tokens as usize {
             return Ok(Err(LeftOut::LongPrompt));

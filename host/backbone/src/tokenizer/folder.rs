@@ -1,5 +1,6 @@
 //! A tokenizer from a Hugging Face model folder.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -26,7 +27,7 @@ impl Tokenizer {
 
         let config = read_json(folder.join("tokenizer_config.json"))?;
         let named = |key: &str| token_name(&config[key]).and_then(|name| inner.token_to_id(name));
-        let mut ends: Vec<u32> = named("eos_token").into_iter().collect();
+        let mut ends: BTreeSet<u32> = named("eos_token").into_iter().collect();
         for file in ["generation_config.json", "config.json"] {
             ends.extend(ids(&read_json(folder.join(file))?["eos_token_id"]));
         }
@@ -48,8 +49,7 @@ impl Tokenizer {
                 bos,
                 add_bos,
                 text_end,
-                eos: ends.first().copied(),
-                ends: ends.into_iter().collect(),
+                ends,
             },
         )
     }

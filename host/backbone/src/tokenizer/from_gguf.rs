@@ -133,7 +133,6 @@ fn special_ids(gguf: &Gguf, add_bos_by_default: bool) -> Result<SpecialIds, Gguf
     }
     Ok(SpecialIds {
         text_end: None,
-        eos: id("tokenizer.ggml.eos_token_id")?,
         bos: id("tokenizer.ggml.bos_token_id")?,
         add_bos: gguf
             .bool("tokenizer.ggml.add_bos_token")

@@ -65,8 +65,6 @@ struct SpecialIds {
     add_bos: bool,
     /// What an encoder is told the end of a text with.
     text_end: Option<u32>,
-    /// The end that the file itself names first.
-    eos: Option<u32>,
     /// Ids that the file itself names as an end (of sequence, of turn, of message).
     ends: BTreeSet<u32>,
 }
@@ -84,7 +82,6 @@ pub struct Tokenizer {
     bos: Option<u32>,
     add_bos: bool,
     text_end: Option<u32>,
-    eos: Option<u32>,
     ends: Vec<u32>,
     sha256: String,
 }
@@ -134,7 +131,6 @@ impl Tokenizer {
             bos: declared.bos,
             add_bos: declared.add_bos,
             text_end: declared.text_end,
-            eos: declared.eos.or(ends.first().copied()),
             ends: ends.into_iter().collect(),
             sha256,
         })
@@ -228,11 +224,6 @@ impl Tokenizer {
     /// of a message, and special tokens that bear one of the usual names for one.
     pub fn eos_ids(&self) -> &[u32] {
         &self.ends
-    }
-
-    /// Of [`Self::eos_ids`] the one that the file names as its end of a sequence, where it names one.
-    pub fn eos(&self) -> Option<u32> {
-        self.eos
     }
 
     /// The token that begins a sequence, when the model has one.
