@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use transducer_backbone::Embedder;
 use transducer_bundle::Train;
 use transducer_core::{CodeInput, GraphInput, PromptInput};
 use transducer_engine::{Decoding, Strategy};
@@ -20,7 +21,7 @@ pub struct Example {
     pub reference: String,
     /// The prompt's tokens.
     pub prompt: Vec<u32>,
-    /// The answer's tokens, the model's end token at the end; before them, where the model writes one, its start token.
+    /// The answer's tokens, and [`answer_end`] behind them; before them, where the model writes one, its start token.
     pub answer: Vec<u32>,
     /// Runs of the prompt's tokens that are not code.
     pub text: Vec<(u32, u32)>,
@@ -96,12 +97,11 @@ impl Example {
         let text = tokenizer
             .encode(&format!("{}{}", row.target, train.answer_end))
             .map_err(transducer_backbone::BackboneError::from)?;
-        let end = tokenizer.eos_ids().first().copied();
         let answer: Vec<u32> = embedder
             .before_answer()
             .into_iter()
             .chain(text.ids)
-            .chain(end)
+            .chain(answer_end(embedder))
             .collect();
         if prompt.ids.len() > train.max_prompt_tokens as usize {
             return Ok(Err(LeftOut::LongPrompt));
@@ -174,6 +174,12 @@ impl Example {
             decoding: error.to_string(),
         })
     }
+}
+
+/// The token at the end of every answer: the lowest of those that may end one, which of the usual models is the end of a text and not
+/// that of a turn. Trained to write the latter, answers were no better (`EXPERIMENTS.md`, "How an answer ends").
+pub(crate) fn answer_end(embedder: &Embedder) -> Option<u32> {
+    embedder.tokenizer().eos_ids().first().copied()
 }
 
 /// The request that a row stands for.

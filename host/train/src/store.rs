@@ -17,7 +17,7 @@ use transducer_bundle::Train;
 use transducer_pipeline::{Workpiece, Workshop};
 
 use crate::TrainError;
-use crate::example::{Example, LeftOut};
+use crate::example::{Example, LeftOut, answer_end};
 use crate::rows::{Rows, file_sha256};
 
 /// Changes with the form of the file and with how examples are made.
@@ -227,7 +227,7 @@ fn key(workshop: &Workshop, piece: &Workpiece, train: &Train, data: &Path) -> Re
         "tokenizer": embedder.fingerprint().tokenizer_sha256,
         "context": embedder.config().max_context,
         "frame": format!("{frame:?}"),
-        "special tokens": [embedder.around_prompt().0, embedder.around_prompt().1, embedder.before_answer()],
+        "special tokens": [embedder.around_prompt().0, embedder.around_prompt().1, embedder.before_answer(), answer_end(embedder)],
         "front ends": front_ends,
         "request": train.request,
         "source field": train.source_field,
