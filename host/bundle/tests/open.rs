@@ -248,6 +248,11 @@ fn values_out_of_range_are_named() {
         "deadline-ms = 0",
         expect!["/hello/adapter.toml: `limits.deadline-ms` is 0, expected 1 to 60000"],
     );
+    check(
+        "validate-examples = 100",
+        "validate-examples = 0",
+        expect!["/hello/adapter.toml: `train.validate-examples` is 0, expected 1 to 1073741824"],
+    );
 }
 
 #[test]
