@@ -115,6 +115,12 @@ pub enum TrainError {
         /// The bundle's folder.
         path: PathBuf,
     },
+    /// A bundle's weights changed while they were judged.
+    #[error("{path} has other weights than those that were judged: the scores are not recorded, ask again")]
+    OtherWeights {
+        /// The weights.
+        path: PathBuf,
+    },
     /// A manifest that cannot be edited, or a setting that it cannot have.
     #[error("{path}: {message}")]
     Manifest {

@@ -219,11 +219,7 @@ pub fn put_weights(
 ) -> Result<PathBuf, TrainError> {
     let path = dir.join(MANIFEST_FILE);
     let mut document = read(&path)?;
-    let named = document
-        .get("transducer")
-        .and_then(|table| table.get("weights"))
-        .and_then(Item::as_str)
-        .map(str::to_owned);
+    let named = weights_name(&document);
     let weights = dir.join(named.as_deref().unwrap_or(WEIGHTS_FILE));
     let staged = weights.with_extension("new");
     transducer.save(&staged)?;
@@ -250,13 +246,23 @@ pub fn put_weights(
     Ok(weights)
 }
 
+/// The name of the weights' file that a manifest gives.
+fn weights_name(manifest: &DocumentMut) -> Option<String> {
+    let weights = manifest.get("transducer")?.get("weights")?;
+    weights.as_str().map(str::to_owned)
+}
+
 /// Writes into a bundle's manifest how its weights were judged.
 ///
 /// # Errors
-/// [`TrainError`] for what cannot be written.
+/// [`TrainError::OtherWeights`] where it has others by now, and [`TrainError`] for what cannot be written.
 pub fn put_evaluation(dir: &Path, evaluation: &transducer_bundle::Evaluation) -> Result<(), TrainError> {
     let path = dir.join(MANIFEST_FILE);
     let mut document = read(&path)?;
+    let weights = dir.join(weights_name(&document).as_deref().unwrap_or(WEIGHTS_FILE));
+    if file_sha256(&weights)? != evaluation.weights_sha256 {
+        return Err(TrainError::OtherWeights { path: weights });
+    }
     let mut scores = Table::new();
     for (metric, score) in &evaluation.scores {
         let mut numbers = toml_edit::InlineTable::new();

@@ -114,7 +114,7 @@ fn an_ablation_is_written_into_a_copy_and_weights_into_the_bundle() {
     };
     put_evaluation(&place.piece.dir, &evaluation).expect("written");
     let judged = workshop().open(&place.piece.dir).expect("a bundle").manifest.evaluation;
-    assert_eq!(judged, Some(evaluation));
+    assert_eq!(judged.as_ref(), Some(&evaluation));
 
     // Other weights, and what was said of those before them is gone.
     let transducer = transducer_core::Transducer::new(place.piece.config.clone(), tch::Device::Cpu, 2).expect("valid");
@@ -122,4 +122,13 @@ fn an_ablation_is_written_into_a_copy_and_weights_into_the_bundle() {
     let manifest = workshop().open(&place.piece.dir).expect("a bundle").manifest;
     assert_eq!(manifest.evaluation, None);
     assert_eq!(manifest.provenance.expect("recorded").data_sha256, "c".repeat(64));
+
+    // A judgement that comes late is of weights that are not there any more.
+    let error = put_evaluation(&place.piece.dir, &evaluation).expect_err("of the weights before");
+    assert!(
+        matches!(&error, TrainError::OtherWeights { path } if path.ends_with("transducer.safetensors")),
+        "{error}"
+    );
+    let manifest = workshop().open(&place.piece.dir).expect("a bundle").manifest;
+    assert_eq!(manifest.evaluation, None);
 }
